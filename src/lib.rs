@@ -1,0 +1,8 @@
+//! Paramedic closes the loop from failure to verified repair.
+//!
+//! An **event** that matches a **rule** becomes an **intent**; guards and learning decide; the intent is carried out
+//! by **runs** of a **playbook**, whose **steps** are **actions**; what came of it is an **outcome**, which teaches
+//! the next decision. The modules stand in layers: each uses only those of the layers above it.
+
+// Values: no I/O, no clock, no async.
+pub mod model;

@@ -1,0 +1,59 @@
+//! Something a person is told; the list that remains when every other channel is down.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AlertId, IntentId, Time};
+
+/// Something a person is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its name.
+    pub id: AlertId,
+    /// Same key, same alert: a repeat is counted, not listed again.
+    pub key: String,
+    /// How bad.
+    pub level: Level,
+    /// One line.
+    pub title: String,
+    /// What happened and what to do.
+    pub message: String,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The intent behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<IntentId>,
+    /// Where it stands.
+    pub status: AlertStatus,
+    /// How often it was raised.
+    pub count: u64,
+    /// First raised.
+    pub created_at: Time,
+    /// Last raised or changed.
+    pub updated_at: Time,
+}
+
+/// How bad an alert is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// Look at it today.
+    #[default]
+    Warning,
+    /// Look at it now.
+    Critical,
+}
+
+/// Where an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertStatus {
+    /// Nobody has seen to it.
+    Active,
+    /// Somebody is on it.
+    Acked,
+    /// Over.
+    Resolved,
+}

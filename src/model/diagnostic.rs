@@ -1,0 +1,151 @@
+//! A mistake in a file that a person wrote: where it is, what was expected, how to mend it.
+
+use serde::{Deserialize, Serialize};
+
+/// A mistake in a file that a person wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// A stable code, such as `P0107`, that `paramedic check --explain` will know.
+    pub code: String,
+    /// Whether it stops the set from loading.
+    pub severity: Severity,
+    /// Path as the user named it.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+    /// How many characters are meant; at least 1.
+    pub length: u32,
+    /// The line itself.
+    pub source_line: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// Whether a diagnostic stops the set from loading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It does.
+    Error,
+    /// It does not.
+    Warning,
+}
+
+impl Diagnostic {
+    /// An error at byte range `at` of `text`, the content of `file`.
+    pub fn error(
+        code: &str,
+        file: &str,
+        text: &str,
+        at: std::ops::Range<usize>,
+        message: impl Into<String>,
+    ) -> Self {
+        let start = floor(text, at.start);
+        let end = floor(text, at.end.max(start));
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        Self {
+            code: code.into(),
+            severity: Severity::Error,
+            file: file.into(),
+            line: count(text[..start].matches('\n').count()) + 1,
+            column: count(text[line_start..start].chars().count()) + 1,
+            length: count(text[start..end.min(line_end).max(start)].chars().count()).max(1),
+            source_line: text[line_start..line_end].trim_end_matches('\r').into(),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// The same as a warning.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Diagnostic {
+    /// Plain text in the manner of rustc:
+    ///
+    /// ```text
+    /// error[P0107]: unknown key `wehn`
+    ///   --> rules/boot.yaml:4:5
+    ///    |
+    ///  4 |     wehn: data.x > 1
+    ///    |     ^^^^ did you mean `when`?
+    /// ```
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let line = self.line.to_string();
+        let pad = " ".repeat(line.len());
+        writeln!(f, "{severity}[{}]: {}", self.code, self.message)?;
+        writeln!(f, "{pad} --> {}:{}:{}", self.file, self.line, self.column)?;
+        writeln!(f, "{pad} |")?;
+        writeln!(f, "{line} | {}", self.source_line.replace('\t', " "))?;
+        let indent = " ".repeat(self.column as usize - 1);
+        let carets = "^".repeat(self.length as usize);
+        write!(f, "{pad} | {indent}{carets}")?;
+        match &self.help {
+            Some(help) => write!(f, " {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The one of `known` that `word` was most likely meant to be, for "did you mean"; none if nothing is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|name| (distance(word, name), name))
+        .filter(|(n, name)| *n <= limit && *n < name.chars().count())
+        .min_by_key(|(n, _)| *n)
+        .map(|(_, name)| name)
+}
+
+/// How many letters must be put in, taken out, changed or swapped with a neighbour to come from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows = [vec![0; b.len() + 1], (0..=b.len()).collect::<Vec<_>>(), vec![0; b.len() + 1]];
+    for i in 1..=a.len() {
+        rows[2][0] = i;
+        for j in 1..=b.len() {
+            let change = rows[1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = change.min(rows[1][j] + 1).min(rows[2][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[0][j - 2] + 1);
+            }
+            rows[2][j] = least;
+        }
+        rows.rotate_left(1);
+    }
+    rows[1][b.len()]
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
