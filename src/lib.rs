@@ -6,3 +6,4 @@
 
 // Values: no I/O, no clock, no async.
 pub mod model;
+pub mod condition;

@@ -1,0 +1,307 @@
+//! Takes the wanted fields out of an event's JSON in one pass, without building the rest.
+//!
+//! The wanted paths form a trie that the JSON parser is led along: what is wanted goes into numbered slots, borrowed
+//! from the text where it holds no escapes; what is not is skipped by serde_json without recursion, so that no depth
+//! of nesting can overflow the stack. A key that comes twice counts as its last, as everywhere in serde_json.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::path::{Path, Root};
+use super::scalar::Scalar;
+use super::script;
+use super::view::envelope;
+use crate::model::Event;
+
+/// The wanted fields of a set of expressions, each with its slot.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    nodes: Vec<Node>,
+    slots: HashMap<Path, u32>,
+    /// By slot: whether nothing but a map has a property of these names.
+    plain: Vec<bool>,
+    /// Where the payload's fields begin.
+    data: Option<usize>,
+    /// The slot of the priority, which an event need not name.
+    priority: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    /// The slot of this value itself.
+    slot: Option<u32>,
+    /// The slots of this value and all below it lie in this range.
+    range: (u32, u32),
+    children: Vec<(Box<str>, u32)>,
+}
+
+/// How deep a wanted path may go; each level is a level of recursion.
+const MAX_DEPTH: usize = 64;
+
+impl Fields {
+    /// Numbers `paths`. Those that start in a variable or go too deep have no slot.
+    pub fn new(paths: impl IntoIterator<Item = Path>) -> Self {
+        let mut roots: [Branch; Root::ENVELOPE.len()] = Default::default();
+        for path in paths {
+            let place = Root::ENVELOPE.iter().position(|(root, _)| *root == path.root);
+            if let (Some(place), true) = (place, path.keys.len() < MAX_DEPTH) {
+                let end = path
+                    .keys
+                    .iter()
+                    .fold(&mut roots[place], |at, key| at.children.entry(key.clone()).or_default());
+                end.path = Some(path);
+            }
+        }
+        let top = Node { slot: None, range: (0, 0), children: Vec::new() };
+        let mut fields = Self { nodes: vec![top], ..Self::default() };
+        let mut next = 0;
+        for ((root, names), branch) in Root::ENVELOPE.into_iter().zip(roots) {
+            if branch.path.is_none() && branch.children.is_empty() {
+                continue;
+            }
+            let node = fields.add(branch, &mut next);
+            if root == Root::Data {
+                fields.data = Some(node as usize);
+            }
+            fields.nodes[0].children.extend(names.iter().map(|name| (Box::from(*name), node)));
+        }
+        fields.nodes[0].range.1 = next;
+        let mut properties = HashMap::new();
+        let mut plain = vec![true; fields.slots.len()];
+        for (path, slot) in &fields.slots {
+            let special = path
+                .keys
+                .iter()
+                .any(|key| *properties.entry(key.clone()).or_insert_with(|| script::is_property(key)));
+            plain[*slot as usize] = !special;
+        }
+        fields.plain = plain;
+        fields.priority = fields.slot(&Path::root(Root::Priority));
+        fields
+    }
+
+    /// Whether [`Scalar::Unknown`] in this slot can only be an error: no text, number or list has a property of its
+    /// path's names. Of `data.name.len` it is not so.
+    pub fn is_plain(&self, slot: u32) -> bool {
+        self.plain.get(slot as usize).copied().unwrap_or(false)
+    }
+
+    /// How many slots there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether nothing is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The slot of `path`.
+    pub fn slot(&self, path: &Path) -> Option<u32> {
+        self.slots.get(path).copied()
+    }
+
+    /// Fills `slots` from an event. A payload that cannot be read is `null`.
+    pub fn read_event<'e>(&self, event: &'e Event, slots: &mut Vec<Scalar<'e>>) {
+        self.clear(slots);
+        let Some(root) = self.nodes.first() else { return };
+        for (name, node) in &root.children {
+            let node = &self.nodes[*node as usize];
+            if let Some(root) = Root::of_event(name).filter(|root| *root != Root::Data)
+                && let Some(text) = envelope(event, root)
+            {
+                node.set(slots, Scalar::Str(text.into()));
+            }
+        }
+        if let Some(node) = self.data {
+            let mut json = serde_json::Deserializer::from_str(event.data.text());
+            if (Seed { fields: self, node: &self.nodes[node], slots: &mut *slots })
+                .deserialize(&mut json)
+                .is_err()
+            {
+                self.nodes[node].reset(slots);
+            }
+        }
+    }
+
+    /// Fills `slots` from the JSON text of an event. `type` is `topic` and `payload` is `data`.
+    ///
+    /// # Errors
+    /// When it is not one JSON object.
+    pub fn read_json<'e>(&self, line: &'e str, slots: &mut Vec<Scalar<'e>>) -> Result<(), serde_json::Error> {
+        self.clear(slots);
+        if !line.trim_start().starts_with('{') {
+            return Err(serde_json::Error::custom("an event is a JSON object"));
+        }
+        let mut json = serde_json::Deserializer::from_str(line);
+        Seed { fields: self, node: &self.nodes[0], slots: &mut *slots }.deserialize(&mut json)?;
+        json.end()?;
+        if let Some(priority) = self.priority.map(|slot| &mut slots[slot as usize])
+            && *priority == Scalar::Missing
+        {
+            *priority = Scalar::Str("normal".into());
+        }
+        Ok(())
+    }
+
+    fn clear(&self, slots: &mut Vec<Scalar<'_>>) {
+        slots.clear();
+        slots.resize(self.slots.len(), Scalar::Missing);
+    }
+
+    fn add(&mut self, branch: Branch, next: &mut u32) -> u32 {
+        let at = self.nodes.len();
+        let from = *next;
+        let slot = branch.path.map(|path| {
+            self.slots.insert(path, *next);
+            *next += 1;
+            *next - 1
+        });
+        self.nodes.push(Node { slot, range: (from, from), children: Vec::new() });
+        let children =
+            branch.children.into_iter().map(|(key, branch)| (key, self.add(branch, next))).collect();
+        self.nodes[at].children = children;
+        self.nodes[at].range.1 = *next;
+        u32::try_from(at).expect("a set of rules has fewer than 2^32 paths")
+    }
+}
+
+#[derive(Default)]
+struct Branch {
+    path: Option<Path>,
+    children: BTreeMap<Box<str>, Branch>,
+}
+
+impl Node {
+    /// Takes back what an earlier value under the same key left.
+    fn reset(&self, slots: &mut [Scalar<'_>]) {
+        slots[self.range.0 as usize..self.range.1 as usize].fill(Scalar::Missing);
+    }
+
+    /// Stores a value that is no map: it has no fields, and asking for one is Rhai's business, unless it is missing.
+    fn set<'s>(&self, slots: &mut [Scalar<'s>], value: Scalar<'s>) {
+        if !self.children.is_empty() && value != Scalar::Missing {
+            slots[self.range.0 as usize..self.range.1 as usize].fill(Scalar::Unknown);
+        }
+        if let Some(slot) = self.slot {
+            slots[slot as usize] = value;
+        }
+    }
+
+    fn child(&self, key: &str) -> Option<u32> {
+        self.children.iter().find(|(name, _)| **name == *key).map(|(_, node)| *node)
+    }
+}
+
+/// The place in the trie at which the parser stands.
+struct Seed<'f, 's, 'de> {
+    fields: &'f Fields,
+    node: &'f Node,
+    slots: &'s mut Vec<Scalar<'de>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_, '_, 'de> {
+    type Value = ();
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Seed<'_, '_, 'de> {
+    #[inline]
+    fn set<E>(self, value: Scalar<'de>) -> Result<(), E> {
+        self.node.set(self.slots, value);
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let node = self.node;
+        if let Some(slot) = node.slot {
+            self.slots[slot as usize] = Scalar::Map;
+        }
+        while let Some(child) = map.next_key_seed(Key(node))? {
+            match child {
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Some(child) => {
+                    let node = &self.fields.nodes[child as usize];
+                    node.reset(self.slots);
+                    map.next_value_seed(Seed { fields: self.fields, node, slots: self.slots })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let mut n = 0;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            n += 1;
+        }
+        self.set(Scalar::Array(n))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
+        self.set(Scalar::Str(text.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.set(Scalar::Str(text.to_owned().into()))
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<(), E> {
+        self.set(Scalar::Int(n))
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<(), E> {
+        self.set(i64::try_from(n).map_or(Scalar::Float(n as f64), Scalar::Int))
+    }
+
+    fn visit_f64<E>(self, n: f64) -> Result<(), E> {
+        self.set(Scalar::Float(n))
+    }
+
+    fn visit_bool<E>(self, b: bool) -> Result<(), E> {
+        self.set(Scalar::Bool(b))
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// Reads a key and says which child of the node it leads to.
+struct Key<'f>(&'f Node);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<u32>;
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<u32>, D::Error> {
+        from.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = Option<u32>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    #[inline]
+    fn visit_str<E>(self, key: &str) -> Result<Option<u32>, E> {
+        Ok(self.0.child(key))
+    }
+}

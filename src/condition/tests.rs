@@ -1,0 +1,370 @@
+//! What a person who writes conditions relies on.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Condition, Fields, VARIABLES, View, compile};
+use crate::model::{Event, Topic, clock};
+
+fn event(data: Value) -> Event {
+    let topic = Topic::try_new("telemetry.kernel.exited").unwrap();
+    Event::new("id-1", topic, "kernels", clock::micros(1_700_000_000_000_000), data).about("kernel-17")
+}
+
+#[test]
+fn a_condition_means_what_rhai_says_and_a_missing_field_is_no_error() {
+    let event = event(json!({
+        "kernel": "k1", "n": 3, "f": 0.5, "big": 18_446_744_073_709_551_615_u64, "ok": true, "list": ["a", 2],
+        "deep": {"er": {"x": 1}}, "a-b": "dash", "text": "Disk FULL on sda", "none": null, "empty": ""
+    }));
+    for (text, expected) in [
+        ("true", Ok(true)),
+        ("data.n > 2 && data.kernel == \"k1\"", Ok(true)),
+        ("data.n > 2.5", Ok(true)),
+        ("data.n in [1, 3]", Ok(true)),
+        ("data.kernel !in [\"k2\"]", Ok(true)),
+        ("data.kernel in data.list", Ok(false)),
+        ("\"FULL\" in data.text", Ok(true)),
+        ("data.text.to_lower().contains(\"full\")", Ok(true)),
+        ("data.text.len() == 16 && len(data.list) == 2", Ok(true)),
+        ("data.list[1] == 2", Ok(true)),
+        ("data[\"a-b\"] == \"dash\"", Ok(true)),
+        ("data.deep.er.x + 1 == 2", Ok(true)),
+        ("data.big > 9223372036854775807", Ok(true)),
+        ("data.ok", Ok(true)),
+        ("!data.ok", Ok(false)),
+        ("data.zz == ()", Ok(true)),
+        ("data.zz.y.z == () && data.none == ()", Ok(true)),
+        ("data.zz > 3 || data.zz < 3", Ok(false)),
+        ("data.zz != 3", Ok(true)),
+        ("data.zz.contains(\"x\") || data.zz.starts_with(\"x\") || len(data.zz) > 0", Ok(false)),
+        ("is_missing(data.zz) && exists(data.n)", Ok(true)),
+        ("(data.zz ?? 7) == 7", Ok(true)),
+        ("topic == \"telemetry.kernel.exited\" && source == \"kernels\"", Ok(true)),
+        ("event.subject == subject && event.data.n == 3 && event.id == \"id-1\"", Ok(true)),
+        ("time.starts_with(\"2023-11-14T22:13:20\")", Ok(true)),
+        ("priority == \"normal\"", Ok(true)),
+        ("abs(-data.n) == 3 && max(1, 2) == 2", Ok(true)),
+        ("data.n % 2 == 1 && 7 / 2 == 3", Ok(true)),
+        ("target == \"k1\"", Ok(true)),
+        ("data.n", Err("true or false")),
+        ("data.zz", Err("missing field")),
+        ("data.n && true", Err("expecting bool")),
+        ("data.n / 0 == 1", Err("zero")),
+        ("data.n.x == 1", Err("")),
+        ("data.list < data.list", Err("")),
+    ] {
+        let target = json!("k1");
+        let condition = compile(text, &["target"]).unwrap_or_else(|e| panic!("{text}: {e}"));
+        match (condition.test(&event, &[("target", &target)]), expected) {
+            (Ok(answer), Ok(expected)) => assert_eq!(answer, expected, "{text}"),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{text}: {error}"),
+            (answer, _) => panic!("{text}: {answer:?}"),
+        }
+    }
+}
+
+#[test]
+fn common_conditions_need_no_script() {
+    for (text, expected) in [
+        ("data.boot_duration_ms > 1000 && data.error in [\"timeout\", \"panic\"]", true),
+        ("subject == target || data[\"a-b\"].c != ()", true),
+        ("!(data.msg.to_lower().contains(\"oom\")) && data.a + 1 <= data.b * 2", true),
+        ("data.list[0] == 1", false),
+        ("data.x in 1..5", false),
+        ("time > \"2023\"", false),
+    ] {
+        assert_eq!(compile(text, &["target"]).unwrap().is_lowered(), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_mistake_is_shown_where_it_is_with_the_way_out() {
+    for (text, at, message, help) in [
+        ("dat.x > 1", "dat", "unknown name `dat`", "did you mean `data`?"),
+        ("kernel == 1", "kernel", "unknown name", "`data.kernel`"),
+        ("data.x == null", "null", "reserved", "compare with that"),
+        ("data.x = 1", "=", "", "write `==`"),
+        ("data.x and data.y", "and", "", "write `&&`"),
+        ("data.match == 1", "match", "reserved", "[\"match\"]"),
+        ("data.x >", "", "incomplete", "missing at the end"),
+        ("data.x.push(1)", "push", "cannot be called", "it may call"),
+        ("eval(\"1\")", "eval", "", ""),
+        ("print(1)", "print", "cannot be called", ""),
+        ("data.list.filter(|x| x > 1)", "|", "", ""),
+        ("start_with(data.x, \"a\")", "start_with", "cannot be called", "did you mean `starts_with`?"),
+        ("if data.x { 1 } else { 2 }", "if", "", ""),
+        ("let x = 1", "let", "", ""),
+        ("", "", "", ""),
+        ("data.a;\ndata.b", ";", "", ""),
+        ("true &&\n  dta.x", "dta", "unknown name", "`data`"),
+        ("sleep(1)", "sleep", "cannot be called", ""),
+        ("timestamp() > 1", "timestamp", "cannot be called", ""),
+        ("this.x", "this", "", ""),
+    ] {
+        let error = compile(text, &[]).expect_err(text);
+        assert_eq!(&text[error.at.clone()], at, "{text}: {error:?}");
+        assert!(error.message.contains(message), "{text}: {error:?}");
+        assert!(error.help.clone().unwrap_or_default().contains(help), "{text}: {error:?}");
+    }
+}
+
+#[test]
+fn an_expression_cannot_run_away() {
+    let deep = format!("{}1{}", "(".repeat(5_000), ")".repeat(5_000));
+    assert!(compile(&deep, &[]).is_err());
+    assert!(compile(&"data.x && ".repeat(5_000), &[]).is_err());
+    let wide = vec!["data.list.contains(data.x)"; 100].join(" || ");
+    let condition = compile(&wide, &[]).unwrap();
+    let list: Vec<usize> = (0..2_000).collect();
+    let error = condition.test(&event(json!({"list": list, "x": -1})), &[]);
+    assert!(matches!(error, Ok(false) | Err(_)));
+}
+
+#[test]
+fn an_explanation_names_the_clause_and_its_values() {
+    let event = event(json!({"n": 3, "error": "oom"}));
+    for (text, expected) in [
+        (
+            "data.n > 1 && data.error == \"panic\"",
+            "`data.error == \"panic\"` is false, as data.error = \"oom\"",
+        ),
+        ("data.n > 5 && data.zz.y", "`data.n > 5` is false, as data.n = 3"),
+        (
+            "data.n > 1 && data.zz.y",
+            "`data.zz.y` failed: a condition must be true or false, this is () (a missing field), as data.zz.y = () (missing)",
+        ),
+        (
+            "data.n > 1 && (data.n > 9 || data.error == \"&&\")",
+            "`(data.n > 9 || data.error == \"&&\")` is false, as data.n = 3, data.error = \"oom\"",
+        ),
+        ("data.n == 3", "`data.n == 3` holds, as data.n = 3"),
+        ("data.n in 5..9", "`data.n in 5..9` is false, as data.n = 3"),
+    ] {
+        assert_eq!(compile(text, &[]).unwrap().explain(&event, &[]).to_string(), expected);
+    }
+}
+
+#[test]
+fn fields_are_read_from_the_text_as_from_the_value() {
+    let paths = |texts: &[&str]| -> Vec<_> {
+        texts.iter().flat_map(|t| compile(t, &[]).unwrap().paths().to_vec()).collect::<Vec<_>>()
+    };
+    let fields =
+        Fields::new(paths(&["data.a.b == data.a", "data.c == topic", "priority == source", "data.a.d == 1"]));
+    let mut slots = Vec::new();
+    for (line, text, expected) in [
+        (r#"{"topic":"t","data":{"a":{"b":1}}}"#, "data.a.b", "Int(1)"),
+        (r#"{"type":"t","payload":{"a":{"b":1}}}"#, "topic", "Str(\"t\")"),
+        (r#"{"topic":"t","data":{"a":{"b":1},"a":{"d":2}}}"#, "data.a.b", "Missing"),
+        (r#"{"topic":"t","data":{"a":{"b":1}},"data":null}"#, "data.a.b", "Missing"),
+        (r#"{"topic":"t","data":{"a":3}}"#, "data.a.b", "Unknown"),
+        (r#"{"topic":"t","data":{"a":null}}"#, "data.a.b", "Missing"),
+        (r#"{"topic":"t","data":{"a":[1,[2]]}}"#, "data.a", "Array(2)"),
+        (r#"{"topic":"t","data":7}"#, "data.c", "Unknown"),
+        (r#"{"topic":"t","data":{"c":"a\n\u0041"}}"#, "data.c", "Str(\"a\\nA\")"),
+        (r#"{"topic":"t"}"#, "priority", "Str(\"normal\")"),
+    ] {
+        fields.read_json(line, &mut slots).unwrap();
+        let path = paths(&[text]).remove(0);
+        assert_eq!(format!("{:?}", slots[fields.slot(&path).unwrap() as usize]), expected, "{line}");
+    }
+    for bad in ["", "5", "[]", "{", r#"{"topic":"t"} x"#, r#"{"data":{"a":{"b":01}}}"#] {
+        assert!(fields.read_json(bad, &mut slots).is_err(), "{bad}");
+    }
+    let deep = format!(r#"{{"skipped":{}{},"data":{{"c":1}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    fields.read_json(&deep, &mut slots).unwrap();
+    let wanted_deep = format!(r#"{{"data":{{"c":{}{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    fields.read_json(&wanted_deep, &mut slots).unwrap();
+}
+
+/// Lowered answers seen, of how many: the property below must not hold for want of cases.
+static ANSWERED: AtomicUsize = AtomicUsize::new(0);
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+fn agree(text: &str, data: Value) -> Result<(), TestCaseError> {
+    let mut event = event(data);
+    if text.len().is_multiple_of(3) {
+        event.subject = None;
+    }
+    let condition: Condition = compile(text, &[]).map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
+    let view = View::new(&event, &[]);
+    let by_script = condition.test_by_script(&view);
+    ASKED.fetch_add(usize::from(by_script.is_ok()), Ordering::Relaxed);
+    if let Some(term) = condition.term() {
+        let fields = Fields::new(condition.paths().iter().cloned());
+        let mut slots = Vec::new();
+        fields.read_event(&event, &mut slots);
+        let order: Vec<u32> = condition.paths().iter().map(|p| fields.slot(p).unwrap()).collect();
+        let from_text = term.renumbered(&order).test(&slots);
+        let from_value = term.test(&view.slots(condition.paths(), &[]));
+        prop_assert_eq!(from_text, from_value, "{} over {}", text, event.data.text());
+        if let Some(answer) = from_value {
+            ANSWERED.fetch_add(1, Ordering::Relaxed);
+            prop_assert_eq!(Ok(answer), by_script.clone(), "{} over {}", text, event.data.text());
+        }
+    }
+    prop_assert_eq!(condition.test(&event, &[]).ok(), by_script.ok(), "{} over {}", text, event.data.text());
+    Ok(())
+}
+
+fn path() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => prop::sample::select(vec!["data.a", "data.b", "data.c", "data.a.b", "data.a.b.c", "data[\"x y\"]", "data.zz", "data.zz.y", "data.len", "data.list"]),
+        1 => prop::sample::select(vec!["subject", "source", "event.data.a", "event.subject", "data.a[\"b\"]", "data.a?.b", "priority"]),
+    ]
+    .prop_map(str::to_owned)
+}
+
+fn literal() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "0",
+            "1",
+            "-1",
+            "2",
+            "3",
+            "9223372036854775807",
+            "0.5",
+            "1.0",
+            "0.3",
+            "1e-17",
+            "-0.5"
+        ]),
+        prop::sample::select(vec![
+            "\"\"",
+            "\"a\"",
+            "\"b\"",
+            "\"abc\"",
+            "\"kernel-17\"",
+            "true",
+            "false",
+            "()",
+            "\"a\"",
+            "\"b\"",
+            "'a'"
+        ]),
+    ]
+    .prop_map(str::to_owned)
+}
+
+fn operand() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![3 => path(), 2 => literal()];
+    let sums = leaf.clone().prop_recursive(2, 6, 2, |inner| {
+        prop_oneof![
+            4 => (inner.clone(), prop::sample::select(vec!["+", "-", "*", "/", "%"]), inner.clone())
+                .prop_map(|(a, op, b)| format!("({a} {op} {b})")),
+            1 => inner.clone().prop_map(|a| format!("(- {a})")),
+            1 => path().prop_map(|a| format!("{a}.len()")),
+            1 => inner.clone().prop_map(|a| format!("len({a})")),
+            1 => path().prop_map(|a| format!("{a}.to_upper()")),
+            1 => (inner.clone(), inner).prop_map(|(a, b)| format!("({a} ?? {b})")),
+        ]
+    });
+    prop_oneof![4 => leaf, 1 => sums]
+}
+
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        6 => (operand(), prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">="]), operand())
+            .prop_map(|(a, op, b)| format!("{a} {op} {b}")),
+        2 => (operand(), prop::collection::vec(literal(), 0..4)).prop_map(|(a, l)| format!("{a} in [{}]", l.join(", "))),
+        1 => (operand(), prop::collection::vec(literal(), 0..4)).prop_map(|(a, l)| format!("{a} !in [{}]", l.join(", "))),
+        1 => (path(), prop::sample::select(vec!["contains", "starts_with", "ends_with"]), operand())
+            .prop_map(|(a, f, b)| format!("{a}.{f}({b})")),
+        1 => (literal(), path()).prop_map(|(a, b)| format!("{a} in {b}")),
+        1 => path(),
+        1 => operand().prop_map(|a| format!("is_missing({a})")),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) && ({b})")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("({a}) || ({b}) || ({c})")),
+            inner.clone().prop_map(|a| format!("!({a})")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("({a}) == ({b})")),
+        ]
+    })
+}
+
+fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        prop::sample::select(vec![
+            json!(0),
+            json!(1),
+            json!(-1),
+            json!(3),
+            json!(i64::MAX),
+            json!(i64::MIN),
+            json!(u64::MAX)
+        ]),
+        prop::sample::select(vec![
+            json!(0.5),
+            json!(1.0),
+            json!(0.1 + 0.2),
+            json!(1e-17),
+            json!(-0.0),
+            json!(1e300)
+        ]),
+        prop::sample::select(vec![
+            json!(""),
+            json!("a"),
+            json!("b"),
+            json!("abc"),
+            json!("ÄbÇ"),
+            json!("q\"\n")
+        ]),
+        prop::sample::select(vec![
+            json!(true),
+            json!(false),
+            json!(null),
+            json!([]),
+            json!([1, "a"]),
+            json!({}),
+            json!({"len": 2})
+        ]),
+    ]
+}
+
+fn payload() -> impl Strategy<Value = Value> {
+    let b = prop_oneof![scalar(), scalar().prop_map(|c| json!({"c": c}))];
+    let a = prop_oneof![scalar(), b.prop_map(|b| json!({"b": b}))];
+    let map =
+        (a, scalar(), prop::option::of(scalar()), prop::option::of(scalar()), prop::option::of(scalar()))
+            .prop_map(|(a, b, c, x, len)| {
+                let mut map = json!({"a": a, "b": b, "list": [1, "a", null]});
+                for (key, value) in [("c", c), ("x y", x), ("len", len)] {
+                    if let Some(value) = value {
+                        map[key] = value;
+                    }
+                }
+                map
+            });
+    prop_oneof![12 => map, 1 => scalar()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_quick_form_answers_exactly_as_rhai_does(text in expression(), data in payload()) {
+        agree(&text, data)?;
+    }
+}
+
+#[test]
+fn the_quick_form_answers_most_conditions() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    runner.run(&(expression(), payload()), |(text, data)| agree(&text, data)).unwrap();
+    let (answered, asked) = (ANSWERED.load(Ordering::Relaxed), ASKED.load(Ordering::Relaxed));
+    assert!(answered * 2 > asked, "only {answered} of {asked} were answered without Rhai");
+}
+
+#[test]
+fn every_variable_of_the_contract_is_there() {
+    for name in VARIABLES {
+        assert!(compile(&format!("exists({name})"), &[]).is_ok(), "{name}");
+    }
+}

@@ -1,0 +1,106 @@
+//! An event as expressions see it; its payload is read once, and only if somebody asks for it.
+
+use std::cell::OnceCell;
+
+use rhai::Dynamic;
+use serde_json::Value;
+
+use super::path::{Path, Root};
+use super::scalar::Scalar;
+use super::script;
+use crate::model::Event;
+
+/// An event and further variables, as expressions see them.
+pub struct View<'e> {
+    event: &'e Event,
+    vars: &'e [(&'e str, &'e Value)],
+    data: OnceCell<Value>,
+}
+
+impl<'e> View<'e> {
+    /// A view of `event`, with further variables.
+    pub fn new(event: &'e Event, vars: &'e [(&'e str, &'e Value)]) -> Self {
+        Self { event, vars, data: OnceCell::new() }
+    }
+
+    /// The event.
+    pub fn event(&self) -> &'e Event {
+        self.event
+    }
+
+    /// The payload.
+    pub fn data(&self) -> &Value {
+        self.data.get_or_init(|| self.event.data.value())
+    }
+
+    /// The value of one field.
+    pub fn scalar(&self, path: &Path, vars: &[Box<str>]) -> Scalar<'_> {
+        match path.root {
+            Root::Data => path.read(self.data()),
+            Root::Var(n) => vars
+                .get(usize::from(n))
+                .and_then(|name| self.var(name))
+                .map_or(Scalar::Missing, |v| path.read(v)),
+            root => match envelope(self.event, root) {
+                Some(_) if !path.keys.is_empty() => Scalar::Unknown,
+                Some(text) => Scalar::Str(text.into()),
+                None => Scalar::Missing,
+            },
+        }
+    }
+
+    /// The values of several fields.
+    pub fn slots(&self, paths: &[Path], vars: &[Box<str>]) -> Vec<Scalar<'_>> {
+        paths.iter().map(|path| self.scalar(path, vars)).collect()
+    }
+
+    /// What Rhai is given under `name`.
+    pub(super) fn variable(&self, name: &str) -> Dynamic {
+        if let Some(value) = self.var(name) {
+            return script::dynamic(value);
+        }
+        match name {
+            "data" => script::dynamic(self.data()),
+            "time" => self.event.time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true).into(),
+            "event" => self.whole(),
+            _ => match Root::of_variable(name).and_then(|root| envelope(self.event, root)) {
+                Some(text) => text.into(),
+                None => Dynamic::UNIT,
+            },
+        }
+    }
+
+    fn var(&self, name: &str) -> Option<&'e Value> {
+        self.vars.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    fn whole(&self) -> Dynamic {
+        let mut map = rhai::Map::new();
+        for (root, keys) in Root::ENVELOPE {
+            let value = match root {
+                Root::Data => script::dynamic(self.data()),
+                root => envelope(self.event, root).map_or(Dynamic::UNIT, Into::into),
+            };
+            map.insert(keys[0].into(), value);
+        }
+        map.insert("time".into(), self.variable("time"));
+        let extensions = self.event.extensions.iter().map(|(k, v)| (k.as_str().into(), script::dynamic(v)));
+        map.insert("extensions".into(), extensions.collect::<rhai::Map>().into());
+        Dynamic::from_map(map)
+    }
+}
+
+/// The text of an envelope field; none if it is not there, or is the payload.
+pub(super) fn envelope(event: &Event, root: Root) -> Option<&str> {
+    match root {
+        Root::Topic => Some(event.topic.as_str()),
+        Root::Source => Some(&event.source),
+        Root::Subject => event.subject.as_deref(),
+        Root::Priority => Some(event.priority.as_str()),
+        Root::Id => Some(&event.id),
+        Root::Traceparent => event.traceparent.as_deref(),
+        Root::Correlationid => event.correlationid.as_deref(),
+        Root::Causationid => event.causationid.as_deref(),
+        Root::Data | Root::Var(_) => None,
+    }
+}
