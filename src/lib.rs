@@ -7,3 +7,4 @@
 // Values: no I/O, no clock, no async.
 pub mod model;
 pub mod condition;
+pub mod rules;

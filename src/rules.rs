@@ -1,0 +1,28 @@
+//! Rules: files to a compiled set, a set and an event to what fires.
+//!
+//! A [`RuleSet`] is a value: compiled once from files with [`compile`], then only read. Matching has two stages.
+//! [`RuleSet::hits`] is stateless and may run on any thread: an index finds the few rules that can match, their
+//! conditions decide. [`Windows::apply`] is stateful: it counts, groups and throttles hits in event order. The same
+//! events in the same order always fire the same rules. No I/O, no clock, no randomness.
+
+mod build;
+mod explain;
+mod hits;
+mod index;
+mod parse;
+mod reader;
+mod rule;
+mod set;
+mod windows;
+pub mod yaml;
+
+pub use self::build::{Compiled, Known, SourceFile, compile};
+pub use self::explain::{RuleReason, explain};
+pub use self::hits::{Hit, Scratch};
+pub use self::rule::{Correlation, Resolved, Rule, Wish};
+pub use self::set::{Changes, RuleSet};
+pub use self::windows::{Fired, Firing, Windows};
+pub use self::yaml::MAX_FILE;
+
+#[cfg(test)]
+mod tests;

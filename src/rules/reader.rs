@@ -1,0 +1,382 @@
+//! Reads typed values out of a YAML tree and collects every mistake on the way, each where it stands.
+
+use std::ops::Range;
+
+use crate::condition::{self, Condition, Template};
+use crate::model::diagnostic::nearest;
+use crate::model::{Diagnostic, Pattern, Span};
+
+use super::build::SourceFile;
+use super::yaml::{Key, Kind, Node};
+
+/// Codes of diagnostics. They are stable: `paramedic check --explain` and people's searches rely on them.
+pub mod code {
+    /// Not YAML.
+    pub const SYNTAX: &str = "P0101";
+    /// Over a limit.
+    pub const LIMIT: &str = "P0102";
+    /// A key twice in one map.
+    pub const DUPLICATE_KEY: &str = "P0103";
+    /// A value of another kind than wanted.
+    pub const TYPE: &str = "P0104";
+    /// A key that must be there.
+    pub const MISSING: &str = "P0105";
+    /// A name that cannot be one.
+    pub const NAME: &str = "P0106";
+    /// A key that is not known.
+    pub const UNKNOWN_KEY: &str = "P0107";
+    /// Two rules of one name.
+    pub const DUPLICATE_RULE: &str = "P0108";
+    /// A playbook that is not there.
+    pub const PLAYBOOK: &str = "P0109";
+    /// Not a topic pattern.
+    pub const TOPIC: &str = "P0110";
+    /// Not an expression.
+    pub const EXPRESSION: &str = "P0111";
+    /// Not a template.
+    pub const TEMPLATE: &str = "P0112";
+    /// Not a length of time.
+    pub const SPAN: &str = "P0113";
+    /// A value out of range, or not one of those allowed.
+    pub const VALUE: &str = "P0114";
+    /// A list that must not be empty.
+    pub const EMPTY: &str = "P0115";
+    /// Part of the language, not yet of this version.
+    pub const UNSUPPORTED: &str = "P0116";
+    /// Read, but not yet enforced.
+    pub const UNENFORCED: &str = "P0117";
+}
+
+/// Most errors that are shown of one file; of a file with more, the rest is only counted.
+const MAX_ERRORS: usize = 1_000;
+
+/// One file and the mistakes found in it.
+pub struct Reader<'a> {
+    file: &'a SourceFile,
+    out: &'a mut Vec<Diagnostic>,
+    errors: usize,
+    /// Where each line starts, so that telling a line does not cost a walk through the file.
+    lines: Vec<usize>,
+}
+
+/// A map whose keys have been checked.
+pub struct Map<'n> {
+    /// Where the map stands: its first key.
+    pub at: Range<usize>,
+    entries: &'n [(Key, Node)],
+}
+
+impl<'n> Map<'n> {
+    /// The value under `key`; of a key that comes twice, the last. An empty value is none.
+    pub fn get(&self, key: &str) -> Option<&'n Node> {
+        self.node(key).filter(|node| !matches!(node.kind, Kind::Null))
+    }
+
+    /// The value under `key`, even if it is nothing.
+    pub fn node(&self, key: &str) -> Option<&'n Node> {
+        self.entries.iter().rev().find(|(k, _)| k.name == key).map(|(_, node)| node)
+    }
+
+    /// Where `key` itself stands, or the map if it does not.
+    pub fn key_at(&self, key: &str) -> Range<usize> {
+        self.entries.iter().rev().find(|(k, _)| k.name == key).map_or(self.at.clone(), |(k, _)| k.at.clone())
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of `file` that puts what it finds into `out`.
+    pub fn new(file: &'a SourceFile, out: &'a mut Vec<Diagnostic>) -> Self {
+        let lines = std::iter::once(0).chain(file.text.match_indices('\n').map(|(i, _)| i + 1)).collect();
+        Self { file, out, errors: 0, lines }
+    }
+
+    /// How many errors it has reported.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// Says how many errors were found beyond those that are shown.
+    pub fn finish(mut self) {
+        if let Some(more @ 1..) = self.errors.checked_sub(MAX_ERRORS) {
+            self.errors = 0;
+            self.error(code::LIMIT, 0..0, format!("the file has {more} more errors"));
+        }
+    }
+
+    /// The line on which byte `at` stands, from 1.
+    pub fn line(&self, at: usize) -> u32 {
+        u32::try_from(self.lines.partition_point(|start| *start <= at)).unwrap_or(u32::MAX)
+    }
+
+    /// Reports an error.
+    pub fn error(&mut self, code: &str, at: Range<usize>, message: impl Into<String>) {
+        self.report(code, at, message.into(), None);
+    }
+
+    /// Reports an error with advice.
+    pub fn error_help(
+        &mut self,
+        code: &str,
+        at: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.report(code, at, message.into(), Some(help.into()));
+    }
+
+    /// Reports something that is not an error.
+    pub fn warn(&mut self, code: &str, at: Range<usize>, message: impl Into<String>) {
+        let warning = self.diagnostic(code, at, message.into()).warning();
+        self.out.push(warning);
+    }
+
+    fn report(&mut self, code: &str, at: Range<usize>, message: String, help: Option<String>) {
+        self.errors += 1;
+        if self.errors > MAX_ERRORS {
+            return;
+        }
+        let error = self.diagnostic(code, at, message);
+        self.out.push(match help {
+            Some(help) => error.help(help),
+            None => error,
+        });
+    }
+
+    fn diagnostic(&self, code: &str, at: Range<usize>, message: String) -> Diagnostic {
+        let line = self.line(at.start);
+        let start = self.lines[line as usize - 1];
+        let here = at.start - start..at.end.max(at.start) - start;
+        let mut diagnostic =
+            Diagnostic::error(code, &self.file.path, &self.file.text[start..], here, message);
+        diagnostic.line = line;
+        diagnostic
+    }
+
+    /// Checks that `node` is a map with no other keys than `known`, each once.
+    pub fn map<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Map<'n>> {
+        let Kind::Map(entries) = &node.kind else {
+            self.error(code::TYPE, node.at.clone(), format!("{what} is a map, this is {}", node.what()));
+            return None;
+        };
+        let mut seen = Vec::new();
+        for (key, _) in entries {
+            if !known.contains(&key.name.as_str()) {
+                let help = match nearest(&key.name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("{what} knows {}", known.join(", ")),
+                };
+                self.error_help(
+                    code::UNKNOWN_KEY,
+                    key.at.clone(),
+                    format!("unknown key `{}`", key.name),
+                    help,
+                );
+            } else if !seen.contains(&key.name.as_str()) {
+                seen.push(&key.name);
+            } else {
+                let message = format!("`{}` stands here twice", key.name);
+                self.error_help(code::DUPLICATE_KEY, key.at.clone(), message, "keep one of them");
+            }
+        }
+        let at = entries.first().map_or(node.at.clone(), |(key, _)| key.at.clone());
+        Some(Map { at, entries })
+    }
+
+    /// Reports that `key` must be there.
+    pub fn missing(&mut self, map: &Map<'_>, what: &str, key: &str, help: &str) {
+        self.error_help(code::MISSING, map.key_at(key), format!("{what} has no `{key}`"), help);
+    }
+
+    /// The same, and that each of the known keys has a value: an empty `when:` must not make a rule for everything.
+    pub fn block<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Map<'n>> {
+        let map = self.map(node, what, known)?;
+        for (key, value) in map.entries {
+            if matches!(value.kind, Kind::Null) && known.contains(&key.name.as_str()) {
+                let message = format!("`{}` is empty", key.name);
+                self.error_help(code::EMPTY, key.at.clone(), message, "give it a value or take the line out");
+            }
+        }
+        Some(map)
+    }
+
+    /// The value under `key`, which must be there. That it is empty was said when the map was read.
+    pub fn required<'n>(&mut self, map: &Map<'n>, what: &str, key: &str, help: &str) -> Option<&'n Node> {
+        if map.node(key).is_none() {
+            self.missing(map, what, key, help);
+        }
+        map.get(key)
+    }
+
+    /// A value of any kind, in which no map has a key twice.
+    pub fn json(&mut self, node: &Node) -> serde_json::Value {
+        match &node.kind {
+            Kind::List(items) => items.iter().map(|item| self.json(item)).collect(),
+            Kind::Map(entries) => {
+                let mut map = serde_json::Map::new();
+                for (key, value) in entries {
+                    if map.contains_key(&key.name) {
+                        let message = format!("`{}` stands here twice", key.name);
+                        self.error_help(code::DUPLICATE_KEY, key.at.clone(), message, "keep one of them");
+                    }
+                    map.insert(key.name.clone(), self.json(value));
+                }
+                map.into()
+            }
+            _ => node.to_json(),
+        }
+    }
+
+    /// A text.
+    pub fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        match &node.kind {
+            Kind::Text(text) => Some(text.clone()),
+            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) => {
+                let message = format!("`{what}` is a text, this is {}", node.what());
+                self.error_help(code::TYPE, node.at.clone(), message, "put it in quotes");
+                None
+            }
+            _ => self.wrong(node, what, "a text"),
+        }
+    }
+
+    /// True or false.
+    pub fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match node.kind {
+            Kind::Bool(b) => Some(b),
+            _ => self.wrong(node, what, "true or false"),
+        }
+    }
+
+    /// A whole number within `range`.
+    pub fn int(&mut self, node: &Node, what: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        match node.kind {
+            Kind::Int(n) if range.contains(&n) => Some(n),
+            Kind::Int(n) => {
+                let (least, most) = range.into_inner();
+                self.error(
+                    code::VALUE,
+                    node.at.clone(),
+                    format!("`{what}` is a number from {least} to {most}, this is {n}"),
+                );
+                None
+            }
+            _ => self.wrong(node, what, "a whole number"),
+        }
+    }
+
+    /// A share: a number from 0 to 1, or a percentage as text.
+    pub fn share(&mut self, node: &Node, what: &str) -> Option<f64> {
+        let share = match &node.kind {
+            Kind::Int(n) => Some(*n as f64),
+            Kind::Float(n) => Some(*n),
+            Kind::Text(text) => {
+                text.strip_suffix('%').and_then(|t| t.trim().parse::<f64>().ok()).map(|n| n / 100.0)
+            }
+            _ => None,
+        };
+        let share = share.filter(|n| (0.0..=1.0).contains(n));
+        if share.is_none() {
+            let message = format!("`{what}` is a share: a number from 0 to 1, or a percentage such as 20%");
+            self.error(code::VALUE, node.at.clone(), message);
+        }
+        share
+    }
+
+    /// A length of time.
+    pub fn span(&mut self, node: &Node, what: &str) -> Option<Span> {
+        let span = match &node.kind {
+            Kind::Text(text) => Span::parse(text).map_err(|e| e.to_string()),
+            Kind::Int(n) => {
+                Span::from_secs_f64(*n as f64).ok_or_else(|| format!("`{n}` is not a length of time"))
+            }
+            Kind::Float(n) => Span::from_secs_f64(*n).ok_or_else(|| format!("`{n}` is not a length of time")),
+            _ => Err(format!("`{what}` is a length of time such as 30s, this is {}", node.what())),
+        };
+        span.map_err(|message| self.error(code::SPAN, node.at.clone(), message)).ok()
+    }
+
+    /// One of a few words.
+    pub fn word<T>(&mut self, node: &Node, what: &str, words: &[(&str, T)]) -> Option<T>
+    where
+        T: Copy,
+    {
+        let text = self.text(node, what)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let known = words.iter().map(|(word, _)| *word);
+            let help = match nearest(&text, known.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("use {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            self.error_help(code::VALUE, node.at.clone(), format!("`{text}` is not a {what}"), help);
+        }
+        found
+    }
+
+    /// The items of a list, or the one thing that stands in its place. An empty list is an error.
+    pub fn items<'n>(&mut self, node: &'n Node, what: &str, at: Range<usize>) -> &'n [Node] {
+        match &node.kind {
+            Kind::List(items) if items.is_empty() => {
+                self.error_help(code::EMPTY, at, format!("`{what}` is empty"), "name at least one");
+                &[]
+            }
+            Kind::List(items) => items,
+            _ => std::slice::from_ref(node),
+        }
+    }
+
+    /// One or more topic patterns.
+    pub fn patterns(&mut self, node: &Node, what: &str, at: Range<usize>) -> Vec<Pattern> {
+        let mut patterns = Vec::new();
+        for item in self.items(node, what, at) {
+            let Some(text) = self.text(item, what) else { continue };
+            match Pattern::try_new(&text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => self.error(code::TOPIC, item.at.clone(), error.to_string()),
+            }
+        }
+        patterns
+    }
+
+    /// An expression.
+    pub fn expression(&mut self, node: &Node, what: &str, vars: &[&str]) -> Option<Condition> {
+        // `when: true` and `group_by: 5` are expressions too.
+        let text = match &node.kind {
+            Kind::Bool(b) => b.to_string(),
+            Kind::Int(n) => n.to_string(),
+            _ => self.text(node, what)?,
+        };
+        let compiled = condition::compile(&text, vars);
+        compiled.map_err(|error| self.within(code::EXPRESSION, node, &text, error)).ok()
+    }
+
+    /// An expression that is true or false.
+    pub fn condition(&mut self, node: &Node, what: &str, vars: &[&str]) -> Option<Condition> {
+        let condition = self.expression(node, what, vars)?;
+        if condition.is_no_condition() {
+            let message = format!("`{what}` is never true or false");
+            self.error_help(code::EXPRESSION, node.at.clone(), message, "compare it with something");
+            return None;
+        }
+        Some(condition)
+    }
+
+    /// A text with expressions in it.
+    pub fn template(&mut self, node: &Node, what: &str) -> Option<Template> {
+        let text = match &node.kind {
+            Kind::Int(n) => n.to_string(),
+            _ => self.text(node, what)?,
+        };
+        Template::compile(&text, &[]).map_err(|error| self.within(code::TEMPLATE, node, &text, error)).ok()
+    }
+
+    fn within(&mut self, code: &str, node: &Node, text: &str, error: condition::Error) {
+        let at = node.inside(&self.file.text, text, error.at);
+        self.report(code, at, error.message, error.help);
+    }
+
+    fn wrong<T>(&mut self, node: &Node, what: &str, wanted: &str) -> Option<T> {
+        self.error(code::TYPE, node.at.clone(), format!("`{what}` is {wanted}, this is {}", node.what()));
+        None
+    }
+}

@@ -1,0 +1,156 @@
+//! One compiled rule.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::condition::template::text_of;
+use crate::condition::{Condition, EvalError, Template, View};
+use crate::model::intent::Plan;
+use crate::model::{Mode, Pattern, Priority, Span};
+
+/// One compiled rule: which events it is about, and what it wants done.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name, unique in the set.
+    pub name: String,
+    /// What it is for, in words.
+    pub description: String,
+    /// The file it stands in, as the user named it.
+    pub file: String,
+    /// Its line there, from 1.
+    pub line: u32,
+    /// Whether it takes part.
+    pub enabled: bool,
+    /// The topics it is about.
+    pub on: Vec<Pattern>,
+    /// What must hold besides.
+    pub when: Option<Condition>,
+    /// What tells one failing thing from another; empty: the subject, or else source and topic.
+    pub group_by: Vec<Condition>,
+    /// How matches add up to a firing.
+    pub pattern: Correlation,
+    /// What learning tells apart.
+    pub class: Option<Condition>,
+    /// What shows that it is over.
+    pub resolved: Option<Resolved>,
+    /// Repair, ask, or only record.
+    pub mode: Mode,
+    /// Rules of higher priority come first; equal ones in the order of the files.
+    pub priority: i32,
+    /// Whether no later rule sees an event that fired this one.
+    pub stop: bool,
+    /// Whether it fires only for events that fired no other rule.
+    pub backstop: bool,
+    /// What is wanted.
+    pub wish: Wish,
+    /// How it is to be done.
+    pub plan: Arc<Plan>,
+    /// The `tests:` block, as written.
+    pub tests: Vec<Value>,
+    /// SHA-256 of what it says, in hex: the same for the same rule however it is laid out.
+    pub hash: String,
+    /// Hash of what its windows depend on; they survive a reload that leaves it the same.
+    pub window: u64,
+}
+
+/// How matches add up to a firing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Correlation {
+    /// Each match fires.
+    Every,
+    /// The n-th match of a group within a time fires, and each after it while so many lie within that time.
+    Count {
+        /// How many.
+        count: u32,
+        /// In how long, in event time.
+        within: Span,
+    },
+    /// The first match of a group fires, then none for a time.
+    OnceWithin(Span),
+}
+
+/// What shows that the failure is over.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// Topics that show it.
+    pub on: Vec<Pattern>,
+    /// What must hold besides.
+    pub when: Option<Condition>,
+}
+
+/// What a rule wants: the `intent:` block.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// In words.
+    pub goal: Template,
+    /// `infrastructure`, `performance`, or what the rule says.
+    pub domain: String,
+    /// Order of service.
+    pub priority: Priority,
+    /// The one thing to act on.
+    pub target: Template,
+    /// The group of targets that blast radius counts.
+    pub fleet: Option<Template>,
+}
+
+impl Correlation {
+    /// How far back the state of a window reaches.
+    pub fn reach(self) -> Span {
+        match self {
+            Self::Every => Span::default(),
+            Self::Count { within, .. } | Self::OnceWithin(within) => within,
+        }
+    }
+}
+
+impl Rule {
+    /// Which failing thing the event is about. A part that the event lacks is empty, so all such events are one group.
+    pub fn group(&self, view: &View<'_>) -> String {
+        match &self.group_by[..] {
+            [] => match &view.event().subject {
+                Some(subject) => subject.clone(),
+                None => format!("{}/{}", view.event().source, view.event().topic),
+            },
+            [one] => part(one, view),
+            // A slash within a part is marked, so that `a/b` + `c` and `a` + `b/c` stay two groups.
+            many => many.iter().map(|by| part(by, view).replace('/', "\\/")).collect::<Vec<_>>().join("/"),
+        }
+    }
+
+    /// What learning tells apart; empty where the rule does not say.
+    pub fn class(&self, view: &View<'_>) -> String {
+        self.class.as_ref().map(|class| part(class, view)).unwrap_or_default()
+    }
+
+    /// What is wanted, in words. A value that is missing is left out.
+    pub fn goal(&self, view: &View<'_>) -> String {
+        self.wish.goal.render_in(view).map_or_else(|_| self.wish.goal.text().to_owned(), |goal| goal.text)
+    }
+
+    /// The one thing to act on, or why there is none.
+    ///
+    /// # Errors
+    /// When an expression in it fails or has no value, or the text is empty: that must never be read as "all".
+    pub fn target(&self, view: &View<'_>) -> Result<String, String> {
+        let template = self.wish.target.text();
+        let rendered =
+            self.wish.target.render_in(view).map_err(|e| format!("target `{template}` failed: {e}"))?;
+        match rendered.missing {
+            Some(missing) => Err(format!("target `{template}` is unknown: the event has no `{missing}`")),
+            None if rendered.text.trim().is_empty() => Err(format!("target `{template}` is empty")),
+            None => Ok(rendered.text),
+        }
+    }
+
+    /// The group of targets that blast radius counts, where the rule says one and the event has it.
+    pub fn fleet(&self, view: &View<'_>) -> Option<String> {
+        let fleet = self.wish.fleet.as_ref()?.render_in(view).ok()?;
+        (fleet.missing.is_none() && !fleet.text.is_empty()).then_some(fleet.text)
+    }
+}
+
+fn part(expression: &Condition, view: &View<'_>) -> String {
+    let value: Result<Value, EvalError> = expression.value_in(view);
+    value.map(|value| text_of(&value)).unwrap_or_default()
+}
