@@ -8,3 +8,4 @@
 pub mod model;
 pub mod condition;
 pub mod rules;
+pub mod learning;
