@@ -9,3 +9,6 @@ pub mod model;
 pub mod condition;
 pub mod rules;
 pub mod learning;
+
+// Ports: a trait and its backends.
+pub mod store;

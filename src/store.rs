@@ -1,0 +1,239 @@
+//! What must survive: the event log, intents, runs with their journals, outcomes, alerts, and small things by name.
+//!
+//! A [`Store`] takes [`Write`]s in groups that are kept whole or not at all, in the order in which they are handed
+//! in, and answers queries. It decides nothing and must not be asked to: what a record means is told by its owner.
+//! No backend's language (SQL) shows through this trait. Start with [`Store`].
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::{Alert, Event, Intent, IntentId, OutcomeRecord, Pattern, Run, RunId, Status, Step, Time};
+
+mod commit;
+#[cfg(test)]
+mod conformance;
+mod error;
+mod key;
+pub mod sqlite;
+
+pub use commit::{Commit, Committer};
+pub use error::Error;
+pub use key::EventKey;
+pub use sqlite::Sqlite;
+
+/// What a read answers, later.
+pub type Read<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// A place that keeps what it acknowledged through `kill -9` and power loss.
+pub trait Store: Send + Sync {
+    /// Takes `writes` as one unit: after a crash all of them are there, or none. The answer resolves when they are
+    /// durable. Units become durable in the order of the calls, whether or not the answer is awaited; an empty unit
+    /// therefore resolves when everything before it is settled. Never blocks: what does not fit is refused with
+    /// [`Error::Busy`], and then nothing of it was taken.
+    fn commit(&self, writes: Vec<Write>) -> Commit;
+
+    /// The idempotency key of an event, under this store's own secret.
+    fn event_key(&self, source: &str, id: &str) -> u64;
+
+    /// The keys of the latest events, at most `limit`, oldest first.
+    fn recent_keys(&self, limit: usize) -> Read<'_, Vec<u64>>;
+
+    /// Gives `each` every kept event that happened at `since` or later, in order of arrival; answers how many.
+    fn replay_events(&self, since: Time, each: Box<dyn FnMut(Event) + Send>) -> Read<'_, u64>;
+
+    /// Events that pass the query. A page may be short, even empty, when much had to be read for it: only
+    /// `next_cursor` says whether there is more.
+    fn events(&self, query: EventQuery) -> Read<'_, Page<Event>>;
+
+    /// All intents to which something may still happen, oldest first.
+    fn open_intents(&self) -> Read<'_, Vec<Intent>>;
+
+    /// One intent.
+    fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>>;
+
+    /// Intents that pass the query, newest first.
+    fn intents(&self, query: IntentQuery) -> Read<'_, Page<Intent>>;
+
+    /// All runs that have not ended, oldest first.
+    fn open_runs(&self) -> Read<'_, Vec<Run>>;
+
+    /// One run.
+    fn run(&self, id: RunId) -> Read<'_, Option<Run>>;
+
+    /// The runs of an intent, oldest first.
+    fn runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>>;
+
+    /// A run's journal, in order.
+    fn steps(&self, run: RunId) -> Read<'_, Vec<Step>>;
+
+    /// All outcomes, in the order in which they were known.
+    fn outcomes(&self) -> Read<'_, Vec<OutcomeRecord>>;
+
+    /// The outcomes known at `since` or later, in that order.
+    fn outcomes_since(&self, since: Time) -> Read<'_, Vec<OutcomeRecord>>;
+
+    /// Alerts, latest change first, at most `limit`; with `active_only` those that are not resolved.
+    fn alerts(&self, active_only: bool, limit: usize) -> Read<'_, Vec<Alert>>;
+
+    /// A playbook's source by its hash.
+    fn source(&self, hash: String) -> Read<'_, Option<String>>;
+
+    /// A small thing by name.
+    fn meta(&self, key: String) -> Read<'_, Option<String>>;
+
+    /// The latest entries of the timeline, newest first.
+    fn timeline(&self, limit: usize) -> Read<'_, Vec<Entry>>;
+
+    /// How much is kept.
+    fn counts(&self) -> Read<'_, Counts>;
+
+    /// Forgets what is older than the query says, in small portions between which commits go on.
+    fn prune(&self, prune: Prune) -> Read<'_, Pruned>;
+
+    /// Looks for damage; answers what it found, one line a finding. Reads everything: minutes on a large store.
+    fn verify(&self) -> Read<'_, Vec<String>>;
+}
+
+/// Something to keep.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Appends to the event log, in this order. The store does not look for duplicates.
+    Events(Vec<Arc<Event>>),
+    /// Keeps an intent, in place of the one with the same id.
+    Intent(Arc<Intent>),
+    /// Keeps a run, in place of the one with the same id.
+    Run(Box<Run>),
+    /// Keeps steps, each in place of the one with the same run and number.
+    Steps(Vec<Step>),
+    /// Keeps an outcome, in place of the one with the same intent and attempt.
+    Outcome(OutcomeRecord),
+    /// Keeps an alert, in place of the one with the same id.
+    Alert(Alert),
+    /// Keeps a playbook's source under the hash of its content.
+    Source {
+        /// Hash of the content.
+        hash: String,
+        /// The content.
+        text: String,
+    },
+    /// Keeps a small thing under a name.
+    Meta {
+        /// The name. Names that begin with `store.` are the store's own.
+        key: String,
+        /// The thing, mostly JSON.
+        value: String,
+    },
+    /// Appends to the timeline.
+    Timeline {
+        /// When.
+        at: Time,
+        /// What kind of thing, such as `strategy_changed`.
+        kind: String,
+        /// The details.
+        data: Value,
+    },
+}
+
+/// Which events are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct EventQuery {
+    /// Of these topics.
+    pub pattern: Option<Pattern>,
+    /// That happened at this time or later.
+    pub since: Option<Time>,
+    /// That happened before this time.
+    pub until: Option<Time>,
+    /// Whose JSON text holds this, upper and lower case of ASCII letters being the same.
+    pub text: Option<String>,
+    /// At most so many; 0 is taken as 100.
+    pub limit: usize,
+    /// Go on where a page ended.
+    pub cursor: Option<String>,
+    /// In order of arrival, newest first; otherwise oldest first.
+    pub newest_first: bool,
+}
+
+/// Which intents are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct IntentQuery {
+    /// With this status.
+    pub status: Option<Status>,
+    /// Open or closed ones.
+    pub open: Option<bool>,
+    /// Of this rule.
+    pub rule: Option<String>,
+    /// For this target.
+    pub target: Option<String>,
+    /// At most so many; 0 is taken as 100.
+    pub limit: usize,
+    /// Go on where a page ended.
+    pub cursor: Option<String>,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The part.
+    pub items: Vec<T>,
+    /// Where to go on; none at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// An entry of the timeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    pub at: Time,
+    /// What kind of thing.
+    pub kind: String,
+    /// The details.
+    pub data: Value,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Events.
+    pub events: u64,
+    /// Intents to which something may still happen.
+    pub open_intents: u64,
+    /// All intents.
+    pub intents: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Outcomes.
+    pub outcomes: u64,
+    /// Alerts that are not resolved.
+    pub active_alerts: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// What may be forgotten. What is not named is kept. Outcomes are always kept: learning rests on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prune {
+    /// Events that arrived before this time.
+    pub events: Option<Time>,
+    /// Closed intents last changed before this time, with their runs and journals.
+    pub intents: Option<Time>,
+    /// Resolved alerts last changed before this time.
+    pub alerts: Option<Time>,
+    /// Entries of the timeline before this time.
+    pub timeline: Option<Time>,
+}
+
+/// What was forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Events.
+    pub events: u64,
+    /// Intents.
+    pub intents: u64,
+    /// Alerts.
+    pub alerts: u64,
+    /// Entries of the timeline.
+    pub timeline: u64,
+}

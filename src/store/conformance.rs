@@ -1,0 +1,477 @@
+//! What every backend of [`Store`] must do, as one suite. A backend's tests say `conformance!(its_home)`, where
+//! `its_home()` makes a [`Home`]: a place whose store can be closed and opened again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::{Entry, Error, EventQuery, IntentQuery, Prune, Store, Write};
+use crate::model::alert::{AlertStatus, Level};
+use crate::model::clock::micros;
+use crate::model::run::Phase;
+use crate::model::{
+    Alert, AlertId, Event, Intent, IntentId, Outcome, OutcomeRecord, Pattern, Priority, Run, RunId,
+    RunStatus, Status, Step, StepKind, StepStatus, Time, Topic,
+};
+
+/// A place whose store can be closed (by dropping it) and opened again.
+pub(crate) trait Home {
+    fn open(&self) -> Arc<dyn Store>;
+}
+
+/// Makes one test of each promise.
+macro_rules! conformance {
+    ($home:path) => {
+        $crate::store::conformance::conformance!($home:
+            what_was_acknowledged_is_there_after_a_restart_in_the_order_of_the_calls,
+            a_unit_is_kept_whole_and_an_empty_one_waits_for_those_before,
+            the_same_thing_again_takes_the_place_of_the_older,
+            keys_come_back_oldest_first_and_are_the_same_after_a_restart,
+            a_query_finds_the_events_it_asks_for_and_no_others,
+            pages_joined_are_the_whole_list_in_both_directions,
+            an_event_comes_back_as_it_went_in_however_large_or_strange,
+            intents_are_found_by_what_people_ask_for,
+            the_timeline_sources_and_names_are_kept,
+            what_is_older_than_asked_is_forgotten_and_nothing_else,
+            a_cursor_from_nowhere_is_refused,
+        );
+    };
+    ($home:path: $($name:ident),+ $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::store::conformance::$name(&$home()).await;
+            }
+        )+
+    };
+}
+pub(crate) use conformance;
+
+fn at(second: i64) -> Time {
+    micros((1_700_000_000 + second) * 1_000_000)
+}
+
+fn event(n: i64, topic: &str, data: Value) -> Arc<Event> {
+    Arc::new(Event::new(format!("e{n}"), Topic::try_new(topic).unwrap(), "test", at(n), data))
+}
+
+fn events(range: std::ops::Range<i64>) -> Vec<Arc<Event>> {
+    range.map(|n| event(n, if n % 2 == 0 { "even.n" } else { "odd.n" }, json!({ "n": n }))).collect()
+}
+
+fn ids<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<String> {
+    events.into_iter().map(|event| event.id.clone()).collect()
+}
+
+fn names(range: std::ops::Range<i64>) -> Vec<String> {
+    range.map(|n| format!("e{n}")).collect()
+}
+
+fn intent(n: i64, status: Status, rule: &str, target: &str) -> Intent {
+    let event = event(n, "a.b", json!({ "why": "it \"broke\"\n" }));
+    let new =
+        Intent::new(IntentId::new(at(n), n as u128), rule, target, target, event, Arc::default(), at(n));
+    Intent { status, priority: Priority::High, class: "timeout".into(), expires_at: at(n + 900), ..new }
+}
+
+fn run(n: i64, intent: IntentId) -> Run {
+    Run {
+        id: RunId::new(at(n), n as u128),
+        intent,
+        attempt: 1,
+        playbook: "restart_kernel".into(),
+        source_hash: "abc".into(),
+        ctx: json!({ "target": "k1" }),
+        status: RunStatus::Running,
+        started_at: at(n),
+        deadline: at(n + 300),
+        ended_at: None,
+        result: None,
+        verified: None,
+        error: None,
+    }
+}
+
+fn step(run: RunId, seq: u32, status: StepStatus) -> Step {
+    Step {
+        run,
+        phase: Phase::Run,
+        seq,
+        kind: StepKind::Act,
+        name: "kernel.restart".into(),
+        request: json!({ "kernel": "k1" }),
+        status,
+        tries: 1,
+        result: None,
+        error: None,
+        started_at: at(0),
+        finished_at: None,
+    }
+}
+
+fn outcome(intent: IntentId, attempt: u32, second: i64, outcome: Outcome) -> OutcomeRecord {
+    OutcomeRecord {
+        intent,
+        attempt,
+        rule: "boot".into(),
+        class: "timeout".into(),
+        target: "k1".into(),
+        playbook: "restart_kernel".into(),
+        source_hash: "abc".into(),
+        outcome,
+        escalation: false,
+        recovery_ms: 1_200,
+        attempt_ms: 800,
+        propensity: 0.5,
+        confidence: 0.7,
+        at: at(second),
+    }
+}
+
+fn alert(n: i64, status: AlertStatus) -> Alert {
+    Alert {
+        id: AlertId::new(at(n), n as u128),
+        key: format!("key-{n}"),
+        level: Level::Critical,
+        title: "k1 is down".into(),
+        message: "Look at it.".into(),
+        target: Some("k1".into()),
+        intent: None,
+        status,
+        count: 1,
+        created_at: at(n),
+        updated_at: at(n),
+    }
+}
+
+async fn replayed(store: &dyn Store, since: Time) -> Vec<Event> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let given = store.replay_events(since, Box::new(move |event| sink.lock().unwrap().push(event)));
+    let given = given.await.unwrap();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!(given, seen.len() as u64);
+    seen
+}
+
+pub(crate) async fn what_was_acknowledged_is_there_after_a_restart_in_the_order_of_the_calls(
+    home: &impl Home,
+) {
+    let store = home.open();
+    let mut last = None;
+    for n in 0..500 {
+        last = Some(store.commit(vec![
+            Write::Events(events(n..n + 1)),
+            Write::Meta { key: "latest".into(), value: n.to_string() },
+        ]));
+    }
+    last.unwrap().await.unwrap();
+    drop(store);
+    let store = home.open();
+    assert_eq!(ids(&replayed(&*store, at(0)).await), names(0..500));
+    assert_eq!(store.meta("latest".into()).await.unwrap().as_deref(), Some("499"));
+    store.commit(vec![Write::Events(events(500..10_000))]).await.unwrap();
+    assert_eq!(ids(&replayed(&*store, at(9_998)).await), names(9_998..10_000), "`since` is kept to");
+    assert_eq!(ids(&replayed(&*store, at(0)).await), names(0..10_000));
+    assert_eq!(store.counts().await.unwrap().events, 10_000);
+}
+
+pub(crate) async fn a_unit_is_kept_whole_and_an_empty_one_waits_for_those_before(home: &impl Home) {
+    let store = home.open();
+    let wish = intent(1, Status::Pending, "boot", "k1");
+    let dropped = store.commit(vec![
+        Write::Events(events(0..3)),
+        Write::Intent(Arc::new(wish.clone())),
+        Write::Run(Box::new(run(1, wish.id))),
+    ]);
+    drop(dropped);
+    store.commit(Vec::new()).await.unwrap();
+    assert_eq!(store.intent(wish.id).await.unwrap(), Some(wish.clone()));
+    assert_eq!(store.runs_of(wish.id).await.unwrap(), [run(1, wish.id)]);
+    assert_eq!(store.open_runs().await.unwrap(), [run(1, wish.id)]);
+    assert_eq!(replayed(&*store, at(0)).await.len(), 3);
+}
+
+pub(crate) async fn the_same_thing_again_takes_the_place_of_the_older(home: &impl Home) {
+    let store = home.open();
+    let mut wish = intent(1, Status::Pending, "boot", "k1");
+    let mut attempt = run(1, wish.id);
+    let both = [step(attempt.id, 1, StepStatus::Started), step(attempt.id, 0, StepStatus::Finished)];
+    let first = vec![
+        Write::Intent(Arc::new(wish.clone())),
+        Write::Run(Box::new(attempt.clone())),
+        Write::Steps(both.to_vec()),
+        Write::Outcome(outcome(wish.id, 1, 5, Outcome::Fixed)),
+        Write::Outcome(outcome(wish.id, 2, 4, Outcome::NotFixed)),
+        Write::Alert(alert(1, AlertStatus::Active)),
+    ];
+    store.commit(first).await.unwrap();
+    wish.status = Status::Succeeded;
+    wish.target = "k2".into();
+    wish.updated_at = at(9);
+    attempt.status = RunStatus::Succeeded;
+    let done = Step { result: Some(json!({ "pid": 7 })), ..step(attempt.id, 1, StepStatus::Finished) };
+    let second = vec![
+        Write::Intent(Arc::new(wish.clone())),
+        Write::Run(Box::new(attempt.clone())),
+        Write::Steps(vec![done.clone()]),
+        Write::Outcome(outcome(wish.id, 1, 6, Outcome::Relapsed)),
+        Write::Alert(alert(1, AlertStatus::Resolved)),
+    ];
+    store.commit(second).await.unwrap();
+    drop(store);
+    let store = home.open();
+    assert_eq!(store.intent(wish.id).await.unwrap(), Some(wish.clone()));
+    assert_eq!(store.open_intents().await.unwrap(), []);
+    let by_target = IntentQuery { target: Some("k2".into()), ..Default::default() };
+    assert_eq!(store.intents(by_target).await.unwrap().items, [wish.clone()]);
+    assert_eq!(store.run(attempt.id).await.unwrap(), Some(attempt.clone()));
+    assert_eq!(store.open_runs().await.unwrap(), []);
+    assert_eq!(store.steps(attempt.id).await.unwrap(), [both[1].clone(), done]);
+    let known = [outcome(wish.id, 2, 4, Outcome::NotFixed), outcome(wish.id, 1, 6, Outcome::Relapsed)];
+    assert_eq!(store.outcomes().await.unwrap(), known);
+    assert_eq!(store.outcomes_since(at(5)).await.unwrap(), known[1..]);
+    assert_eq!(store.alerts(true, 10).await.unwrap(), []);
+    assert_eq!(store.alerts(false, 10).await.unwrap(), [alert(1, AlertStatus::Resolved)]);
+}
+
+pub(crate) async fn keys_come_back_oldest_first_and_are_the_same_after_a_restart(home: &impl Home) {
+    let store = home.open();
+    for start in [0, 10, 20] {
+        store.commit(vec![Write::Events(events(start..start + 10))]).await.unwrap();
+    }
+    let expected: Vec<u64> = (0..30).map(|n| store.event_key("test", &format!("e{n}"))).collect();
+    assert_eq!(store.recent_keys(100).await.unwrap(), expected);
+    assert_eq!(store.recent_keys(15).await.unwrap(), expected[15..]);
+    assert_ne!(store.event_key("ab", "c"), store.event_key("a", "bc"));
+    drop(store);
+    let store = home.open();
+    assert_eq!(store.recent_keys(100).await.unwrap(), expected);
+    assert_eq!(store.event_key("test", "e7"), expected[7]);
+}
+
+pub(crate) async fn a_query_finds_the_events_it_asks_for_and_no_others(home: &impl Home) {
+    let store = home.open();
+    for start in (0..100).step_by(20) {
+        store.commit(vec![Write::Events(events(start..start + 20))]).await.unwrap();
+    }
+    store
+        .commit(vec![Write::Events(vec![event(100, "other.thing", json!("Needle in \"hay\""))])])
+        .await
+        .unwrap();
+    let all = EventQuery { limit: 1_000, ..Default::default() };
+    let pattern = |text: &str| Some(Pattern::try_new(text).unwrap());
+    let even = EventQuery { pattern: pattern("even.*"), ..all.clone() };
+    let between = EventQuery { since: Some(at(15)), until: Some(at(45)), ..all.clone() };
+    let both = EventQuery { pattern: pattern("odd.>"), ..between.clone() };
+    let text = EventQuery { text: Some("nEEdle".into()), ..all.clone() };
+    let cases: Vec<(EventQuery, Vec<String>)> = vec![
+        (all.clone(), names(0..101)),
+        (even, (0..100).step_by(2).map(|n| format!("e{n}")).collect()),
+        (between, names(15..45)),
+        (both, (15..45).step_by(2).map(|n| format!("e{n}")).collect()),
+        (text, names(100..101)),
+        (EventQuery { pattern: pattern("nothing.here"), ..all.clone() }, Vec::new()),
+        (EventQuery { since: Some(at(1_000)), ..all.clone() }, Vec::new()),
+    ];
+    for (query, expected) in cases {
+        let page = store.events(query.clone()).await.unwrap();
+        assert_eq!((ids(&page.items), page.next_cursor), (expected.clone(), None), "{query:?}");
+        let newest = EventQuery { newest_first: true, ..query };
+        let reversed: Vec<String> = expected.into_iter().rev().collect();
+        assert_eq!(ids(&store.events(newest.clone()).await.unwrap().items), reversed, "{newest:?}");
+    }
+}
+
+pub(crate) async fn pages_joined_are_the_whole_list_in_both_directions(home: &impl Home) {
+    let store = home.open();
+    for start in (0..60).step_by(15) {
+        store.commit(vec![Write::Events(events(start..start + 15))]).await.unwrap();
+    }
+    for newest_first in [false, true] {
+        for limit in [1, 7, 15, 30, 60] {
+            let mut query = EventQuery { limit, newest_first, ..Default::default() };
+            let (mut seen, mut pages) = (Vec::new(), 0);
+            loop {
+                let page = store.events(query.clone()).await.unwrap();
+                assert!(page.items.len() <= limit);
+                seen.extend(ids(&page.items));
+                pages += 1;
+                match page.next_cursor {
+                    Some(cursor) => query.cursor = Some(cursor),
+                    None => break,
+                }
+            }
+            if newest_first {
+                seen.reverse();
+            }
+            assert_eq!(seen, names(0..60), "limit {limit}, newest first: {newest_first}");
+            assert_eq!(pages, 60_usize.div_ceil(limit), "no empty page at the end");
+        }
+    }
+    let newest = EventQuery { limit: 5, newest_first: true, ..Default::default() };
+    let first = store.events(newest.clone()).await.unwrap();
+    store.commit(vec![Write::Events(events(60..70))]).await.unwrap();
+    let second = store.events(EventQuery { cursor: first.next_cursor, ..newest }).await.unwrap();
+    let expected: Vec<String> = names(50..55).into_iter().rev().collect();
+    assert_eq!(
+        ids(&second.items),
+        expected,
+        "events that arrive while somebody turns pages do not shift them"
+    );
+}
+
+pub(crate) async fn an_event_comes_back_as_it_went_in_however_large_or_strange(home: &impl Home) {
+    let store = home.open();
+    let pretty: Event = serde_json::from_str(
+        "{\"id\":\"p\",\"topic\":\"a.b\",\"source\":\"s\",\"time\":\"2026-01-01T00:00:00.123456789+02:00\",
+          \"data\":{\n  \"text\": \"two\\nlines\\u0000\",\n\r\n  \"n\": 1.0e2\n}}",
+    )
+    .unwrap();
+    let full = Event {
+        subject: Some("Käfer 🐞\u{2028}".into()),
+        priority: Priority::Critical,
+        traceparent: Some("00-a-b-01".into()),
+        correlationid: Some("c".into()),
+        causationid: Some("d".into()),
+        extensions: BTreeMap::from([("n".into(), json!(7)), ("text".into(), json!("\n\t\"ü\""))]),
+        ..Event::new(
+            "日本",
+            Topic::try_new("grüße.welt").unwrap(),
+            "/源",
+            at(1),
+            json!({ "a": [null, true] }),
+        )
+    };
+    let large = Event::new("large", Topic::try_new("a.b").unwrap(), "s", at(2), json!("é".repeat(3 << 20)));
+    let old =
+        Event::new("old", Topic::try_new("a.b").unwrap(), "s", micros(-62_000_000_000_000_000), json!(1));
+    let many: Vec<_> = [pretty, full, large, old].into_iter().map(Arc::new).collect();
+    store.commit(vec![Write::Events(many.clone())]).await.unwrap();
+    drop(store);
+    let store = home.open();
+    let back = replayed(&*store, micros(i64::MIN)).await;
+    assert_eq!(back.len(), many.len());
+    for (back, sent) in back.iter().zip(&many) {
+        assert!(back == sent.as_ref(), "{} changed", sent.id);
+    }
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+pub(crate) async fn intents_are_found_by_what_people_ask_for(home: &impl Home) {
+    let store = home.open();
+    let kinds = [Status::Pending, Status::Running, Status::Succeeded, Status::Failed];
+    let all: Vec<Intent> = (0..40)
+        .map(|n| {
+            let rule = if n % 3 == 0 { "boot" } else { "slow" };
+            intent(n, kinds[n as usize % 4], rule, &format!("k{}", n % 5))
+        })
+        .collect();
+    store.commit(all.iter().cloned().map(|it| Write::Intent(Arc::new(it))).collect()).await.unwrap();
+    let open: Vec<Intent> = all.iter().filter(|it| it.status.is_open()).cloned().collect();
+    assert_eq!(store.open_intents().await.unwrap(), open);
+    type Test = fn(&Intent) -> bool;
+    let cases: [(IntentQuery, Test); 6] = [
+        (IntentQuery::default(), |_| true),
+        (IntentQuery { status: Some(Status::Failed), ..Default::default() }, |it| {
+            it.status == Status::Failed
+        }),
+        (IntentQuery { open: Some(true), ..Default::default() }, |it| it.status.is_open()),
+        (IntentQuery { open: Some(false), ..Default::default() }, |it| !it.status.is_open()),
+        (IntentQuery { rule: Some("boot".into()), ..Default::default() }, |it| it.rule == "boot"),
+        (IntentQuery { target: Some("k1".into()), rule: Some("slow".into()), ..Default::default() }, |it| {
+            it.target == "k1" && it.rule == "slow"
+        }),
+    ];
+    for (query, test) in cases {
+        let expected: Vec<IntentId> = all.iter().rev().filter(|it| test(it)).map(|it| it.id).collect();
+        for limit in [3, 0] {
+            let mut query = IntentQuery { limit, ..query.clone() };
+            let mut seen = Vec::new();
+            loop {
+                let page = store.intents(query.clone()).await.unwrap();
+                seen.extend(page.items.iter().map(|it| it.id));
+                let Some(cursor) = page.next_cursor else { break };
+                query.cursor = Some(cursor);
+            }
+            assert_eq!(seen, expected, "{query:?}");
+        }
+    }
+    let counts = store.counts().await.unwrap();
+    assert_eq!((counts.intents, counts.open_intents), (40, 20));
+}
+
+pub(crate) async fn the_timeline_sources_and_names_are_kept(home: &impl Home) {
+    let store = home.open();
+    let entry = |n: i64| Entry { at: at(n), kind: "note".into(), data: json!({ "n": n }) };
+    let writes =
+        [2, 1, 3].map(|n| Write::Timeline { at: at(n), kind: "note".into(), data: json!({ "n": n }) });
+    store.commit(writes.to_vec()).await.unwrap();
+    for value in ["one", "two ünï"] {
+        store.commit(vec![Write::Meta { key: "k".into(), value: value.into() }]).await.unwrap();
+        store.commit(vec![Write::Source { hash: "h".into(), text: "fn run(ctx) {}".into() }]).await.unwrap();
+    }
+    drop(store);
+    let store = home.open();
+    assert_eq!(store.timeline(2).await.unwrap(), [entry(3), entry(2)]);
+    assert_eq!(store.meta("k".into()).await.unwrap().as_deref(), Some("two ünï"));
+    assert_eq!(store.meta("other".into()).await.unwrap(), None);
+    assert_eq!(store.source("h".into()).await.unwrap().as_deref(), Some("fn run(ctx) {}"));
+    assert_eq!(store.source("g".into()).await.unwrap(), None);
+}
+
+/// Backends date what arrives by their clock; a home's clock stands at second 1,000.
+pub(crate) async fn what_is_older_than_asked_is_forgotten_and_nothing_else(home: &impl Home) {
+    let store = home.open();
+    let (old, young, open) = (
+        intent(1, Status::Succeeded, "boot", "k1"),
+        intent(500, Status::Failed, "boot", "k1"),
+        intent(2, Status::Running, "boot", "k2"),
+    );
+    let (first, second) = (run(1, old.id), run(500, young.id));
+    let writes = vec![
+        Write::Intent(Arc::new(old.clone())),
+        Write::Intent(Arc::new(young.clone())),
+        Write::Intent(Arc::new(open.clone())),
+        Write::Run(Box::new(first.clone())),
+        Write::Run(Box::new(second.clone())),
+        Write::Steps(vec![step(first.id, 0, StepStatus::Finished), step(second.id, 0, StepStatus::Finished)]),
+        Write::Outcome(outcome(old.id, 1, 1, Outcome::Fixed)),
+        Write::Alert(alert(1, AlertStatus::Resolved)),
+        Write::Alert(alert(2, AlertStatus::Active)),
+        Write::Timeline { at: at(1), kind: "old".into(), data: json!(1) },
+        Write::Timeline { at: at(500), kind: "young".into(), data: json!(1) },
+    ];
+    store.commit(writes).await.unwrap();
+    store.commit(vec![Write::Events(events(0..9_000))]).await.unwrap();
+    store.commit(vec![Write::Events(events(9_000..9_010))]).await.unwrap();
+    let nothing = store.prune(Prune { events: Some(at(1_000)), ..Default::default() }).await.unwrap();
+    assert_eq!(nothing.events, 0, "they arrived at that second, not before it");
+    let before = Some(at(100));
+    let what = Prune { events: Some(at(1_001)), intents: before, alerts: before, timeline: before };
+    let done = store.prune(what).await.unwrap();
+    assert_eq!((done.events, done.intents, done.alerts, done.timeline), (9_000, 1, 1, 1));
+    assert_eq!(store.intent(old.id).await.unwrap(), None);
+    assert_eq!(store.run(first.id).await.unwrap(), None);
+    assert_eq!(store.steps(first.id).await.unwrap(), []);
+    assert_eq!(store.intent(young.id).await.unwrap().map(|it| it.id), Some(young.id));
+    assert_eq!(store.steps(second.id).await.unwrap().len(), 1);
+    assert_eq!(store.open_intents().await.unwrap().len(), 1);
+    assert_eq!(store.outcomes().await.unwrap().len(), 1, "learning rests on outcomes");
+    assert_eq!(store.alerts(false, 10).await.unwrap().len(), 1);
+    assert_eq!(store.timeline(10).await.unwrap().len(), 1);
+    drop(store);
+    let store = home.open();
+    store.commit(vec![Write::Events(events(9_010..9_020))]).await.unwrap();
+    assert_eq!(ids(&replayed(&*store, at(0)).await), names(9_000..9_020));
+    assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+pub(crate) async fn a_cursor_from_nowhere_is_refused(home: &impl Home) {
+    let store = home.open();
+    let query = EventQuery { cursor: Some("x".into()), ..Default::default() };
+    assert!(matches!(store.events(query).await, Err(Error::Invalid(text)) if text.contains("`x`")));
+    let query = IntentQuery { cursor: Some("7".into()), ..Default::default() };
+    assert!(matches!(store.intents(query).await, Err(Error::Invalid(text)) if text.contains("`7`")));
+}

@@ -1,0 +1,256 @@
+//! The store of one machine: SQLite with a write-ahead log, one writing thread and a few reading ones.
+//!
+//! `synchronous = FULL`: a commit is answered when the disk has said that it is safe. The price of the sync is
+//! shared: all that waits goes into one transaction. Start with [`Sqlite::open`].
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use futures_util::FutureExt;
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::oneshot;
+
+use super::{
+    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, Page, Prune, Pruned, Read, Store, Write,
+};
+use crate::model::{Alert, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
+use fault::{Fault, Faults};
+use queue::{Queue, Unit};
+use readers::Readers;
+use writer::Writer;
+
+mod block;
+mod encode;
+mod events;
+mod fault;
+mod lock;
+mod prune;
+mod queue;
+mod readers;
+mod records;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+/// The store of one machine. Dropping it writes what was handed in before.
+#[derive(Debug)]
+pub struct Sqlite {
+    queue: Arc<Queue>,
+    readers: Arc<Readers>,
+    key: EventKey,
+    file: PathBuf,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Given back only after the writer has ended.
+    lock: Option<lock::Lock>,
+    /// A throw-away directory, deleted at the end.
+    throw_away: Option<PathBuf>,
+}
+
+impl Sqlite {
+    /// Opens the store under `dir`, making both if they are not there. Reads and writes files: not for a thread
+    /// that must not block. `clock` dates what is written, for retention.
+    ///
+    /// # Errors
+    /// When another engine has it, the file is damaged, newer, or not ours, or the disk refuses.
+    pub fn open(dir: &Path, clock: Clock) -> Result<Self, Error> {
+        Self::open_with(dir, clock, true)
+    }
+
+    /// A store in a directory of its own that goes with it, without syncs: for tests and demonstrations.
+    ///
+    /// # Errors
+    /// When the system's temporary directory cannot be written.
+    pub fn open_temporary(clock: Clock) -> Result<Self, Error> {
+        let dir = std::env::temp_dir().join(format!("paramedic-{:032x}", rand::random::<u128>()));
+        let mut store = Self::open_with(&dir, clock, false)?;
+        store.throw_away = Some(dir);
+        Ok(store)
+    }
+
+    fn open_with(dir: &Path, clock: Clock, durable: bool) -> Result<Self, Error> {
+        let file = dir.join("paramedic.db");
+        let faults = Faults::new(dir, &file);
+        std::fs::create_dir_all(dir).map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => faults.full(),
+            _ => faults.io(error.to_string()),
+        })?;
+        let lock = lock::take(dir)?;
+        let connection = schema::open_writer(&file, &faults, durable)?;
+        let secret = secret(&connection).map_err(|fault| faults.settle(fault))?;
+        let queue = Arc::new(Queue::default());
+        let wal = dir.join("paramedic.db-wal");
+        let writer = Writer::new(connection, Arc::clone(&queue), faults.clone(), clock, wal)?;
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|error| faults.io(format!("no thread for the writer: {error}")))?;
+        Ok(Self {
+            queue,
+            readers: Readers::new(file.clone(), faults),
+            key: EventKey::new(&secret),
+            file,
+            writer: Mutex::new(Some(thread)),
+            lock: Some(lock),
+            throw_away: None,
+        })
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Read<'_, T> {
+        Arc::clone(&self.readers).run(read).boxed()
+    }
+}
+
+impl Store for Sqlite {
+    fn commit(&self, writes: Vec<Write>) -> Commit {
+        let (done, commit) = Commit::pair();
+        match encode::encode(writes, &self.key) {
+            Ok((rows, bytes)) => self.queue.push(Unit { rows, bytes, done }),
+            Err(error) => done.settle(Err(Error::Invalid(format!("not to be written as JSON: {error}")))),
+        }
+        commit
+    }
+
+    fn event_key(&self, source: &str, id: &str) -> u64 {
+        self.key.of(source, id)
+    }
+
+    fn recent_keys(&self, limit: usize) -> Read<'_, Vec<u64>> {
+        self.read(move |from| events::recent_keys(from, limit))
+    }
+
+    fn replay_events(&self, since: Time, mut each: Box<dyn FnMut(Event) + Send>) -> Read<'_, u64> {
+        self.read(move |from| events::replay(from, since, &mut each))
+    }
+
+    fn events(&self, query: EventQuery) -> Read<'_, Page<Event>> {
+        self.read(move |from| events::query(from, query))
+    }
+
+    fn open_intents(&self) -> Read<'_, Vec<Intent>> {
+        self.read(records::open_intents)
+    }
+
+    fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>> {
+        self.read(move |from| records::intent(from, id))
+    }
+
+    fn intents(&self, query: IntentQuery) -> Read<'_, Page<Intent>> {
+        self.read(move |from| records::intents(from, query))
+    }
+
+    fn open_runs(&self) -> Read<'_, Vec<Run>> {
+        self.read(records::open_runs)
+    }
+
+    fn run(&self, id: RunId) -> Read<'_, Option<Run>> {
+        self.read(move |from| records::run(from, id))
+    }
+
+    fn runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>> {
+        self.read(move |from| records::runs_of(from, intent))
+    }
+
+    fn steps(&self, run: RunId) -> Read<'_, Vec<Step>> {
+        self.read(move |from| records::steps(from, run))
+    }
+
+    fn outcomes(&self) -> Read<'_, Vec<OutcomeRecord>> {
+        self.outcomes_since(Time::MIN_UTC)
+    }
+
+    fn outcomes_since(&self, since: Time) -> Read<'_, Vec<OutcomeRecord>> {
+        self.read(move |from| records::outcomes_since(from, since))
+    }
+
+    fn alerts(&self, active_only: bool, limit: usize) -> Read<'_, Vec<Alert>> {
+        self.read(move |from| records::alerts(from, active_only, limit))
+    }
+
+    fn source(&self, hash: String) -> Read<'_, Option<String>> {
+        self.read(move |from| records::source(from, &hash))
+    }
+
+    fn meta(&self, key: String) -> Read<'_, Option<String>> {
+        self.read(move |from| records::meta(from, &key))
+    }
+
+    fn timeline(&self, limit: usize) -> Read<'_, Vec<Entry>> {
+        self.read(move |from| records::timeline(from, limit))
+    }
+
+    fn counts(&self) -> Read<'_, Counts> {
+        let file = self.file.clone();
+        self.read(move |from| {
+            let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+            let bytes = size(&file) + size(&file.with_extension("db-wal"));
+            Ok(Counts { bytes, ..records::counts(from)? })
+        })
+    }
+
+    fn prune(&self, what: Prune) -> Read<'_, Pruned> {
+        async move {
+            let mut total = Pruned::default();
+            loop {
+                let (send, receive) = oneshot::channel();
+                self.queue.prune(what, send);
+                let (done, more) = receive.await.unwrap_or(Err(Error::Stopped))?;
+                total.events += done.events;
+                total.intents += done.intents;
+                total.alerts += done.alerts;
+                total.timeline += done.timeline;
+                if !more {
+                    return Ok(total);
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn verify(&self) -> Read<'_, Vec<String>> {
+        self.read(|from| {
+            let mut statement = from.prepare("PRAGMA integrity_check(20)")?;
+            let mut findings: Vec<String> =
+                statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            findings.retain(|finding| finding != "ok");
+            findings.extend(events::check(from)?);
+            Ok(findings)
+        })
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.queue.close();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the store's writer panicked");
+        }
+        self.lock = None;
+        if let Some(dir) = &self.throw_away
+            && let Err(error) = std::fs::remove_dir_all(dir)
+        {
+            tracing::warn!("could not delete {}: {error}", dir.display());
+        }
+    }
+}
+
+/// The secret under which idempotency keys are made; chosen once in a store's life.
+fn secret(connection: &Connection) -> Result<[u8; 16], Fault> {
+    const KEY: &str = "store.event_key";
+    let known: Option<String> =
+        connection.query_row("SELECT value FROM meta WHERE key = ?1", [KEY], |row| row.get(0)).optional()?;
+    if let Some(text) = known {
+        let number = u128::from_str_radix(&text, 16)
+            .map_err(|_| Fault::Damaged("the key of the event log does not read".into()))?;
+        return Ok(number.to_le_bytes());
+    }
+    let fresh = rand::random::<u128>();
+    connection
+        .execute("INSERT INTO meta (key, value) VALUES (?1, ?2)", [KEY, format!("{fresh:032x}").as_str()])?;
+    Ok(fresh.to_le_bytes())
+}

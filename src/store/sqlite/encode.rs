@@ -1,0 +1,145 @@
+//! Writes as rows: all JSON is made on the thread that hands it in, so that the one writer only writes.
+
+use crate::model::alert::AlertStatus;
+use crate::model::{Alert, Intent, OutcomeRecord, Run, Step};
+use crate::store::{EventKey, Write};
+
+use super::block::Block;
+
+/// A row, ready to be stored.
+#[derive(Debug)]
+pub(super) enum Row {
+    Events(Block),
+    Intent {
+        id: String,
+        open: bool,
+        status: &'static str,
+        rule: String,
+        target: String,
+        at: i64,
+        json: String,
+    },
+    Run {
+        id: String,
+        intent: String,
+        open: bool,
+        json: String,
+    },
+    Step {
+        run: String,
+        seq: u32,
+        json: String,
+    },
+    Outcome {
+        intent: String,
+        attempt: u32,
+        at: i64,
+        json: String,
+    },
+    Alert {
+        id: String,
+        active: bool,
+        at: i64,
+        json: String,
+    },
+    Source {
+        hash: String,
+        text: String,
+    },
+    Meta {
+        key: String,
+        value: String,
+    },
+    Timeline {
+        at: i64,
+        kind: String,
+        data: String,
+    },
+}
+
+/// `writes` as rows, and how many bytes they hold about.
+pub(super) fn encode(writes: Vec<Write>, key: &EventKey) -> Result<(Vec<Row>, usize), serde_json::Error> {
+    let mut rows = Vec::with_capacity(writes.len());
+    for write in writes {
+        match write {
+            Write::Events(events) => rows.extend(Block::of(&events, key)?.into_iter().map(Row::Events)),
+            Write::Intent(intent) => rows.push(of_intent(&intent)?),
+            Write::Run(run) => rows.push(of_run(&run)?),
+            Write::Steps(steps) => {
+                for step in &steps {
+                    rows.push(of_step(step)?);
+                }
+            }
+            Write::Outcome(outcome) => rows.push(of_outcome(&outcome)?),
+            Write::Alert(alert) => rows.push(of_alert(&alert)?),
+            Write::Source { hash, text } => rows.push(Row::Source { hash, text }),
+            Write::Meta { key, value } => rows.push(Row::Meta { key, value }),
+            Write::Timeline { at, kind, data } => {
+                rows.push(Row::Timeline { at: at.timestamp_micros(), kind, data: data.to_string() });
+            }
+        }
+    }
+    let bytes = rows.iter().map(Row::bytes).sum();
+    Ok((rows, bytes))
+}
+
+impl Row {
+    fn bytes(&self) -> usize {
+        // What a row costs beside its text.
+        const ROW: usize = 128;
+        ROW + match self {
+            Self::Events(block) => block.lines.len() + block.keys.len(),
+            Self::Intent { json, .. }
+            | Self::Run { json, .. }
+            | Self::Step { json, .. }
+            | Self::Outcome { json, .. }
+            | Self::Alert { json, .. } => json.len(),
+            Self::Source { text, .. } => text.len(),
+            Self::Meta { value, .. } => value.len(),
+            Self::Timeline { data, .. } => data.len(),
+        }
+    }
+}
+
+fn of_intent(intent: &Intent) -> Result<Row, serde_json::Error> {
+    Ok(Row::Intent {
+        id: intent.id.to_string(),
+        open: intent.status.is_open(),
+        status: intent.status.as_str(),
+        rule: intent.rule.clone(),
+        target: intent.target.clone(),
+        at: intent.updated_at.timestamp_micros(),
+        json: serde_json::to_string(intent)?,
+    })
+}
+
+fn of_run(run: &Run) -> Result<Row, serde_json::Error> {
+    Ok(Row::Run {
+        id: run.id.to_string(),
+        intent: run.intent.to_string(),
+        open: run.status.is_open(),
+        json: serde_json::to_string(run)?,
+    })
+}
+
+fn of_step(step: &Step) -> Result<Row, serde_json::Error> {
+    Ok(Row::Step { run: step.run.to_string(), seq: step.seq, json: serde_json::to_string(step)? })
+}
+
+fn of_outcome(outcome: &OutcomeRecord) -> Result<Row, serde_json::Error> {
+    Ok(Row::Outcome {
+        intent: outcome.intent.to_string(),
+        attempt: outcome.attempt,
+        at: outcome.at.timestamp_micros(),
+        json: serde_json::to_string(outcome)?,
+    })
+}
+
+fn of_alert(alert: &Alert) -> Result<Row, serde_json::Error> {
+    Ok(Row::Alert {
+        id: alert.id.to_string(),
+        active: alert.status != AlertStatus::Resolved,
+        at: alert.updated_at.timestamp_micros(),
+        json: serde_json::to_string(alert)?,
+    })
+}

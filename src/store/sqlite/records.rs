@@ -1,0 +1,146 @@
+//! Reads of everything but events.
+
+use rusqlite::{Connection, OptionalExtension, Params, params_from_iter, types::Value as Sql};
+use serde::de::DeserializeOwned;
+
+use super::fault::Fault;
+use crate::model::clock::micros;
+use crate::model::{Alert, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
+use crate::store::{Counts, Entry, IntentQuery, Page};
+
+pub(super) fn open_intents(from: &Connection) -> Result<Vec<Intent>, Fault> {
+    all(from, "SELECT json FROM intents WHERE open = 1 ORDER BY id", [])
+}
+
+pub(super) fn intent(from: &Connection, id: IntentId) -> Result<Option<Intent>, Fault> {
+    one(from, "SELECT json FROM intents WHERE id = ?1", [id.to_string()])
+}
+
+pub(super) fn intents(from: &Connection, query: IntentQuery) -> Result<Page<Intent>, Fault> {
+    let limit = if query.limit == 0 { 100 } else { query.limit.min(10_000) };
+    let mut sql = String::from("SELECT json FROM intents WHERE 1");
+    let mut values: Vec<Sql> = Vec::new();
+    if let Some(cursor) = query.cursor {
+        let id: IntentId = cursor.parse().map_err(|_| {
+            Fault::Invalid(format!("`{cursor}` is not a cursor: take `next_cursor` of the page before"))
+        })?;
+        sql.push_str(" AND id < ?");
+        values.push(id.to_string().into());
+    }
+    // Written out and not bound, so that the partial indexes apply.
+    match query.open {
+        Some(true) => sql.push_str(" AND open = 1"),
+        Some(false) => sql.push_str(" AND open = 0"),
+        None => {}
+    }
+    let status = query.status.map(|status| status.as_str().to_owned());
+    for (column, value) in [("status", status), ("rule", query.rule), ("target", query.target)] {
+        if let Some(value) = value {
+            sql.push_str(&format!(" AND {column} = ?"));
+            values.push(value.into());
+        }
+    }
+    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    values.push((limit as i64 + 1).into());
+    let mut items: Vec<Intent> = all(from, &sql, params_from_iter(values))?;
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next_cursor = items.last().filter(|_| more).map(|last| last.id.to_string());
+    Ok(Page { items, next_cursor })
+}
+
+pub(super) fn open_runs(from: &Connection) -> Result<Vec<Run>, Fault> {
+    all(from, "SELECT json FROM runs WHERE open = 1 ORDER BY id", [])
+}
+
+pub(super) fn run(from: &Connection, id: RunId) -> Result<Option<Run>, Fault> {
+    one(from, "SELECT json FROM runs WHERE id = ?1", [id.to_string()])
+}
+
+pub(super) fn runs_of(from: &Connection, intent: IntentId) -> Result<Vec<Run>, Fault> {
+    all(from, "SELECT json FROM runs WHERE intent = ?1 ORDER BY id", [intent.to_string()])
+}
+
+pub(super) fn steps(from: &Connection, run: RunId) -> Result<Vec<Step>, Fault> {
+    all(from, "SELECT json FROM steps WHERE run = ?1 ORDER BY seq", [run.to_string()])
+}
+
+pub(super) fn outcomes_since(from: &Connection, since: Time) -> Result<Vec<OutcomeRecord>, Fault> {
+    all(
+        from,
+        "SELECT json FROM outcomes WHERE at >= ?1 ORDER BY at, intent, attempt",
+        [since.timestamp_micros()],
+    )
+}
+
+pub(super) fn alerts(from: &Connection, active_only: bool, limit: usize) -> Result<Vec<Alert>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql = if active_only {
+        "SELECT json FROM alerts WHERE active = 1 ORDER BY updated_at DESC, id DESC LIMIT ?1"
+    } else {
+        "SELECT json FROM alerts ORDER BY updated_at DESC, id DESC LIMIT ?1"
+    };
+    all(from, sql, [limit])
+}
+
+pub(super) fn source(from: &Connection, hash: &str) -> Result<Option<String>, Fault> {
+    text(from, "SELECT text FROM sources WHERE hash = ?1", [hash])
+}
+
+pub(super) fn meta(from: &Connection, key: &str) -> Result<Option<String>, Fault> {
+    text(from, "SELECT value FROM meta WHERE key = ?1", [key])
+}
+
+pub(super) fn timeline(from: &Connection, limit: usize) -> Result<Vec<Entry>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement =
+        from.prepare_cached("SELECT at, kind, data FROM timeline ORDER BY at DESC, id DESC LIMIT ?1")?;
+    let mut rows = statement.query([limit])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let data: String = row.get(2)?;
+        entries.push(Entry { at: micros(row.get(0)?), kind: row.get(1)?, data: parse(&data)? });
+    }
+    Ok(entries)
+}
+
+pub(super) fn counts(from: &Connection) -> Result<Counts, Fault> {
+    let number = |sql: &str| -> Result<u64, Fault> {
+        let n: Option<i64> = from.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(n.unwrap_or(0).max(0).unsigned_abs())
+    };
+    Ok(Counts {
+        // Numbers have no gaps: blocks are only ever taken from the front.
+        events: number(
+            "SELECT (SELECT seq + count FROM blocks ORDER BY seq DESC LIMIT 1) - (SELECT min(seq) FROM blocks)",
+        )?,
+        open_intents: number("SELECT count(*) FROM intents WHERE open = 1")?,
+        intents: number("SELECT count(*) FROM intents")?,
+        runs: number("SELECT count(*) FROM runs")?,
+        outcomes: number("SELECT count(*) FROM outcomes")?,
+        active_alerts: number("SELECT count(*) FROM alerts WHERE active = 1")?,
+        bytes: 0,
+    })
+}
+
+fn all<T: DeserializeOwned>(from: &Connection, sql: &str, params: impl Params) -> Result<Vec<T>, Fault> {
+    let mut statement = from.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(parse(row.get_ref(0)?.as_str().map_err(|error| Fault::Damaged(error.to_string()))?)?);
+    }
+    Ok(found)
+}
+
+fn one<T: DeserializeOwned>(from: &Connection, sql: &str, params: impl Params) -> Result<Option<T>, Fault> {
+    text(from, sql, params)?.map(|json| parse(&json)).transpose()
+}
+
+fn text(from: &Connection, sql: &str, params: impl Params) -> Result<Option<String>, Fault> {
+    Ok(from.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()?)
+}
+
+fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
+    serde_json::from_str(json).map_err(|error| Fault::Damaged(format!("a record does not read: {error}")))
+}
