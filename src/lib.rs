@@ -12,3 +12,4 @@ pub mod learning;
 
 // Ports: a trait and its backends.
 pub mod store;
+pub mod bus;
