@@ -13,3 +13,6 @@ pub mod learning;
 // Ports: a trait and its backends.
 pub mod store;
 pub mod bus;
+
+// Work.
+pub mod kernels;

@@ -1,0 +1,3 @@
+//! Who carries out start and stop; one file a provider.
+
+pub mod process;

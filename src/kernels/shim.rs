@@ -1,0 +1,51 @@
+//! `paramedic __exec`: the moment between the engine's fork and a kernel's own program.
+//!
+//! It binds the process to the engine's life, waits until the guardian knows of it, then becomes the program. So
+//! there is no moment at which the engine could die and leave a child behind. It runs before any runtime exists.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+/// The hidden sub-command that leads here.
+pub const COMMAND: &str = "__exec";
+
+/// The byte that means: the guardian knows, go on.
+pub(super) const GO: u8 = b'g';
+
+/// Carries out `__exec <parent> -- program arguments…`; `args` are those after `__exec`.
+/// Comes back only when the program could not be run, with the exit code to end with, as a shell would give it.
+pub fn exec(args: impl IntoIterator<Item = OsString>) -> i32 {
+    let mut args = args.into_iter();
+    let parent = args.next().and_then(|text| text.to_str().and_then(|t| t.parse::<i32>().ok()));
+    let (Some(parent), Some(dashes), Some(program)) = (parent, args.next(), args.next()) else {
+        return fail(2, "usage: __exec PARENT -- PROGRAM [ARGUMENT…]");
+    };
+    if dashes != "--" {
+        return fail(2, "usage: __exec PARENT -- PROGRAM [ARGUMENT…]");
+    }
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        return fail(125, &format!("cannot bind to the engine's life: {error}"));
+    }
+    // Whoever adopted us by now is not the engine: it died before the line above.
+    if getppid().map(|pid| pid.as_raw_nonzero().get()) != Some(parent) {
+        return 125;
+    }
+    let mut byte = [0];
+    match io::stdin().read(&mut byte) {
+        Ok(1) if byte[0] == GO => {}
+        _ => return 125,
+    }
+    let error = Command::new(&program).args(args).stdin(Stdio::null()).exec();
+    let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+    fail(code, &format!("cannot run {}: {error}", program.to_string_lossy()))
+}
+
+fn fail(code: i32, text: &str) -> i32 {
+    // Goes into the kernel's log; nowhere else to complain if that fails.
+    writeln!(io::stderr(), "paramedic: {text}").ok();
+    code
+}
