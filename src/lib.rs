@@ -16,3 +16,4 @@ pub mod bus;
 
 // Work.
 pub mod kernels;
+pub mod actions;

@@ -1,0 +1,297 @@
+//! Actions: everything that has an effect on the world outside.
+//!
+//! Start with [`Action`] and [`Registry`]. An action knows nothing of playbooks or rules: it gets its parameters,
+//! checked against its schema, and an idempotency key which is the same when the same step is repeated.
+//! Adding one is a new file here and one line in [`Registry::builtin`].
+
+mod alert;
+mod diagnostic;
+mod exec;
+mod http;
+mod intent;
+mod kernel;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub use schema::check as check_schema;
+
+use crate::kernels::{Registry as Kernels, Spawner};
+use crate::model::alert::Level;
+use crate::model::{AlertId, Failure, IntentId, Priority, Risk, RunId, Span};
+
+/// Something that has an effect.
+///
+/// Dropping the future of a call breaks the effect off where that is possible: a time-out does so.
+pub trait Action: Send + Sync {
+    /// What it is and takes.
+    fn spec(&self) -> &Spec;
+
+    /// Has the effect. The parameters have been checked.
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Value, Failure>>;
+
+    /// Whether this call, made again with the same key, does no more than once.
+    fn idempotent(&self, _call: &Call) -> bool {
+        self.spec().idempotent
+    }
+
+    /// For an action that is not idempotent: looks whether a call whose end nobody saw has had its effect, and what it
+    /// gave. `None`: it cannot tell.
+    fn probe(&self, _call: &Call) -> Option<BoxFuture<'static, Result<Option<Value>, Failure>>> {
+        None
+    }
+
+    /// What a call would do, in words.
+    fn dry_run(&self, call: &Call) -> String;
+}
+
+/// What an action is and takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Spec {
+    /// Such as `kernel.restart`.
+    pub name: String,
+    /// One line.
+    pub doc: String,
+    /// JSON Schema of its parameters.
+    pub params: Value,
+    /// JSON Schema of what it gives.
+    pub result: Value,
+    /// Whether every call may be repeated with the same key.
+    pub idempotent: bool,
+    /// How much harm it can do.
+    pub risk: Risk,
+    /// How long it may take, if the call does not say.
+    pub timeout: Span,
+}
+
+/// One call of an action.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Call {
+    /// Which action.
+    pub name: String,
+    /// With what.
+    pub params: Map<String, Value>,
+    /// Idempotency key: the same when the same step is repeated.
+    pub key: String,
+    /// What the intent is about; empty outside an intent.
+    pub target: String,
+    /// For which intent.
+    pub intent: Option<IntentId>,
+    /// In which run.
+    pub run: Option<RunId>,
+    /// At which place of its journal.
+    pub step: u32,
+    /// Which rule fired; empty outside an intent.
+    pub rule: String,
+    /// Only say what would be done.
+    pub dry: bool,
+}
+
+/// The alert list, which the engine keeps.
+pub trait Alerts: Send + Sync {
+    /// Puts an alert on the list; one of the same key that is still active is counted instead.
+    fn raise(
+        &self,
+        key: String,
+        level: Level,
+        title: String,
+        message: String,
+        target: Option<String>,
+        intent: Option<IntentId>,
+    ) -> BoxFuture<'static, Result<AlertId, Failure>>;
+}
+
+/// The way to a new intent, which the engine offers.
+pub trait Intents: Send + Sync {
+    /// Creates an intent; the same key again gives the one created before.
+    fn create(&self, new: NewIntent) -> BoxFuture<'static, Result<IntentId, Failure>>;
+}
+
+/// An intent that an action, a person or another system wants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewIntent {
+    /// What is wanted, in words.
+    pub goal: String,
+    /// The one thing to act on.
+    pub target: String,
+    /// Order of service.
+    #[serde(default)]
+    pub priority: Priority,
+    /// `infrastructure` if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// What learning tells apart.
+    #[serde(default)]
+    pub class: String,
+    /// Candidates.
+    pub playbooks: Vec<String>,
+    /// Reach the playbook as `ctx.params`.
+    #[serde(default)]
+    pub params: Map<String, Value>,
+    /// The same key, the same intent.
+    #[serde(default)]
+    pub key: String,
+    /// The intent whose playbook asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<IntentId>,
+}
+
+/// What the built-in actions work with.
+#[derive(Clone)]
+pub struct Ports {
+    /// What `kernel.*` acts on.
+    pub kernels: Kernels,
+    /// What `exec.run` starts processes with.
+    pub spawner: Spawner,
+    /// Where `alert.operator` puts alerts.
+    pub alerts: Arc<dyn Alerts>,
+    /// Where `intent.create` goes.
+    pub intents: Arc<dyn Intents>,
+    /// What an operator allows.
+    pub config: Config,
+}
+
+/// `actions:` in the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// For `exec.run`.
+    pub exec: ExecConfig,
+    /// For `http.request`.
+    pub http: HttpConfig,
+    /// For `alert.operator`.
+    pub alert: AlertConfig,
+}
+
+/// What `exec.run` may run; nothing if not said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExecConfig {
+    /// Programs, as absolute paths or as names looked up in the engine's `PATH`.
+    pub allow: Vec<String>,
+}
+
+/// Where `http.request` may go besides public addresses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// `host:port`, each allowed also where it leads to this machine or a private network.
+    pub allow: Vec<String>,
+}
+
+/// Whom `alert.operator` tells besides the alert list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertConfig {
+    /// An address that gets each alert as JSON by POST.
+    pub webhook: Option<String>,
+}
+
+/// Names of the built-in actions, for those who check playbooks without an engine.
+pub const BUILTIN: [&str; 11] = [
+    "alert.operator",
+    "diagnostic.run",
+    "exec.run",
+    "http.request",
+    "intent.create",
+    "kernel.health",
+    "kernel.logs",
+    "kernel.restart",
+    "kernel.scale",
+    "kernel.start",
+    "kernel.stop",
+];
+
+/// All actions by name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    actions: BTreeMap<String, Arc<dyn Action>>,
+}
+
+impl Registry {
+    /// Those that are built in.
+    pub fn builtin(ports: &Ports) -> Self {
+        let mut registry = Self::default();
+        for action in kernel::all(&ports.kernels) {
+            registry.add(action);
+        }
+        registry.add(Arc::new(diagnostic::Run::new(ports.kernels.clone())));
+        registry.add(Arc::new(alert::Operator::new(Arc::clone(&ports.alerts), ports.config.alert.clone())));
+        registry.add(Arc::new(http::Request::new(ports.config.http.clone())));
+        registry.add(Arc::new(exec::Run::new(ports.spawner.clone(), ports.config.exec.clone())));
+        registry.add(Arc::new(intent::Create::new(Arc::clone(&ports.intents))));
+        registry
+    }
+
+    /// Adds an action; one of the same name is replaced and given back.
+    pub fn add(&mut self, action: Arc<dyn Action>) -> Option<Arc<dyn Action>> {
+        self.actions.insert(action.spec().name.clone(), action)
+    }
+
+    /// One action.
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Action>> {
+        self.actions.get(name).cloned()
+    }
+
+    /// Every action, by name.
+    pub fn list(&self) -> Vec<Spec> {
+        self.actions.values().map(|action| action.spec().clone()).collect()
+    }
+
+    /// Every name, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.actions.keys().cloned().collect()
+    }
+
+    /// Checks the parameters of `call`, then makes it, within `timeout` or the action's own. With `call.dry` nothing
+    /// is done and the result is `{"dry_run": words}`.
+    ///
+    /// # Errors
+    /// `invalid`: no such action, or a parameter is wrong (the message names it). `timeout`: it took too long, and was
+    /// broken off. Else whatever the action says.
+    pub fn call(&self, call: Call, timeout: Option<Span>) -> BoxFuture<'static, Result<Value, Failure>> {
+        let action = self.get(&call.name);
+        let known = if action.is_none() { self.names().join(", ") } else { String::new() };
+        Box::pin(async move {
+            let name = call.name.clone();
+            let Some(action) = action else {
+                let message = format!("no action is named `{name}`: there are {known}");
+                return Err(Failure::new("invalid", message).of(&name));
+            };
+            run(&*action, call, timeout).await.map_err(|failure| failure.of(&name))
+        })
+    }
+}
+
+async fn run(action: &dyn Action, call: Call, timeout: Option<Span>) -> Result<Value, Failure> {
+    check(action.spec(), &call)?;
+    if call.dry {
+        return Ok(json!({ "dry_run": action.dry_run(&call) }));
+    }
+    let limit = timeout.unwrap_or(action.spec().timeout);
+    let again = action.idempotent(&call);
+    match tokio::time::timeout(limit.0, action.call(call)).await {
+        Ok(result) => result,
+        Err(_) => {
+            let message = format!("`{}` did not end within {limit}", action.spec().name);
+            Err(Failure { retryable: again, ..Failure::new("timeout", message) })
+        }
+    }
+}
+
+/// Checks the parameters of a call against the schema.
+///
+/// # Errors
+/// `invalid`, naming the parameter and what was expected.
+pub fn check(spec: &Spec, call: &Call) -> Result<(), Failure> {
+    schema::check(&spec.params, &Value::Object(call.params.clone()))
+        .map_err(|problem| Failure::new("invalid", format!("`{}`: {problem}", spec.name)))
+}
+
+#[cfg(test)]
+mod tests;
