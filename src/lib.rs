@@ -17,3 +17,4 @@ pub mod bus;
 // Work.
 pub mod kernels;
 pub mod actions;
+pub mod playbook;

@@ -1,0 +1,174 @@
+//! Reading a script without running it: does it parse, what does it import, does it call what exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+
+use super::program::{File, normalized};
+use super::{engine, host};
+use crate::model::Diagnostic;
+use crate::model::diagnostic::nearest;
+
+/// An import of another file.
+pub struct Import {
+    /// Which, as [`normalized`].
+    pub name: String,
+    /// Where it stands in the importing text.
+    pub at: Range<usize>,
+}
+
+/// The syntax tree of `file`.
+///
+/// # Errors
+/// When it is not Rhai.
+pub fn parse(file: &File) -> Result<AST, Box<Diagnostic>> {
+    engine::shared().compile(&file.text).map_err(|error| {
+        let at = range(&file.text, error.position());
+        let mut text = error.err_type().to_string();
+        if let Some(first) = text.get(..1) {
+            text.replace_range(..1, &first.to_lowercase());
+        }
+        Box::new(Diagnostic::error("P0207", &file.path, &file.text, at, text))
+    })
+}
+
+/// What `ast`, the tree of `file`, imports.
+pub fn imports(
+    file: &File,
+    ast: &AST,
+    files: &BTreeMap<String, File>,
+) -> Vec<Result<Import, Box<Diagnostic>>> {
+    let mut found = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last() {
+            found.push(one_import(file, &import.0, *position, files));
+        }
+        true
+    });
+    found
+}
+
+fn one_import(
+    file: &File,
+    path: &Expr,
+    position: Position,
+    files: &BTreeMap<String, File>,
+) -> Result<Import, Box<Diagnostic>> {
+    let wrong = |at: Position, text: String, help: Option<String>| {
+        let error = Diagnostic::error("P0209", &file.path, &file.text, range(&file.text, at), text);
+        Err(Box::new(match help {
+            Some(help) => error.help(help),
+            None => error,
+        }))
+    };
+    let Expr::StringConstant(path, at) = path else {
+        let text =
+            "the file to import must be written as plain text, so that it can be kept with the playbook";
+        return wrong(position, text.into(), None);
+    };
+    let Some(name) = normalized(path) else {
+        let help = "name a file below the playbooks' folder, such as \"lib/kernels\"";
+        return wrong(*at, format!("`{path}` leads outside of the playbooks' folder"), Some(help.into()));
+    };
+    if !files.contains_key(&name) {
+        let help =
+            nearest(&name, files.keys().map(String::as_str)).map(|it| format!("did you mean \"{it}\"?"));
+        return wrong(*at, format!("there is no file `{name}.rhai` in the playbooks' folder"), help);
+    }
+    Ok(Import { name, at: range(&file.text, *at) })
+}
+
+/// Calls of functions that do not exist, or with a number of arguments that they do not take.
+pub fn calls(file: &File, ast: &AST) -> Vec<Diagnostic> {
+    let own: BTreeSet<(String, usize)> =
+        ast.iter_functions().map(|it| (it.name.to_string(), it.params.len())).collect();
+    let mut found = Vec::new();
+    each_call(ast, &mut |call, position| {
+        if let Some(problem) = problem(call, &own) {
+            let at = range(&file.text, position);
+            let error = Diagnostic::error("P0212", &file.path, &file.text, at, problem.0);
+            found.push(match problem.1 {
+                Some(help) => error.help(help),
+                None => error,
+            });
+        }
+    });
+    found
+}
+
+fn problem(call: &FnCallExpr, own: &BTreeSet<(String, usize)>) -> Option<(String, Option<String>)> {
+    let (name, given) = (call.name.as_str(), call.args.len());
+    if call.op_token.is_some() || !call.namespace.is_empty() || own.contains(&(name.into(), given)) {
+        return None;
+    }
+    // What the parser itself makes of closures.
+    if name == "curry" || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        return None;
+    }
+    if let Some((_, takes)) = host::FUNCTIONS.iter().find(|(it, _)| *it == name) {
+        let takes_text = takes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        let text = format!("`{name}` takes {takes_text} arguments, not {given}");
+        return (!takes.contains(&given)).then_some((text, None));
+    }
+    if engine::functions().contains(name) {
+        return None;
+    }
+    if let Some((_, takes)) = own.iter().find(|(it, _)| it == name) {
+        return Some((format!("`{name}` takes {takes} arguments, not {given}"), None));
+    }
+    let mut known: Vec<&str> = host::FUNCTIONS.iter().map(|(it, _)| *it).collect();
+    known.extend(own.iter().map(|(it, _)| it.as_str()));
+    known.extend(engine::functions().iter().map(String::as_str));
+    let help = nearest(name, known).map(|it| format!("did you mean `{it}`?"));
+    Some((format!("there is no function `{name}`"), help))
+}
+
+/// Actions that `act` is called with by name, and where.
+pub fn acts(file: &File, ast: &AST) -> Vec<(String, Range<usize>)> {
+    let mut found = Vec::new();
+    each_call(ast, &mut |call, _| {
+        if let ("act", Some(Expr::StringConstant(action, at))) = (call.name.as_str(), call.args.first()) {
+            found.push((action.to_string(), range(&file.text, *at)));
+        }
+    });
+    found
+}
+
+/// Every text in the script, among them every action it can name.
+pub fn texts(ast: &AST) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Expr(Expr::StringConstant(text, _))) = path.last() {
+            found.insert(text.to_string());
+        }
+        true
+    });
+    found
+}
+
+fn each_call(ast: &AST, look: &mut dyn FnMut(&FnCallExpr, Position)) {
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(
+            ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position)),
+        ) = path.last()
+        {
+            look(call, *position);
+        }
+        true
+    });
+}
+
+/// The bytes of `text` that stand at `position`: to the end of the word there, or one character.
+fn range(text: &str, position: Position) -> Range<usize> {
+    let Some(line) = position.line() else { return 0..0 };
+    let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let column = position.position().unwrap_or(1).saturating_sub(1);
+    let at = text[start..].char_indices().nth(column).map_or(text.len(), |(i, _)| start + i);
+    let rest = &text[at..];
+    let word = match rest.chars().next() {
+        Some('"') => rest[1..].find(['"', '\n']).map_or(1, |i| i + 2),
+        _ => rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()).max(1),
+    };
+    at..(at + word).min(text.len())
+}

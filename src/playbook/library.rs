@@ -1,0 +1,217 @@
+//! All playbooks of a folder, read at once: every mistake in every file is found, not only the first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Playbook;
+use super::check;
+use super::header;
+use super::program::{File, normalized};
+use crate::model::Diagnostic;
+use crate::model::diagnostic::{Severity, nearest};
+
+/// A file as it was read from disk.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Its path as the user is shown it; it begins with the root that [`Library::load`] is given.
+    pub path: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// The playbooks that can be run, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    playbooks: BTreeMap<String, Arc<Playbook>>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Library {
+    /// No playbooks.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Makes playbooks of `files`, all of which lie below the folder `root`. A file with a header or a function `run`
+    /// is a playbook, named as its file; any other is there to be imported. `known_actions` are those that exist;
+    /// if there is one, a header that names another is a mistake.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any file; then nothing is loaded.
+    pub fn load(root: &str, files: &[SourceFile], known_actions: &[String]) -> Result<Self, Vec<Diagnostic>> {
+        let mut loader = Loader { known_actions, ..Loader::default() };
+        for file in files {
+            loader.add(root, file);
+        }
+        let names: Vec<String> = loader.files.keys().cloned().collect();
+        for name in &names {
+            loader.read(name);
+        }
+        let Loader { playbooks, problems, .. } = loader;
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|it| it.severity == Severity::Error);
+        if errors.is_empty() {
+            return Ok(Self { playbooks, warnings });
+        }
+        let mut all = [errors, warnings].concat();
+        all.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        all.dedup();
+        Err(all)
+    }
+
+    /// The playbook called `name`.
+    pub fn get(&self, name: &str) -> Option<Arc<Playbook>> {
+        self.playbooks.get(name).cloned()
+    }
+
+    /// All of them, by name.
+    pub fn list(&self) -> impl Iterator<Item = &Arc<Playbook>> {
+        self.playbooks.values()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        self.playbooks.keys().cloned().collect()
+    }
+
+    /// What is suspicious, but does not stop them.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+}
+
+#[derive(Default)]
+struct Loader<'a> {
+    known_actions: &'a [String],
+    files: BTreeMap<String, File>,
+    playbooks: BTreeMap<String, Arc<Playbook>>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    fn add(&mut self, root: &str, file: &SourceFile) {
+        let below = file.path.strip_prefix(root).unwrap_or(&file.path).trim_start_matches('/');
+        let content = File { path: file.path.clone(), text: file.text.clone() };
+        match normalized(below) {
+            Some(name) => {
+                self.files.insert(name, content);
+            }
+            None => {
+                let text = format!("`{below}` is no name for a playbook: use a-z, 0-9, _ and -");
+                self.problems.push(Diagnostic::error("P0205", &content.path, &content.text, 0..0, text));
+            }
+        }
+    }
+
+    fn read(&mut self, path: &str) {
+        let file = self.files[path].clone();
+        let ast = match check::parse(&file) {
+            Ok(ast) => ast,
+            Err(problem) => {
+                if header::is_there(&file.text) {
+                    self.problems.extend(header::read(&file).1);
+                }
+                return self.problems.push(*problem);
+            }
+        };
+        let before = self.problems.len();
+        self.problems.extend(check::calls(&file, &ast));
+        self.problems.extend(
+            check::imports(&file, &ast, &self.files).into_iter().filter_map(|it| it.err().map(|it| *it)),
+        );
+        let has_run = ast.iter_functions().any(|it| it.name == "run");
+        if !header::is_there(&file.text) && !has_run {
+            return;
+        }
+        self.phases(&file, &ast);
+        if !header::is_there(&file.text) {
+            let help = "begin the file with `//! What it does.`, `//! ---`, `//! actions: [kernel.restart]`";
+            self.problem(
+                Diagnostic::error("P0201", &file.path, &file.text, 0..0, "a playbook needs a header")
+                    .help(help),
+            );
+        }
+        self.problems.extend(header::read(&file).1);
+        let name = path.rsplit('/').next().unwrap_or(path).to_string();
+        self.named(&file, &name);
+        if self.problems[before..].iter().any(|it| it.severity == Severity::Error) {
+            return;
+        }
+        match Playbook::link(path, &self.files) {
+            Ok(playbook) => {
+                self.actions(&file, &playbook);
+                self.playbooks.insert(name, Arc::new(playbook));
+            }
+            Err(problem) => self.problem(*problem),
+        }
+    }
+
+    fn phases(&mut self, file: &File, ast: &rhai::AST) {
+        let takes = |name: &str| {
+            ast.iter_functions().filter(|it| it.name == name).map(|it| it.params.len()).collect()
+        };
+        let line = |name: &str| {
+            let at = file.text.find(&format!("fn {name}")).map_or(0, |i| i + 3);
+            at..at + if at == 0 { 0 } else { name.len() }
+        };
+        let run: Vec<usize> = takes("run");
+        if run.is_empty() {
+            let text = "the playbook has no function `run`: write `fn run(ctx) { … }`";
+            self.problem(Diagnostic::error("P0208", &file.path, &file.text, 0..0, text));
+        }
+        for name in ["run", "verify", "rollback"] {
+            let given: Vec<usize> = takes(name);
+            if !given.is_empty() && !given.contains(&1) {
+                let text = format!("`{name}` takes one argument: write `fn {name}(ctx) {{ … }}`");
+                self.problem(Diagnostic::error("P0208", &file.path, &file.text, line(name), text));
+            }
+        }
+    }
+
+    fn named(&mut self, file: &File, name: &str) {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let rest_fits = name.chars().all(|c| fits(c) || c == '_' || c == '-');
+        if !name.starts_with(fits) || !rest_fits || name.len() > 64 {
+            let text = format!(
+                "`{name}` is no name for a playbook: rename the file to a-z, 0-9, _ and -, at most 64"
+            );
+            self.problem(Diagnostic::error("P0205", &file.path, &file.text, 0..0, text));
+        }
+        if let Some(other) = self.playbooks.get(name) {
+            let text =
+                format!("the playbook `{name}` is in {} already: rename one of the two files", other.file);
+            self.problem(Diagnostic::error("P0206", &file.path, &file.text, 0..0, text));
+        }
+    }
+
+    fn actions(&mut self, file: &File, playbook: &Playbook) {
+        let texts = playbook.texts(&self.files);
+        for action in &playbook.actions {
+            let at = header::find(file, action);
+            if !self.known_actions.is_empty() && !self.known_actions.contains(action) {
+                let text = format!("there is no action `{action}`");
+                let error = Diagnostic::error("P0214", &file.path, &file.text, at, text);
+                self.problem(match nearest(action, self.known_actions.iter().map(String::as_str)) {
+                    Some(near) => error.help(format!("did you mean `{near}`?")),
+                    None => error.help("`paramedic actions` lists those there are"),
+                });
+            } else if !texts.contains(action) {
+                let text = format!("the header allows `{action}`, but the script never names it");
+                self.problem(Diagnostic::error("P0213", &file.path, &file.text, at, text).warning());
+            }
+        }
+        for (action, at) in check::acts(file, &playbook.program.ast) {
+            if !playbook.actions.contains(&action) {
+                let text = format!("the header does not allow `{action}`, so this call will be refused");
+                let help = "add it to `actions:` in the header";
+                self.problem(
+                    Diagnostic::error("P0215", &file.path, &file.text, at, text).warning().help(help),
+                );
+            }
+        }
+    }
+
+    fn problem(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
+    }
+}

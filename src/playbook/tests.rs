@@ -1,0 +1,89 @@
+//! What holds for playbooks as a whole: replay, budgets, the sandbox, files.
+
+mod budgets;
+mod calls;
+mod files;
+mod replay;
+mod sandbox;
+mod shipped;
+
+use serde_json::{Value, json};
+
+use super::{Burst, Env, Library, Limits, Playbook, Request, SourceFile, drive};
+use crate::model::clock::micros;
+use crate::model::run::Phase;
+use crate::model::{Failure, RunId, Step, StepStatus};
+
+const HEADER: &str = "//! Test.\n//! ---\n//! actions: [a.do, a.other]\n";
+
+fn file(path: &str, text: &str) -> SourceFile {
+    SourceFile { path: format!("playbooks/{path}.rhai"), text: text.into() }
+}
+
+fn library(files: &[SourceFile]) -> Library {
+    match Library::load("playbooks", files, &[]) {
+        Ok(library) => library,
+        Err(problems) => {
+            panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+/// A playbook called `t` of this script, which begins on the fourth line of its file.
+fn playbook(script: &str) -> Playbook {
+    (*library(&[file("t", &format!("{HEADER}{script}"))]).get("t").unwrap()).clone()
+}
+
+/// The same, where only the body of `run` matters.
+fn body(body: &str) -> Playbook {
+    playbook(&format!("fn run(ctx) {{\n{body}\n}}"))
+}
+
+fn env() -> Env {
+    Env {
+        run: RunId::new(micros(0), 7),
+        now: micros(1_000_000),
+        seed: 42,
+        deadline: micros(9_000_000),
+        cancelled: false,
+        limits: Limits::default(),
+    }
+}
+
+/// How a run ended, and its journal.
+struct Played {
+    end: Result<Value, Failure>,
+    journal: Vec<Step>,
+    bursts: usize,
+}
+
+/// Carries out `run` to its end, answering each request with `world`.
+fn play(pb: &Playbook, mut world: impl FnMut(&Request) -> Result<Value, Failure>) -> Played {
+    let mut journal = Vec::new();
+    for bursts in 1..10_000 {
+        match drive(pb, Phase::Run, &json!({"target": "k1"}), &journal, &env()) {
+            Burst::Done { steps, value } => {
+                journal.extend(steps);
+                return Played { end: Ok(value), journal, bursts };
+            }
+            Burst::Failed { steps, failure } => {
+                journal.extend(steps);
+                return Played { end: Err(failure), journal, bursts };
+            }
+            Burst::Suspended { steps, mut step, request } => {
+                journal.extend(steps);
+                step.status = StepStatus::Finished;
+                match world(&request) {
+                    Ok(value) => step.result = Some(value),
+                    Err(failure) => step.error = Some(failure),
+                }
+                journal.push(*step);
+            }
+        }
+    }
+    panic!("the run does not end");
+}
+
+fn nothing(_: &Request) -> Result<Value, Failure> {
+    Ok(Value::Null)
+}
