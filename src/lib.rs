@@ -18,3 +18,6 @@ pub mod bus;
 pub mod kernels;
 pub mod actions;
 pub mod playbook;
+pub mod journal;
+pub mod intents;
+pub mod guard;

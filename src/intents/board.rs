@@ -1,0 +1,248 @@
+//! The open intents, in memory and on disk alike: one per rule and group, the rest counted on it.
+//!
+//! Every change happens under one lock and is handed to the store before the lock is let go, so memory and disk see
+//! the same order. It decides nothing about repairs; `lifecycle` says which changes are legal, `tasks` makes them.
+
+mod batch;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::intents::lifecycle::Illegal;
+use crate::model::{Clock, Intent, IntentId, OutcomeRecord, Time};
+use crate::store::{Commit, Store, Write};
+use state::{State, is_recorded_only, key, version};
+
+pub use batch::{Batch, Changes};
+pub use state::{Ended, Relapse};
+
+/// Most open intents unless configured otherwise; more would be a storm that nobody could work off.
+pub const DEFAULT_CAPACITY: usize = 10_000;
+
+/// The rule that wishes of people and other systems are put under.
+pub const MANUAL: &str = "manual";
+
+/// The open intents; shared by reference.
+pub struct Board {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    capacity: usize,
+    state: Mutex<State>,
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No open intent has this id.
+    #[error("no open intent has the id {0}")]
+    Unknown(IntentId),
+    /// The lifecycle does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The store said no.
+    #[error("failed to record the change: {0}")]
+    Store(#[from] crate::store::Error),
+    /// Too many are open.
+    #[error("{0} intents are open, which is the limit; work them off or cancel some")]
+    Full(usize),
+}
+
+impl Board {
+    /// An empty board of at most `capacity` open intents.
+    pub fn new(store: Arc<dyn Store>, clock: Clock, capacity: usize) -> Self {
+        Self { store, clock, capacity, state: Mutex::default() }
+    }
+
+    /// Puts back what was open when the engine stopped, and remembers what ended lately, oldest first.
+    pub fn restore(&self, open: Vec<Intent>, ended: Vec<Intent>) {
+        let mut state = self.lock_state();
+        for intent in ended {
+            state.remember_starts(&intent);
+            state.remember_end(&intent);
+            if intent.rule == MANUAL {
+                state.remember_answered(key(&intent.rule, &intent.group), intent.id);
+            }
+            if is_recorded_only(&intent) {
+                state.remember_recorded(&Arc::new(intent));
+            }
+        }
+        for intent in open {
+            state.remember_starts(&intent);
+            let key = key(&intent.rule, &intent.group);
+            let relapse =
+                |ended: &Ended| ended.at <= intent.created_at && intent.created_at <= ended.hold_until;
+            if let Some(ended) = state.ended.remove(&key).filter(relapse) {
+                // The engine may have died before it was put down as one; twice does no harm.
+                state.relapsed.push((key.clone(), ended));
+            }
+            if intent.rule == MANUAL {
+                state.remember_answered(key.clone(), intent.id);
+            }
+            state.by_key.insert(key, intent.id);
+            state.open.insert(intent.id, Arc::new(intent));
+        }
+        for starts in state.starts.values_mut() {
+            starts.make_contiguous().sort();
+        }
+    }
+
+    /// The batch that made `changes` is durable: what it opened may be worked on.
+    pub fn confirm(&self, changes: Changes) {
+        let mut state = self.lock_state();
+        state.fresh.extend(changes.opened.iter().map(|intent| intent.id));
+        state.relapsed.extend(changes.relapsed);
+    }
+
+    /// The batch that made `changes` was not kept: makes memory what the store says again.
+    ///
+    /// # Errors
+    /// When the store cannot be read; then call it again.
+    pub async fn take_back(&self, changes: &Changes) -> Result<(), Error> {
+        {
+            let mut state = self.lock_state();
+            state.doubtful.extend(changes.touched.iter().copied());
+            for (key, ended) in &changes.relapsed {
+                state.ended.entry(key.clone()).or_insert_with(|| ended.clone());
+            }
+        }
+        self.heal().await
+    }
+
+    /// Makes memory what the store says of everything that is in doubt.
+    ///
+    /// # Errors
+    /// When the store cannot be read; then call it again.
+    pub async fn heal(&self) -> Result<(), Error> {
+        loop {
+            let next = self.lock_state().doubtful.first().copied();
+            let Some(id) = next else { return Ok(()) };
+            self.reread(id).await?;
+            let mut state = self.lock_state();
+            state.doubtful.remove(&id);
+            state.recorded.retain(|_, intent| intent.id != id);
+            if !state.open.contains_key(&id) {
+                state.answered.retain(|_, answered| *answered != id);
+            }
+            if state.open.contains_key(&id) {
+                // Whoever waited for the batch to confirm it waits in vain.
+                state.fresh.push(id);
+            }
+        }
+    }
+
+    /// Locks the board for a whole batch of events.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(self, self.lock_state())
+    }
+
+    /// The open intent `id`.
+    pub fn get(&self, id: IntentId) -> Option<Arc<Intent>> {
+        self.lock_state().open.get(&id).cloned()
+    }
+
+    /// All open intents, oldest first.
+    pub fn open(&self) -> Vec<Arc<Intent>> {
+        let mut all: Vec<_> = self.lock_state().open.values().cloned().collect();
+        all.sort_by_key(|intent| intent.id);
+        all
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.lock_state().open.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Firings refused so far because the board was full.
+    pub fn refused(&self) -> u64 {
+        self.lock_state().refused
+    }
+
+    /// When repairs of `rule` began lately, and on which target, oldest first.
+    pub fn starts(&self, rule: &str) -> Vec<(Time, String)> {
+        self.lock_state().starts.get(rule).map(|all| all.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Changes the open intent `id` with `change`, and writes it together with `more` in one transaction.
+    ///
+    /// # Errors
+    /// When it is not open, or `change` is not allowed. Await the [`Commit`] before acting on the change.
+    pub fn change(
+        &self,
+        id: IntentId,
+        more: Vec<Write>,
+        change: impl FnOnce(&mut Intent) -> Result<(), Illegal>,
+    ) -> Result<(Arc<Intent>, Commit), Error> {
+        let mut state = self.lock_state();
+        let mut intent = state.open.get(&id).ok_or(Error::Unknown(id))?.as_ref().clone();
+        let attempts = intent.attempts.len();
+        change(&mut intent)?;
+        intent.updated_at = self.clock.now();
+        if let Some(attempt) = intent.attempts.get(attempts) {
+            state.remember_start(&intent, attempt);
+        }
+        let intent = Arc::new(intent);
+        if intent.status.is_open() {
+            state.open.insert(id, intent.clone());
+        } else {
+            state.close(&intent);
+        }
+        let mut writes = vec![Write::Intent(intent.clone())];
+        writes.extend(OutcomeRecord::untried(&intent).map(Write::Outcome));
+        writes.extend(more);
+        Ok((intent, self.store.commit(writes)))
+    }
+
+    /// Makes memory what the store says of `id`, after a change that could not be recorded. What has changed again
+    /// meanwhile is left: every change writes the whole intent, so the later one says how it stands.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn reread(&self, id: IntentId) -> Result<(), Error> {
+        let before = self.get(id).map(|intent| version(&intent));
+        // What is on its way is settled first, so that what is read is not older than memory.
+        self.store.commit(vec![]).await?;
+        let stored = self.store.intent(id).await?;
+        let mut state = self.lock_state();
+        if state.open.get(&id).map(|intent| version(intent)) != before {
+            return Ok(());
+        }
+        if let Some(old) = state.open.remove(&id) {
+            let key = key(&old.rule, &old.group);
+            if state.by_key.get(&key) == Some(&id) {
+                state.by_key.remove(&key);
+            }
+        }
+        if let Some(intent) = stored.filter(|intent| intent.status.is_open()) {
+            state.by_key.entry(key(&intent.rule, &intent.group)).or_insert(id);
+            state.open.insert(id, Arc::new(intent));
+        }
+        Ok(())
+    }
+
+    /// Intents that came since the last call and wait for their first decision.
+    pub fn take_fresh(&self) -> Vec<IntentId> {
+        std::mem::take(&mut self.lock_state().fresh)
+    }
+
+    /// Ended intents whose failure came back within their hold period, since the last call.
+    pub fn take_relapsed(&self) -> Vec<Relapse> {
+        std::mem::take(&mut self.lock_state().relapsed)
+    }
+
+    /// `relapse` could not be put down: the next [`Board::take_relapsed`] gives it again.
+    pub fn put_back(&self, relapse: Relapse) {
+        self.lock_state().relapsed.push(relapse);
+    }
+
+    fn lock_state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The board while a batch of events is turned into intents: opened, counted on, closed, and committed as one.
+//!
+//! What a batch changed is in memory at once and on disk later, or not at all; until it is known which, nobody works
+//! on it. Start with [`Batch`].
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard};
+
+use super::state::{Key, Relapse, State, key};
+use super::{Board, Error};
+use crate::intents::lifecycle::{self, Transition};
+use crate::model::intent::Plan;
+use crate::model::{Event, Intent, IntentId, Mode, OutcomeRecord, Status, Time};
+use crate::rules::{Fired, Rule};
+use crate::store::{Commit, Write};
+
+/// The board, locked while a batch of events is turned into intents. What it changed is worked on once it is durable.
+pub struct Batch<'a> {
+    board: &'a Board,
+    state: MutexGuard<'a, State>,
+    opened: BTreeSet<IntentId>,
+    dirty: BTreeSet<IntentId>,
+    born_ended: BTreeSet<IntentId>,
+    /// Recorded only, and counted on or new.
+    recounted: BTreeSet<Key>,
+    /// The same, but over since.
+    settled: Vec<Arc<Intent>>,
+    refused: u64,
+    relapsed: Vec<Relapse>,
+}
+
+/// What a batch has changed. Once it is durable, [`Board::confirm`] it; if it was not kept, [`Board::take_back`].
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Intents that are new and open.
+    pub opened: Vec<Arc<Intent>>,
+    /// Intents that ended in it, those included that were ended at birth.
+    pub ended: Vec<Arc<Intent>>,
+    /// Firings for which there was no room.
+    pub refused: u64,
+    pub(super) touched: Vec<IntentId>,
+    pub(super) relapsed: Vec<Relapse>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(board: &'a Board, state: MutexGuard<'a, State>) -> Self {
+        Self {
+            board,
+            state,
+            opened: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            born_ended: BTreeSet::new(),
+            recounted: BTreeSet::new(),
+            settled: Vec::new(),
+            refused: 0,
+            relapsed: Vec::new(),
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// A rule fired for `event`: opens an intent, or counts the match on the one that is open.
+    pub fn fire(&mut self, fired: &Fired, event: &Arc<Event>, now: Time, random: u128) {
+        let key = key(&fired.rule.name, &fired.group);
+        if let Some(&id) = self.state.by_key.get(&key) {
+            if let Some(intent) = self.state.open.get_mut(&id) {
+                let intent = Arc::make_mut(intent);
+                intent.count += 1;
+                intent.last_event_at = now;
+                intent.cleared_at = None;
+                self.mark(id);
+            }
+            return;
+        }
+        let intent = birth(fired, event, now, random);
+        if !intent.status.is_open() {
+            if !self.recount(&key, &intent) {
+                self.born_ended.insert(intent.id);
+                self.state.remember_recorded(&Arc::new(intent));
+                self.recounted.insert(key);
+            }
+            return;
+        }
+        if self.state.open.len() >= self.board.capacity {
+            self.state.refused += 1;
+            self.refused += 1;
+            return;
+        }
+        if let Some(ended) = self.state.ended.remove(&key).filter(|ended| ended.hold_until >= now) {
+            self.relapsed.push((key, ended));
+        }
+        self.open(intent);
+    }
+
+    /// Counts the match on an intent of the same end that was recorded lately, so that a storm in shadow mode is one
+    /// intent like any other; false if there is none.
+    fn recount(&mut self, key: &Key, new: &Intent) -> bool {
+        let Some(intent) = self.state.recorded.get_mut(key) else { return false };
+        let until = intent.created_at + intent.plan.expire.delta();
+        if intent.status != new.status || new.created_at >= until {
+            return false;
+        }
+        let intent = Arc::make_mut(intent);
+        intent.count += 1;
+        intent.last_event_at = new.created_at;
+        self.recounted.insert(key.clone());
+        true
+    }
+
+    /// An event says that what `rule` repairs in `group` is over: an intent that has not begun to act is closed.
+    pub fn resolve(&mut self, rule: &Rule, group: &str, event: &Event, now: Time) {
+        let key = key(&rule.name, group);
+        let recorded = self.state.recorded.remove(&key);
+        if self.recounted.remove(&key) {
+            self.settled.extend(recorded);
+        }
+        let Some(&id) = self.state.by_key.get(&key) else { return };
+        let Some(intent) = self.state.open.get_mut(&id) else { return };
+        let intent = Arc::make_mut(intent);
+        intent.cleared_at = Some(now);
+        if matches!(intent.status, Status::Running | Status::Verifying) {
+            // The verification may see it; if it does not, nothing more is tried.
+            self.mark(id);
+            return;
+        }
+        let told = intent.escalations > 0;
+        let (end, reason) = if told {
+            (Transition::Escalate, format!("over after a person was told: {} at {}", event.topic, event.time))
+        } else {
+            let before = if intent.repairs().next().is_none() { "anything" } else { "anything more" };
+            (
+                Transition::Clear,
+                format!("over by itself before {before} was done: {} at {}", event.topic, event.time),
+            )
+        };
+        if lifecycle::apply(intent, end, Some(reason), now).is_ok() {
+            self.mark(id);
+        }
+    }
+
+    /// Opens an intent of a person's or another system's making.
+    ///
+    /// # Errors
+    /// When the board is full. If there is one of the same rule and group, even one that has ended lately, that one is
+    /// returned instead: asking twice is wanting once.
+    pub fn insert(&mut self, intent: Intent) -> Result<IntentId, Error> {
+        let key = key(&intent.rule, &intent.group);
+        if let Some(&id) = self.state.by_key.get(&key).or_else(|| self.state.answered.get(&key)) {
+            return Ok(id);
+        }
+        if self.state.open.len() >= self.board.capacity {
+            return Err(Error::Full(self.board.capacity));
+        }
+        self.state.remember_answered(key, intent.id);
+        let id = intent.id;
+        self.open(intent);
+        Ok(id)
+    }
+
+    /// Hands `first` and everything that changed to the store, as one transaction, and unlocks the board.
+    pub fn commit(mut self, first: Vec<Write>) -> (Commit, Changes) {
+        let mut writes = first;
+        let relapsed = std::mem::take(&mut self.relapsed);
+        let mut changes = Changes { relapsed, refused: self.refused, ..Changes::default() };
+        let mut recorded = std::mem::take(&mut self.settled);
+        let recounted = std::mem::take(&mut self.recounted);
+        recorded.extend(recounted.iter().filter_map(|key| self.state.recorded.get(key).cloned()));
+        for intent in recorded {
+            changes.touched.push(intent.id);
+            if self.born_ended.contains(&intent.id) {
+                writes.extend(OutcomeRecord::untried(&intent).map(Write::Outcome));
+                changes.ended.push(intent.clone());
+            }
+            writes.push(Write::Intent(intent));
+        }
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(intent) = self.state.open.get(&id).cloned() else { continue };
+            changes.touched.push(id);
+            if !intent.status.is_open() {
+                self.state.close(&intent);
+                writes.extend(OutcomeRecord::untried(&intent).map(Write::Outcome));
+                changes.ended.push(intent.clone());
+            } else if self.opened.contains(&id) {
+                changes.opened.push(intent.clone());
+            }
+            writes.push(Write::Intent(intent));
+        }
+        (self.board.store.commit(writes), changes)
+    }
+
+    fn open(&mut self, intent: Intent) {
+        let id = intent.id;
+        self.state.by_key.insert(key(&intent.rule, &intent.group), id);
+        self.state.open.insert(id, Arc::new(intent));
+        self.opened.insert(id);
+        self.dirty.insert(id);
+    }
+
+    fn mark(&mut self, id: IntentId) {
+        self.dirty.insert(id);
+        let closed = self.state.open.get(&id).filter(|intent| !intent.status.is_open()).cloned();
+        if let Some(intent) = closed {
+            // Closed within this batch: the next match of the batch opens a new one.
+            self.state.by_key.remove(&key(&intent.rule, &intent.group));
+        }
+    }
+}
+
+impl Drop for Batch<'_> {
+    /// A batch that broke before its commit leaves what it has changed in doubt.
+    fn drop(&mut self) {
+        let dirty = std::mem::take(&mut self.dirty);
+        let recounted = std::mem::take(&mut self.recounted);
+        for key in recounted {
+            self.state.recorded.remove(&key);
+        }
+        self.state.doubtful.extend(dirty);
+    }
+}
+
+fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
+    let rule = &fired.rule;
+    let plan: Arc<Plan> = rule.plan.clone();
+    let hold_down = plan.guard.hold_down.unwrap_or_default();
+    let (status, reason, target) = match (&fired.target, plan.mode) {
+        (Err(why), _) => (Status::Denied, Some(format!("no target to act on: {why}")), String::new()),
+        (Ok(target), Mode::Shadow) => {
+            (Status::Shadowed, Some("the rule is in shadow mode: recorded only".into()), target.clone())
+        }
+        (Ok(target), _) if !hold_down.is_zero() => {
+            (Status::Held, Some(format!("the failure must persist for {hold_down} first")), target.clone())
+        }
+        (Ok(target), _) => (Status::Pending, None, target.clone()),
+    };
+    let id = IntentId::new(now, random);
+    let expires_at = now + hold_down.delta() + plan.expire.delta();
+    Intent {
+        goal: fired.goal.clone(),
+        priority: rule.wish.priority,
+        domain: rule.wish.domain.clone(),
+        fleet: fired.fleet.clone(),
+        class: fired.class.clone(),
+        status,
+        reason,
+        count: fired.count.max(1),
+        expires_at,
+        not_before: (status == Status::Held).then(|| now + hold_down.delta()),
+        ..Intent::new(id, &rule.name, &fired.group, &target, event.clone(), plan, now)
+    }
+}
