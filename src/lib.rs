@@ -21,3 +21,4 @@ pub mod playbook;
 pub mod journal;
 pub mod intents;
 pub mod guard;
+pub mod observability;

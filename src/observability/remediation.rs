@@ -1,0 +1,153 @@
+//! Repairs, counted: intents that are open, how the others ended, outcomes of attempts. Pure fold over their states.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::bodies::ActiveIntent;
+use crate::model::{Intent, IntentId, Outcome, OutcomeRecord, Status};
+
+/// Intents and attempts that are remembered as counted, so that hearing of one twice changes nothing.
+const REMEMBERED: usize = 10_000;
+/// Ended intents that the effectiveness in the health score goes by.
+const LATEST: usize = 500;
+
+/// All that was told of repairs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Remediation {
+    pub(super) open: BTreeMap<IntentId, ActiveIntent>,
+    ended: VecDeque<IntentId>,
+    /// Whether each of the latest that ended succeeded or not.
+    latest: VecDeque<bool>,
+    pub(super) total: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) escalated: u64,
+    pub(super) other: u64,
+    outcomes: BTreeMap<String, u64>,
+    counted: VecDeque<(IntentId, u32, Outcome)>,
+    recovered: u64,
+    recovery_ms: f64,
+    #[serde(skip)]
+    known: BTreeSet<IntentId>,
+}
+
+impl Remediation {
+    /// Takes the present state of an intent in; the same state again changes nothing.
+    pub(super) fn intent(&mut self, intent: &Intent) {
+        if self.known.len() != self.ended.len() {
+            self.known = self.ended.iter().copied().collect();
+        }
+        if self.known.contains(&intent.id) {
+            return;
+        }
+        let was_open = self.open.remove(&intent.id).is_some();
+        self.total += u64::from(!was_open);
+        if intent.status.is_open() {
+            self.open.insert(intent.id, summary(intent));
+            return;
+        }
+        let success = match intent.status {
+            Status::Succeeded => {
+                self.succeeded += 1;
+                Some(true)
+            }
+            Status::Failed => {
+                self.failed += 1;
+                Some(false)
+            }
+            Status::Escalated => {
+                self.escalated += 1;
+                Some(false)
+            }
+            _ => {
+                self.other += 1;
+                None
+            }
+        };
+        if let Some(success) = success {
+            self.latest.push_back(success);
+            if self.latest.len() > LATEST {
+                self.latest.pop_front();
+            }
+        }
+        self.ended.push_back(intent.id);
+        self.known.insert(intent.id);
+        if self.ended.len() > REMEMBERED
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// Takes an outcome in; the same attempt again with another outcome is moved over.
+    pub(super) fn outcome(&mut self, record: &OutcomeRecord) {
+        if record.escalation {
+            return;
+        }
+        let counted = self
+            .counted
+            .iter_mut()
+            .rev()
+            .find(|(intent, attempt, _)| (*intent, *attempt) == (record.intent, record.attempt));
+        match counted {
+            Some((_, _, before)) if *before == record.outcome => return,
+            Some((_, _, before)) => {
+                let old = std::mem::replace(before, record.outcome);
+                if let Some(count) = self.outcomes.get_mut(old.as_str()) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            None => {
+                self.counted.push_back((record.intent, record.attempt, record.outcome));
+                if self.counted.len() > REMEMBERED {
+                    self.counted.pop_front();
+                }
+                if record.outcome == Outcome::Fixed {
+                    self.recovered += 1;
+                    self.recovery_ms += record.recovery_ms as f64;
+                }
+            }
+        }
+        *self.outcomes.entry(record.outcome.as_str().into()).or_default() += 1;
+    }
+
+    /// `succeeded` over those that ended repaired, unrepaired or with a person.
+    pub(super) fn success_rate(&self) -> Option<f64> {
+        let ended = self.succeeded + self.failed + self.escalated;
+        (ended > 0).then(|| self.succeeded as f64 / ended as f64)
+    }
+
+    /// The same of the latest 500.
+    pub(super) fn effectiveness(&self) -> Option<f64> {
+        let good = self.latest.iter().filter(|ok| **ok).count();
+        (!self.latest.is_empty()).then(|| good as f64 / self.latest.len() as f64)
+    }
+
+    /// Average time from the first match to the repair seen to work.
+    pub(super) fn avg_recovery_ms(&self) -> Option<f64> {
+        (self.recovered > 0).then(|| self.recovery_ms / self.recovered as f64)
+    }
+
+    /// How many attempts had which outcome.
+    pub(super) fn outcomes(&self) -> BTreeMap<String, u64> {
+        self.outcomes.iter().filter(|(_, n)| **n > 0).map(|(name, n)| (name.clone(), *n)).collect()
+    }
+}
+
+fn summary(intent: &Intent) -> ActiveIntent {
+    let tried = intent.attempts.last().map(|a| a.playbook.clone());
+    ActiveIntent {
+        id: intent.id,
+        goal: intent.goal.clone(),
+        target: intent.target.clone(),
+        rule: intent.rule.clone(),
+        class: intent.class.clone(),
+        priority: intent.priority,
+        status: intent.status,
+        playbook: tried.or_else(|| intent.decision.as_ref().map(|d| d.playbook.clone())),
+        attempts: intent.attempts.len(),
+        created_at: intent.created_at,
+    }
+}
