@@ -22,3 +22,4 @@ pub mod journal;
 pub mod intents;
 pub mod guard;
 pub mod observability;
+pub mod sources;
