@@ -23,3 +23,4 @@ pub mod intents;
 pub mod guard;
 pub mod observability;
 pub mod sources;
+pub mod stress;
