@@ -24,3 +24,4 @@ pub mod guard;
 pub mod observability;
 pub mod sources;
 pub mod stress;
+pub mod tasks;

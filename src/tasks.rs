@@ -1,0 +1,356 @@
+//! The task manager: takes intents in order, breaks each into attempts, carries them out, checks and escalates.
+//!
+//! It decides nothing that `guard`, `learning` or `intents::lifecycle` decide, and performs no effect but through an
+//! action. Everything it does can be interrupted at any point: after a restart each open intent is taken up from what
+//! the store says. Start with [`Service`].
+
+pub mod ask;
+pub mod attempt;
+pub mod check;
+pub mod effect;
+pub mod escalate;
+pub mod note;
+pub mod outcome;
+pub mod pool;
+pub mod queue;
+pub mod weigh;
+pub mod work;
+pub mod worker;
+
+use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::actions;
+use crate::bus::Waiters;
+use crate::intents::Board;
+use crate::intents::board::Changes;
+use crate::kernels;
+use crate::learning::Learner;
+use crate::model::alert::Level;
+use crate::model::{Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunStatus, Status, Time};
+use crate::playbook::Library;
+use crate::store::{Store, Write};
+use queue::Queue;
+
+/// Intents that are acted on at the same time unless configured otherwise.
+pub const DEFAULT_CONCURRENCY: usize = 10;
+
+/// How often the work on one intent may panic before a person is told instead.
+const MAX_PANICS: u32 = 3;
+
+/// How often a person is told that there is no room for more intents.
+const FULL_AGAIN: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
+
+/// Pause after a panic, so that one that comes again and again costs little.
+const AFTER_A_PANIC: Duration = Duration::from_secs(1);
+
+/// Where events made inside the engine go; resolves once they are durable.
+pub trait Inbox: Send + Sync {
+    /// Takes `events`; what was there already is dropped by its (source, id).
+    fn deliver(&self, events: Vec<Event>) -> BoxFuture<'static, Result<(), String>>;
+}
+
+/// What the task manager works with.
+pub struct Parts {
+    /// The time.
+    pub clock: Clock,
+    /// What survives.
+    pub store: Arc<dyn Store>,
+    /// The open intents.
+    pub board: Arc<Board>,
+    /// Waits for events.
+    pub waiters: Arc<Waiters>,
+    /// Where events go.
+    pub inbox: Arc<dyn Inbox>,
+    /// What can be done.
+    pub actions: Arc<actions::Registry>,
+    /// Whom to tell.
+    pub alerts: Arc<dyn actions::Alerts>,
+    /// Where scripts compute.
+    pub pool: pool::Pool,
+    /// The playbooks as they are now.
+    pub library: RwLock<Arc<Library>>,
+    /// What is known of them.
+    pub learner: Mutex<Learner>,
+    /// The kernels, to ask how they are.
+    pub kernels: kernels::Registry,
+    /// Told of every intent that changed and every outcome.
+    pub watch: Arc<dyn Watch>,
+}
+
+/// Who is told what the task manager does: metrics, the dashboard.
+pub trait Watch: Send + Sync {
+    /// An intent changed.
+    fn intent(&self, intent: &Intent);
+    /// An attempt came to an end.
+    fn outcome(&self, outcome: &OutcomeRecord);
+    /// A first action began this long after the event arrived, in microseconds.
+    fn first_action(&self, micros: u64);
+}
+
+impl Parts {
+    /// Tells whoever watches how `intent` stands now.
+    pub fn report(&self, intent: &Intent) {
+        self.watch.intent(intent);
+        if let Some(outcome) = OutcomeRecord::untried(intent) {
+            self.watch.outcome(&outcome);
+        }
+    }
+
+    /// The playbooks as they are now.
+    pub fn library(&self) -> Arc<Library> {
+        self.library.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The task manager. Clone it to keep a handle.
+#[derive(Clone)]
+pub struct Service {
+    parts: Arc<Parts>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    working: Mutex<HashSet<IntentId>>,
+    changed: Notify,
+    slots: Arc<Semaphore>,
+    concurrency: usize,
+    stop: CancellationToken,
+    cancelled: Mutex<HashMap<IntentId, CancellationToken>>,
+    broken: Mutex<HashMap<IntentId, u32>>,
+    told_full: Mutex<Option<Time>>,
+}
+
+impl Service {
+    /// A task manager that acts on at most `concurrency` intents at once.
+    pub fn new(parts: Arc<Parts>, concurrency: usize, stop: CancellationToken) -> Self {
+        let concurrency = concurrency.max(1);
+        let shared = Shared {
+            queue: Mutex::default(),
+            working: Mutex::default(),
+            changed: Notify::new(),
+            slots: Arc::new(Semaphore::new(concurrency)),
+            concurrency,
+            stop,
+            cancelled: Mutex::default(),
+            broken: Mutex::default(),
+            told_full: Mutex::default(),
+        };
+        Self { parts, shared: Arc::new(shared) }
+    }
+
+    /// Takes up everything that was open when the engine stopped.
+    pub async fn resume(&self) {
+        if let Err(error) = self.end_left_over().await {
+            tracing::error!("failed to close the runs of intents that have ended: {error}");
+        }
+        for intent in self.parts.board.open() {
+            if matches!(intent.status, Status::Running | Status::Verifying) {
+                self.queue().claim(&intent.target, intent.id);
+                self.spawn(intent.id);
+            } else {
+                self.enqueue(&intent);
+            }
+        }
+        self.shared.changed.notify_one();
+    }
+
+    /// What a batch changed on the board is durable: it may be worked on.
+    pub fn confirm(&self, changes: Changes) {
+        for intent in changes.opened.iter().chain(&changes.ended) {
+            self.parts.report(intent);
+        }
+        if changes.refused > 0 {
+            self.tell_full();
+        }
+        self.parts.board.confirm(changes);
+        self.shared.changed.notify_one();
+    }
+
+    /// Failures come for which there is no room: a person is told, not more than once in a while.
+    fn tell_full(&self) {
+        let now = self.parts.clock.now();
+        let mut told = lock(&self.shared.told_full);
+        if told.is_some_and(|at| now - at < FULL_AGAIN) {
+            return;
+        }
+        *told = Some(now);
+        let (open, refused) = (self.parts.board.len(), self.parts.board.refused());
+        let message = format!(
+            "{open} intents are open, which is the limit (`limits.open_intents`); {refused} matches so far led to none. \
+             Work them off or cancel some: what is refused is repaired only if it fails again"
+        );
+        let title = "Failures are not acted on, as too many intents are open".to_owned();
+        let raised =
+            self.parts.alerts.raise("intents/full".into(), Level::Critical, title, message, None, None);
+        tokio::spawn(async move {
+            if let Err(failure) = raised.await {
+                tracing::error!("too many intents are open, and the alert could not be recorded: {failure}");
+            }
+        });
+    }
+
+    /// What a batch changed on the board was not kept: memory is made what the store says.
+    pub async fn take_back(&self, changes: Changes) {
+        while let Err(error) = self.parts.board.take_back(&changes).await {
+            tracing::error!("failed to read back what a batch of events changed: {error}");
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = self.shared.stop.cancelled() => return,
+            }
+        }
+        self.shared.changed.notify_one();
+    }
+
+    /// Looks at intent `id` again, as after a person's answer.
+    pub fn reconsider(&self, id: IntentId) {
+        if let Some(intent) = self.parts.board.get(id) {
+            self.enqueue(&intent);
+        }
+        self.shared.changed.notify_one();
+    }
+
+    /// Ends what is under way for intent `id`; its run stops before its next effect.
+    pub fn cancel(&self, id: IntentId) {
+        self.queue().remove(id);
+        if let Some(token) = lock(&self.shared.cancelled).get(&id) {
+            token.cancel();
+        }
+    }
+
+    /// Intents that wait, and intents that are being worked on.
+    pub fn load(&self) -> (usize, usize) {
+        (self.queue().len(), self.shared.concurrency - self.shared.slots.available_permits())
+    }
+
+    /// Whether any intent is being worked on, waits included.
+    pub fn is_working(&self) -> bool {
+        !lock(&self.shared.working).is_empty()
+    }
+
+    /// Serves until told to stop.
+    pub async fn run(self) {
+        loop {
+            self.dispatch().await;
+            let next = self.queue().next_due();
+            let wait = async {
+                match next {
+                    Some(at) => {
+                        tokio::time::sleep((at - self.parts.clock.now()).to_std().unwrap_or_default()).await
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.shared.changed.notified() => {}
+                () = wait => {}
+                () = self.shared.stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn dispatch(&self) {
+        let now = self.parts.clock.now();
+        for (key, ended) in self.parts.board.take_relapsed() {
+            if let Err(error) = outcome::relapse(&self.parts, &ended).await {
+                tracing::error!(intent = %ended.intent, "failed to record the relapse: {error}");
+                self.parts.board.put_back((key, ended));
+            }
+        }
+        let fresh = self.parts.board.take_fresh();
+        let due = self.queue().due(now);
+        for id in fresh.into_iter().chain(due) {
+            if let Some(intent) = self.parts.board.get(id) {
+                self.enqueue(&intent);
+            }
+        }
+        while self.shared.slots.available_permits() > 0 {
+            let Some(id) = self.queue().take() else { break };
+            if self.parts.board.get(id).is_some() {
+                self.spawn(id);
+            } else {
+                // It ended while it waited in line.
+                self.queue().release(id);
+            }
+        }
+    }
+
+    /// Closes runs whose intent has ended: a person ended it, and the engine died before its run was closed.
+    async fn end_left_over(&self) -> Result<(), crate::store::Error> {
+        let now = self.parts.clock.now();
+        let mut left_over = self.parts.store.open_runs().await?;
+        left_over.retain(|run| self.parts.board.get(run.intent).is_none());
+        let close =
+            |run| Write::Run(Box::new(Run { status: RunStatus::Cancelled, ended_at: Some(now), ..run }));
+        self.parts.store.commit(left_over.into_iter().map(close).collect()).await
+    }
+
+    fn enqueue(&self, intent: &Intent) {
+        let working = lock(&self.shared.working).contains(&intent.id);
+        if intent.status.is_open() && !working {
+            self.queue().put(intent, self.parts.clock.now());
+        }
+    }
+
+    fn spawn(&self, id: IntentId) {
+        if !lock(&self.shared.working).insert(id) {
+            return;
+        }
+        let token = self.shared.stop.child_token();
+        lock(&self.shared.cancelled).insert(id, token.clone());
+        // Taken here and not in the task, so that `dispatch` sees the slot gone; a resumed intent may wait for one.
+        let slot = self.shared.slots.clone().try_acquire_owned().ok();
+        let service = self.clone();
+        tokio::spawn(async move {
+            let slot = worker::Slot::new(service.shared.slots.clone(), slot);
+            let work = worker::Worker::new(&service.parts, id, slot, token).work();
+            match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(()) => drop(lock(&service.shared.broken).remove(&id)),
+                Err(_) => service.broke(id).await,
+            }
+            lock(&service.shared.working).remove(&id);
+            lock(&service.shared.cancelled).remove(&id);
+            service.queue().release(id);
+            if let Some(intent) = service.parts.board.get(id).filter(|_| !service.shared.stop.is_cancelled())
+            {
+                service.enqueue(&intent);
+            }
+            service.shared.changed.notify_one();
+        });
+    }
+
+    /// The work on intent `id` panicked: it is tried again a little later, and after the third time given up.
+    async fn broke(&self, id: IntentId) {
+        let times = {
+            let mut broken = lock(&self.shared.broken);
+            let times = broken.entry(id).or_default();
+            *times += 1;
+            *times
+        };
+        tracing::error!(intent = %id, times, "the work on the intent panicked");
+        if times >= MAX_PANICS && escalate::give_up(&self.parts, id).await {
+            lock(&self.shared.broken).remove(&id);
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AFTER_A_PANIC) => {}
+            () = self.shared.stop.cancelled() => {}
+        }
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+        lock(&self.shared.queue)
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

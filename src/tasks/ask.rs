@@ -1,0 +1,107 @@
+//! A question that a playbook asks a person: told as an alert, answered by an event, so that both outlive a restart.
+//!
+//! The answer's event is named after the step that asks. The first answer counts; a further one is a duplicate.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::effect::{self, Test};
+use super::worker::{Stop, Worker};
+use crate::model::alert::Level;
+use crate::model::{Event, Failure, Intent, Pattern, RunId, Span, Step, StepKind, StepStatus, Time, Topic};
+
+/// Topic and source of answers.
+const TOPIC: &str = "intent.answered";
+const SOURCE: &str = "answers";
+
+/// Why an answer is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Nothing is asked.
+    #[error("its playbook asks nothing just now")]
+    NotAsked,
+    /// The question has its own answers.
+    #[error("`{answer}` is none of the answers: choose one of {choices}")]
+    NoChoice {
+        /// What was answered.
+        answer: String,
+        /// What may be.
+        choices: String,
+    },
+}
+
+/// Tells a person, and waits for the answer; nothing if none came in time.
+pub async fn ask(
+    worker: &mut Worker<'_>,
+    step: &Step,
+    question: &str,
+    choices: Vec<String>,
+    timeout: Span,
+    again: bool,
+) -> Result<Result<Value, Failure>, Stop> {
+    let Ok(pattern) = Pattern::try_new(TOPIC) else {
+        return Ok(Err(Failure::new("invalid", format!("ask: `{TOPIC}` is no topic"))));
+    };
+    if let Some(intent) = worker.parts.board.get(worker.id) {
+        // Told again after a restart it is the same alert, counted.
+        tell(worker, &intent, step, question, &choices, timeout).await;
+    }
+    let name = name(step.run, step.seq);
+    let test: Test = Arc::new(move |event| {
+        let said = event.data.value();
+        event.source == SOURCE
+            && event.id == name
+            && said["answer"].as_str().is_some_and(|it| is_choice(it, &choices))
+    });
+    let answered = effect::event(worker, step, &pattern, test, timeout, again).await?;
+    Ok(answered.map(|event| event.map_or(Value::Null, |event| event.data.value()["answer"].clone())))
+}
+
+/// The event that answers the question which the journal `steps` ends with.
+///
+/// # Errors
+/// When there is no such question, or `answer` is none of its choices.
+pub fn answer(intent: &Intent, steps: &[Step], answer: &str, by: &str, now: Time) -> Result<Event, Refused> {
+    let open = |step: &&Step| step.kind == StepKind::Ask && step.status == StepStatus::Started;
+    let step = steps.last().filter(open).ok_or(Refused::NotAsked)?;
+    let choices: Vec<String> = serde_json::from_value(step.request["choices"].clone()).unwrap_or_default();
+    if !is_choice(answer, &choices) {
+        return Err(Refused::NoChoice { answer: answer.into(), choices: choices.join(", ") });
+    }
+    let topic = Topic::try_new(TOPIC).map_err(|_| Refused::NotAsked)?;
+    let data = json!({ "answer": answer, "question": step.request["question"], "by": by });
+    let mut event =
+        Event::new(name(step.run, step.seq), topic, SOURCE, now, data).about(intent.target.clone());
+    event.correlationid = Some(intent.id.to_string());
+    Ok(event)
+}
+
+async fn tell(
+    worker: &Worker<'_>,
+    intent: &Intent,
+    step: &Step,
+    question: &str,
+    choices: &[String],
+    timeout: Span,
+) {
+    let answers = if choices.is_empty() { "any text".to_owned() } else { choices.join(", ") };
+    let message = format!(
+        "{} asks: {question} Answer within {timeout} with POST /api/intents/{}/answer {{\"answer\": …}}: {answers}",
+        intent.goal, intent.id
+    );
+    let (key, title) = (name(step.run, step.seq), question.to_owned());
+    let target = Some(intent.target.clone());
+    let told = worker.parts.alerts.raise(key, Level::Warning, title, message, target, Some(intent.id)).await;
+    if let Err(failure) = told {
+        tracing::error!(intent = %intent.id, "the question `{question}` could not be put on the alert list: {failure}");
+    }
+}
+
+fn is_choice(answer: &str, choices: &[String]) -> bool {
+    choices.is_empty() || choices.iter().any(|choice| choice == answer)
+}
+
+fn name(run: RunId, seq: u32) -> String {
+    format!("{run}/{seq}")
+}

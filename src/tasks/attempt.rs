@@ -1,0 +1,330 @@
+//! One attempt: a run of a playbook, driven from step to step through its journal.
+//!
+//! The script is run in short bursts on the blocking pool; between two of them its request is carried out. It never
+//! begins an effect whose `started` record is not durable.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::effect;
+use super::note;
+use super::worker::{Go, OpenRun, Stop, Worker};
+use crate::intents::lifecycle::{self, Transition};
+use crate::journal::Journal;
+use crate::model::run::Phase;
+use crate::model::{Attempt, Decision, Failure, Intent, Run, RunId, RunStatus, StepKind, StepStatus};
+use crate::playbook::{self, Burst, Env, Limits, Playbook};
+use crate::store::Write;
+
+/// Time that a rollback gets beyond the run's own deadline.
+const ROLLBACK_TIME: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+
+/// Begins an attempt with what was decided.
+pub fn begin(worker: &mut Worker<'_>, intent: &Arc<Intent>, decision: Decision) -> Result<Go, Stop> {
+    let params = intent.plan.params.clone();
+    open(worker, intent, &decision.playbook.clone(), params, Some(decision), false)
+}
+
+/// Begins a run of `name`; with `escalation` it tells a person and does not repair.
+pub fn open(
+    worker: &mut Worker<'_>,
+    intent: &Arc<Intent>,
+    name: &str,
+    params: Map<String, Value>,
+    decision: Option<Decision>,
+    escalation: bool,
+) -> Result<Go, Stop> {
+    let parts = worker.parts;
+    let now = parts.clock.now();
+    let number = u32::try_from(intent.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let Some(playbook) = parts.library().get(name) else {
+        return super::escalate::missing(worker, intent, name);
+    };
+    let confidence = decision.as_ref().map_or(1.0, |d| d.confidence);
+    let declared = params.into_iter().filter(|(key, _)| playbook.params.contains_key(key)).collect();
+    let (params, refused) = match playbook.check_params(&declared) {
+        Ok(params) => (params, None),
+        Err(failure) => (declared, Some(failure)),
+    };
+    let run = Run {
+        id: RunId::new(now, rand::random()),
+        intent: intent.id,
+        attempt: number,
+        playbook: playbook.name.clone(),
+        source_hash: playbook.hash.clone(),
+        ctx: ctx(intent, number, confidence, params),
+        status: if refused.is_some() { RunStatus::Failed } else { RunStatus::Running },
+        started_at: now,
+        deadline: now + playbook.timeout.delta(),
+        ended_at: refused.is_some().then_some(now),
+        result: None,
+        verified: None,
+        error: refused,
+    };
+    let attempt = Attempt {
+        number,
+        playbook: playbook.name.clone(),
+        run: run.id,
+        escalation,
+        confidence,
+        started_at: now,
+        ended_at: None,
+        outcome: None,
+        message: None,
+    };
+    let source = Write::Source { hash: playbook.hash.clone(), text: playbook.source.clone() };
+    let reason = intent.reason.clone().filter(|_| escalation);
+    let intent = worker.change(vec![source, Write::Run(Box::new(run.clone()))], |intent| {
+        lifecycle::apply(intent, Transition::Start, reason, now)?;
+        intent.attempts.push(attempt);
+        intent.not_before = None;
+        if let Some(decision) = decision {
+            intent.decision = Some(decision);
+        }
+        Ok(())
+    })?;
+    if !escalation {
+        worker.expected = super::check::expect(worker.parts, &intent);
+    }
+    worker.open_run =
+        Some(OpenRun { run, journal: Journal::empty(), playbook, doubtful: None, unkept: false });
+    Ok(Go::On)
+}
+
+/// Runs the playbook of the latest attempt to its end and returns what `run` returned.
+pub async fn carry_out(
+    worker: &mut Worker<'_>,
+    intent: &Arc<Intent>,
+) -> Result<Result<Value, Failure>, Stop> {
+    load(worker, intent).await?;
+    let Some(open) = &worker.open_run else { return Ok(Err(gone())) };
+    if open.run.status == RunStatus::Failed {
+        return Ok(Err(open.run.error.clone().unwrap_or_else(gone)));
+    }
+    if let (RunStatus::Verifying | RunStatus::Succeeded, Some(result)) = (open.run.status, &open.run.result) {
+        return Ok(Ok(result.clone()));
+    }
+    let result = phase(worker, Phase::Run).await?;
+    let now = worker.parts.clock.now();
+    close(worker, |run| match &result {
+        Ok(value) => {
+            run.status = RunStatus::Succeeded;
+            run.result = Some(value.clone());
+            run.ended_at = Some(now);
+        }
+        Err(failure) => {
+            run.status = RunStatus::Failed;
+            run.error = Some(failure.clone());
+            run.ended_at = Some(now);
+        }
+    });
+    Ok(result)
+}
+
+/// Asks the playbook itself whether it worked; `None` if it has no `verify`.
+pub async fn verify(
+    worker: &mut Worker<'_>,
+    intent: &Arc<Intent>,
+) -> Result<Option<Result<bool, Failure>>, Stop> {
+    load(worker, intent).await?;
+    let Some(open) = &worker.open_run else { return Ok(Some(Err(gone()))) };
+    if !open.playbook.has_verify {
+        return Ok(None);
+    }
+    let result = phase(worker, Phase::Verify).await?;
+    let verdict = result.map(|value| value == Value::Bool(true));
+    close(worker, |run| run.verified = verdict.as_ref().ok().copied());
+    Ok(Some(verdict))
+}
+
+/// Undoes what the playbook did, if it says how; a failure of that is told to a person.
+pub async fn roll_back(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<(), Stop> {
+    load(worker, intent).await?;
+    let Some(open) = &mut worker.open_run else { return Ok(()) };
+    if !open.playbook.has_rollback {
+        return Ok(());
+    }
+    open.run.deadline = open.run.deadline.max(worker.parts.clock.now()) + ROLLBACK_TIME;
+    if let Err(failure) = phase(worker, Phase::Rollback).await? {
+        let playbook = intent.attempts.last().map(|a| a.playbook.as_str()).unwrap_or_default();
+        let message = format!("{}; look at {} yourself", super::worker::tell(&failure), intent.target);
+        super::escalate::tell(worker.parts, intent, &format!("The rollback of {playbook} failed"), &message)
+            .await;
+    }
+    flush(worker);
+    Ok(())
+}
+
+/// A person ended the intent: its run, if one was under way, is over too.
+pub fn cancelled(worker: &mut Worker<'_>) {
+    if worker.open_run.as_ref().is_none_or(|open| !open.run.status.is_open()) {
+        return;
+    }
+    let now = worker.parts.clock.now();
+    close(worker, |run| {
+        run.status = RunStatus::Cancelled;
+        run.ended_at = Some(now);
+    });
+}
+
+/// Drives one function of the playbook to its end.
+async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Failure>, Stop> {
+    loop {
+        if worker.cancel.is_cancelled() {
+            return Err(Stop::Told);
+        }
+        let Some(open) = worker.open_run.take() else { return Ok(Err(gone())) };
+        let (open, burst) = burst(worker, open, phase).await?;
+        worker.open_run = Some(open);
+        let (Burst::Done { steps, .. } | Burst::Failed { steps, .. } | Burst::Suspended { steps, .. }) =
+            &burst;
+        note::pass_on(worker, steps);
+        match burst {
+            Burst::Done { steps, value } => {
+                record(worker, steps);
+                return Ok(Ok(value));
+            }
+            Burst::Failed { steps, failure } => {
+                record(worker, steps);
+                return Ok(Err(in_doubt(worker, phase).unwrap_or(failure)));
+            }
+            Burst::Suspended { steps, step, request } => {
+                record(worker, steps);
+                let mut step = *step;
+                let seq = step.seq;
+                let acts = matches!(step.kind, StepKind::Act | StepKind::All);
+                let known = worker.open_run.as_ref().is_some_and(|open| match acts {
+                    true => open.doubtful == Some(seq),
+                    // What is waited for may have come since the step was first recorded, in this life too.
+                    false => open.journal.steps().len() > seq as usize,
+                });
+                step.tries += u32::from(acts);
+                record(worker, vec![step.clone()]);
+                flush(worker);
+                let result = effect::perform(worker, step, request, known).await?;
+                fail::fail_point!("effect", |_| std::process::abort());
+                let now = worker.parts.clock.now();
+                if let Some(open) = &mut worker.open_run {
+                    open.journal.finish(seq, result, now);
+                    open.doubtful = None;
+                }
+                fail::fail_point!("finished", |_| std::process::abort());
+            }
+        }
+    }
+}
+
+/// What is said of a run that ended before it was known what came of an action that was cut off, as when its time was
+/// up before the engine was back: whether that action took effect must not be guessed.
+fn in_doubt(worker: &Worker<'_>, phase: Phase) -> Option<Failure> {
+    let open = worker.open_run.as_ref()?;
+    let step = open.journal.steps().get(open.doubtful? as usize)?;
+    let acts = matches!(step.kind, StepKind::Act | StepKind::All) && step.phase == phase;
+    let repeatable = worker.parts.actions.get(&step.name).is_some_and(|action| action.spec().idempotent);
+    (acts && !repeatable).then(|| effect::cut_off(&step.name))
+}
+
+async fn burst(worker: &Worker<'_>, open: OpenRun, phase: Phase) -> Result<(OpenRun, Burst), Stop> {
+    let env = Env {
+        now: worker.parts.clock.now(),
+        seed: seed(open.run.id),
+        run: open.run.id,
+        deadline: open.run.deadline,
+        cancelled: false,
+        limits: Limits::default(),
+    };
+    let computed = worker.parts.pool.run(move || {
+        let burst = playbook::drive(&open.playbook, phase, &open.run.ctx, open.journal.steps(), &env);
+        (open, burst)
+    });
+    // A burst that panicked has had no effect; the run is taken up again from the store.
+    computed.await.ok_or(Stop::Lost)
+}
+
+/// Everything of the journal that is not on its way to the store yet.
+pub fn flush(worker: &mut Worker<'_>) {
+    let unsaved = worker.open_run.as_mut().and_then(|open| open.journal.take_unsaved());
+    worker.write(unsaved.into_iter().collect());
+}
+
+fn record(worker: &mut Worker<'_>, steps: Vec<crate::model::Step>) {
+    if let Some(open) = &mut worker.open_run {
+        for step in steps {
+            open.journal.put(step);
+        }
+    }
+}
+
+fn close(worker: &mut Worker<'_>, change: impl FnOnce(&mut Run)) {
+    flush(worker);
+    if let Some(open) = &mut worker.open_run {
+        change(&mut open.run);
+        let run = open.run.clone();
+        worker.write(vec![Write::Run(Box::new(run))]);
+    }
+}
+
+async fn load(worker: &mut Worker<'_>, intent: &Intent) -> Result<(), Stop> {
+    let Some(attempt) = intent.attempts.last() else { return Ok(()) };
+    if let Some(open) = worker.open_run.as_mut().filter(|open| open.run.id == attempt.run) {
+        if std::mem::take(&mut open.unkept) {
+            open.journal.forget_saved();
+            let source =
+                Write::Source { hash: open.playbook.hash.clone(), text: open.playbook.source.clone() };
+            let run = Write::Run(Box::new(open.run.clone()));
+            worker.write(vec![source, run]);
+            flush(worker);
+        }
+        return Ok(());
+    }
+    let store = worker.parts.store.as_ref();
+    let Some(run) = store.run(attempt.run).await? else { return Ok(()) };
+    let playbook = match worker.parts.library().get(&run.playbook).filter(|p| p.hash == run.source_hash) {
+        Some(current) => Some(current),
+        None => match store.source(run.source_hash.clone()).await? {
+            Some(text) => Playbook::from_pinned(&text).ok().map(Arc::new),
+            None => None,
+        },
+    };
+    let Some(playbook) = playbook else { return Ok(()) };
+    let journal = Journal::load(store, run.id).await?;
+    let begun = journal.steps().last().filter(|step| step.status == StepStatus::Started);
+    let doubtful = begun.map(|step| step.seq);
+    worker.open_run = Some(OpenRun { run, journal, playbook, doubtful, unkept: false });
+    Ok(())
+}
+
+fn ctx(intent: &Intent, attempt: u32, confidence: f64, params: Map<String, Value>) -> Value {
+    let tried: Vec<_> = intent
+        .attempts
+        .iter()
+        .map(|a| json!({"playbook": a.playbook, "outcome": a.outcome, "message": a.message}))
+        .collect();
+    json!({
+        "event": intent.event,
+        "events": [intent.event],
+        "target": intent.target,
+        "params": params,
+        "rule": intent.rule,
+        "intent": {
+            "id": intent.id, "goal": intent.goal, "domain": intent.domain, "priority": intent.priority,
+            "group": intent.group, "class": intent.class, "fleet": intent.fleet, "count": intent.count,
+            "reason": intent.reason, "attempts": tried, "created_at": intent.created_at,
+        },
+        "attempt": attempt,
+        "confidence": confidence,
+    })
+}
+
+fn seed(run: RunId) -> u128 {
+    use std::hash::{BuildHasher, BuildHasherDefault};
+    let hasher = BuildHasherDefault::<siphasher::sip::SipHasher13>::default();
+    let low = hasher.hash_one(run);
+    u128::from(hasher.hash_one((run, low))) << 64 | u128::from(low)
+}
+
+fn gone() -> Failure {
+    let why = "what this run began with is not in the store any more; how far it came is not known";
+    Failure::new("interrupted", why)
+}

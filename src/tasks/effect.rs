@@ -1,0 +1,425 @@
+//! Carries out what a playbook asked of its host: an action, a wait, an event, a question.
+//!
+//! An effect begins only once its `started` record is durable. One that was cut off is repeated if its action is
+//! idempotent, asked about if it can be probed, and otherwise reported as `interrupted`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::ask;
+use super::worker::{Stop, Worker};
+use crate::actions::{self, Action, Call};
+use crate::condition;
+use crate::model::{Event, Failure, Intent, Pattern, Span, Step, Time, Topic};
+use crate::playbook::{ActRequest, Request};
+use crate::store::EventQuery;
+
+/// Longest pause between two tries of an action.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Pause before an event that could not be kept is sent again.
+const EMIT_AGAIN: Duration = Duration::from_secs(1);
+
+/// Carries out `request`, which is `step`; `again` if it was begun before and may have had its effect.
+pub async fn perform(
+    worker: &mut Worker<'_>,
+    step: Step,
+    request: Request,
+    again: bool,
+) -> Result<Result<Value, Failure>, Stop> {
+    match request {
+        Request::Act(act) => {
+            worker.durable().await?;
+            fail::fail_point!("started", |_| std::process::abort());
+            act_once(worker, &step, act, 0, again).await
+        }
+        Request::All(acts) => {
+            worker.durable().await?;
+            fail::fail_point!("started", |_| std::process::abort());
+            all(worker, &step, acts, again).await
+        }
+        Request::Sleep(span) => {
+            let until = step.started_at + span.delta();
+            Ok(wait_until(worker, until).await?.map(|()| Value::Null))
+        }
+        Request::WaitFor { pattern, when, timeout } => {
+            wait_for(worker, &step, &pattern, when, timeout, again).await
+        }
+        Request::Emit { topic, data } => emit(worker, &step, &topic, data).await,
+        Request::Ask { question, choices, timeout } => {
+            ask::ask(worker, &step, &question, choices, timeout, again).await
+        }
+    }
+}
+
+async fn act_once(
+    worker: &mut Worker<'_>,
+    step: &Step,
+    act: ActRequest,
+    index: usize,
+    again: bool,
+) -> Result<Result<Value, Failure>, Stop> {
+    let plan = match plan(worker, step, act, index) {
+        Ok(plan) => plan,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let limit = left(worker);
+    report_first(worker, step);
+    limited(plan, again, limit, &worker.cancel).await
+}
+
+async fn all(
+    worker: &mut Worker<'_>,
+    step: &Step,
+    acts: Vec<ActRequest>,
+    again: bool,
+) -> Result<Result<Value, Failure>, Stop> {
+    let limit = left(worker);
+    report_first(worker, step);
+    let plans: Vec<_> = acts.into_iter().enumerate().map(|(i, act)| plan(worker, step, act, i)).collect();
+    let cancel = &worker.cancel;
+    let results = join_all(plans.into_iter().map(|plan| async move {
+        match plan {
+            Ok(plan) => limited(plan, again, limit, cancel).await,
+            Err(failure) => Ok(Err(failure)),
+        }
+    }))
+    .await;
+    let results = results.into_iter().collect::<Result<Vec<_>, Stop>>()?;
+    Ok(results.into_iter().collect::<Result<Vec<_>, _>>().map(Value::Array))
+}
+
+/// An action with everything its call needs.
+struct Planned {
+    action: Arc<dyn Action>,
+    call: Call,
+    timeout: Duration,
+    retries: u32,
+    backoff: Duration,
+}
+
+fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Result<Planned, Failure> {
+    let Some(action) = worker.parts.actions.get(&act.action) else {
+        let advice = "see `paramedic actions list` for those there are";
+        return Err(
+            Failure::new("invalid", format!("there is no action `{}`; {advice}", act.action)).of(&act.action)
+        );
+    };
+    let intent = worker.parts.board.get(worker.id);
+    let call = Call {
+        name: act.action.clone(),
+        params: act.params,
+        key: act.key.unwrap_or_else(|| format!("{}/{}/{index}", step.run, step.seq)),
+        target: intent.as_ref().map(|i| i.target.clone()).unwrap_or_default(),
+        intent: Some(worker.id),
+        run: Some(step.run),
+        step: step.seq,
+        rule: intent.as_ref().map(|i| i.rule.clone()).unwrap_or_default(),
+        dry: false,
+    };
+    actions::check(action.spec(), &call).map_err(|failure| failure.of(&act.action))?;
+    let timeout = act.timeout.unwrap_or(action.spec().timeout).0;
+    let backoff = act.backoff.map_or(Duration::from_secs(1), |span| span.0);
+    Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff })
+}
+
+async fn limited(
+    plan: Planned,
+    again: bool,
+    limit: Duration,
+    cancel: &CancellationToken,
+) -> Result<Result<Value, Failure>, Stop> {
+    let name = plan.call.name.clone();
+    let result = match tokio::time::timeout(limit, tries(plan, again, cancel)).await {
+        Ok(result) => result?,
+        Err(_) => Err(Failure::new("timeout", "the run's time was up before the action ended")),
+    };
+    Ok(result.map_err(|failure| failure.of(&name)))
+}
+
+async fn tries(
+    plan: Planned,
+    again: bool,
+    cancel: &CancellationToken,
+) -> Result<Result<Value, Failure>, Stop> {
+    if again && let Some(answer) = repeat(&plan).await {
+        return Ok(answer);
+    }
+    let mut pause = plan.backoff;
+    for left in (0..=plan.retries).rev() {
+        let timeout = Span(plan.timeout);
+        let result = tokio::time::timeout(plan.timeout, plan.action.call(plan.call.clone())).await;
+        let failure = match result {
+            Ok(Ok(value)) => return Ok(Ok(value)),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure {
+                retryable: plan.action.idempotent(&plan.call),
+                ..Failure::new("timeout", format!("no answer within {timeout}"))
+            },
+        };
+        if left == 0 || !failure.retryable {
+            return Ok(Err(failure));
+        }
+        // Half to one and a half times the pause, so that many retries do not come at once.
+        let pause_now = pause.mul_f64(0.5 + rand::random::<f64>()).min(MAX_BACKOFF);
+        tokio::select! {
+            () = tokio::time::sleep(pause_now) => {}
+            // A further try would be a further effect. After a restart an idempotent action is tried again.
+            () = cancel.cancelled() => {
+                return if plan.action.idempotent(&plan.call) { Err(Stop::Told) } else { Ok(Err(failure)) };
+            }
+        }
+        pause = (pause * 2).min(MAX_BACKOFF);
+    }
+    Ok(Err(Failure::new("failed", "the action was not tried")))
+}
+
+/// What a step that was cut off comes to without trying again; `None` if it is to be tried again.
+async fn repeat(plan: &Planned) -> Option<Result<Value, Failure>> {
+    if plan.action.idempotent(&plan.call) {
+        return None;
+    }
+    match plan.action.probe(&plan.call) {
+        Some(probe) => match probe.await {
+            Ok(Some(value)) => Some(Ok(value)),
+            Ok(None) => None,
+            Err(failure) => Some(Err(failure)),
+        },
+        None => Some(Err(cut_off(&plan.call.name))),
+    }
+}
+
+/// What is said of an action whose end nobody saw and that must not be repeated.
+pub fn cut_off(action: &str) -> Failure {
+    let what = if action.is_empty() { "several actions were" } else { "it was" };
+    let why = format!("the engine died while {what} under way; whether it took effect is not known");
+    Failure::new("interrupted", why).of(action)
+}
+
+async fn wait_until(worker: &mut Worker<'_>, until: Time) -> Result<Result<(), Failure>, Stop> {
+    // The promise to sleep is recorded before the wait, so that a restart waits only for the rest.
+    worker.durable().await?;
+    let rest = (until - worker.parts.clock.now()).to_std().unwrap_or_default();
+    let limit = left(worker);
+    if !worker.pause(rest.min(limit)).await {
+        return Err(Stop::Told);
+    }
+    worker.slot.acquire().await;
+    Ok(if rest > limit { Err(time_up()) } else { Ok(()) })
+}
+
+async fn wait_for(
+    worker: &mut Worker<'_>,
+    step: &Step,
+    pattern: &str,
+    when: Option<String>,
+    timeout: Span,
+    again: bool,
+) -> Result<Result<Value, Failure>, Stop> {
+    let pattern = match Pattern::try_new(pattern) {
+        Ok(pattern) => pattern,
+        Err(error) => return Ok(Err(Failure::new("invalid", error.to_string()))),
+    };
+    let target = worker.parts.board.get(worker.id).map(|i| i.target.clone()).unwrap_or_default();
+    let test = match event_test(when.as_deref(), &target) {
+        Ok(test) => test,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let event = event(worker, step, &pattern, test, timeout, again).await?;
+    Ok(event.map(|event| event.map_or(Value::Null, |event| json!(event))))
+}
+
+/// Waits for the event that `step` is about, until `timeout` has passed since the step began; `again` if it had begun
+/// before, so that the event may have come already.
+pub async fn event(
+    worker: &mut Worker<'_>,
+    step: &Step,
+    pattern: &Pattern,
+    test: Test,
+    timeout: Span,
+    again: bool,
+) -> Result<Result<Option<Arc<Event>>, Failure>, Stop> {
+    let waiter = worker.parts.waiters.wait(pattern.clone(), boxed(&test));
+    worker.durable().await?;
+    if again && let Some(event) = earlier(worker, pattern, step.started_at, &test).await? {
+        return Ok(Ok(Some(event)));
+    }
+    let until = step.started_at + timeout.delta();
+    let rest = (until - worker.parts.clock.now()).to_std().unwrap_or_default();
+    let limit = left(worker);
+    worker.slot.release();
+    let result = tokio::select! {
+        event = waiter => Ok(Some(event)),
+        () = tokio::time::sleep(rest.min(limit)) => if rest > limit { Err(time_up()) } else { Ok(None) },
+        () = worker.cancel.cancelled() => return Err(Stop::Told),
+    };
+    worker.slot.acquire().await;
+    Ok(result)
+}
+
+/// A test of events, shared between the wait and the search in the log.
+pub type Test = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
+
+/// The test that `when` describes, with `target` to compare with.
+///
+/// # Errors
+/// When it is not a condition.
+pub fn event_test(when: Option<&str>, target: &str) -> Result<Test, Failure> {
+    let Some(when) = when else { return Ok(Arc::new(|_| true)) };
+    let condition = condition::compile(when, &["target"])
+        .map_err(|error| Failure::new("invalid", format!("`{when}` is not a condition: {error}")))?;
+    let target = Value::from(target);
+    Ok(Arc::new(move |event| condition.test(event, &[("target", &target)]).unwrap_or(false)))
+}
+
+/// The same test, as a wait takes it.
+pub fn boxed(test: &Test) -> Box<dyn Fn(&Event) -> bool + Send + Sync> {
+    let test = test.clone();
+    Box::new(move |event| test(event))
+}
+
+/// The first event since `since` that is in the log already.
+pub async fn earlier(
+    worker: &Worker<'_>,
+    pattern: &Pattern,
+    since: Time,
+    test: &Test,
+) -> Result<Option<Arc<Event>>, Stop> {
+    let mut cursor = None;
+    loop {
+        let query = EventQuery {
+            pattern: Some(pattern.clone()),
+            since: Some(since),
+            cursor,
+            ..EventQuery::default()
+        };
+        let page = worker.parts.store.events(query).await?;
+        if let Some(event) = page.items.into_iter().find(|event| test(event)) {
+            return Ok(Some(Arc::new(event)));
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+async fn emit(
+    worker: &mut Worker<'_>,
+    step: &Step,
+    topic: &str,
+    data: Value,
+) -> Result<Result<Value, Failure>, Stop> {
+    let topic = match Topic::try_new(topic) {
+        Ok(topic) => topic,
+        Err(error) => return Ok(Err(Failure::new("invalid", error.to_string()))),
+    };
+    worker.durable().await?;
+    let intent = worker.parts.board.get(worker.id);
+    let id = format!("{}/{}", step.run, step.seq);
+    let mut event = Event::new(id, topic, "playbook", step.started_at, data);
+    if let Some(intent) = intent {
+        event.subject = Some(intent.target.clone());
+        event.causationid = Some(cause(&intent));
+        event.correlationid = Some(intent.id.to_string());
+    }
+    // The same step sends the same (source, id), so a repeat after a crash is dropped as a duplicate.
+    while let Err(why) = worker.parts.inbox.deliver(vec![event.clone()]).await {
+        if left(worker) <= EMIT_AGAIN {
+            return Ok(Err(Failure::retryable("failed", format!("emit: {why}"))));
+        }
+        if !worker.pause(EMIT_AGAIN).await {
+            return Err(Stop::Told);
+        }
+        worker.slot.acquire().await;
+    }
+    Ok(Ok(Value::Null))
+}
+
+fn cause(intent: &Intent) -> String {
+    format!("{}/{}", intent.event.source, intent.event.id)
+}
+
+/// How much of the run's time is left.
+fn left(worker: &Worker<'_>) -> Duration {
+    let now = worker.parts.clock.now();
+    worker.open_run.as_ref().map_or(Duration::ZERO, |open| open.time_left(now))
+}
+
+fn time_up() -> Failure {
+    Failure::new("timeout", "the run's time is up")
+}
+
+fn report_first(worker: &Worker<'_>, step: &Step) {
+    if step.seq == 0
+        && let Some(intent) = worker.parts.board.get(worker.id).filter(|i| i.attempts.len() == 1)
+    {
+        let micros = (worker.parts.clock.now() - intent.created_at).num_microseconds().unwrap_or(i64::MAX);
+        worker.parts.watch.first_action(micros.max(0).unsigned_abs());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::actions::Spec;
+    use crate::model::Risk;
+
+    /// Fails each time, and says that trying again may help.
+    struct Flaky(Spec, Arc<AtomicUsize>);
+
+    impl Action for Flaky {
+        fn spec(&self) -> &Spec {
+            &self.0
+        }
+        fn call(&self, _call: Call) -> BoxFuture<'static, Result<Value, Failure>> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            async { Err(Failure::retryable("failed", "no luck")) }.boxed()
+        }
+        fn dry_run(&self, _call: &Call) -> String {
+            String::new()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_person_who_ends_an_intent_sees_no_further_try() {
+        for (idempotent, known) in [(true, false), (false, true)] {
+            let spec = Spec {
+                name: "flaky".into(),
+                doc: String::new(),
+                params: json!({}),
+                result: json!({}),
+                idempotent,
+                risk: Risk::Low,
+                timeout: Span::secs(1),
+            };
+            let tried = Arc::new(AtomicUsize::new(0));
+            let plan = Planned {
+                action: Arc::new(Flaky(spec, tried.clone())),
+                call: Call { name: "flaky".into(), ..Call::default() },
+                timeout: Duration::from_secs(1),
+                retries: 10,
+                backoff: Duration::from_secs(20),
+            };
+            let cancel = CancellationToken::new();
+            let work = limited(plan, false, Duration::from_secs(600), &cancel);
+            let person = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                cancel.cancel();
+            };
+            let (result, ()) = tokio::join!(work, person);
+            assert_eq!(tried.load(Ordering::SeqCst), 1);
+            // What must not be repeated after a restart has to be known; the other is simply tried again then.
+            assert_eq!(result.is_ok(), known, "idempotent: {idempotent}");
+        }
+    }
+}

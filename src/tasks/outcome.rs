@@ -1,0 +1,123 @@
+//! What came of an attempt: recorded, taught to the learner, and what follows from it.
+
+use std::sync::Arc;
+
+use super::worker::{Go, Stop, Worker};
+use super::{Parts, escalate, lock};
+use crate::guard;
+use crate::intents::board::Ended;
+use crate::intents::lifecycle::{self, Transition};
+use crate::model::{Event, Intent, Outcome, OutcomeRecord, Time, Topic};
+use crate::store::Write;
+
+/// The latest attempt of `intent` came to `outcome`: success, the next attempt, or the end of trying.
+pub async fn attempt_ended(
+    worker: &mut Worker<'_>,
+    intent: &Arc<Intent>,
+    outcome: Outcome,
+    message: String,
+) -> Result<Go, Stop> {
+    let now = worker.parts.clock.now();
+    let hash = worker.open_run.as_ref().map(|open| open.run.source_hash.clone()).unwrap_or_default();
+    let record = record(intent, outcome, &hash, now);
+    let writes = record.iter().cloned().map(Write::Outcome).collect();
+    let success = matches!(outcome, Outcome::Fixed | Outcome::Unverified);
+    let max = intent.plan.guard.max_attempts.unwrap_or(guard::MAX_ATTEMPTS) as usize;
+    let tried = intent.repairs().count();
+    let left = intent.plan.playbooks.iter().any(|name| !intent.repairs().any(|a| a.playbook == *name));
+    let over = outcome == Outcome::Interrupted || tried >= max || !left;
+    let text = message.clone();
+    let changed = worker.change(writes, |intent| {
+        if let Some(attempt) = intent.attempts.last_mut() {
+            attempt.outcome = Some(outcome);
+            attempt.ended_at = Some(now);
+            attempt.message = Some(text.clone());
+        }
+        match (success, over) {
+            (true, _) => lifecycle::apply(intent, Transition::Succeed, Some(text), now),
+            (false, false) => lifecycle::apply(intent, Transition::Retry, Some(text), now),
+            (false, true) => Ok(()),
+        }
+    })?;
+    if let Some(record) = record {
+        // Whoever sees the end also sees what was learned of it.
+        worker.settled().await?;
+        teach(worker.parts, record);
+        fail::fail_point!("learned", |_| std::process::abort());
+    }
+    worker.open_run = None;
+    worker.expected = None;
+    match (success, over) {
+        (true, _) => Ok(Go::Wait),
+        (false, false) => Ok(Go::On),
+        (false, true) => {
+            let why = match outcome {
+                Outcome::Interrupted => message,
+                _ => format!("{tried} of at most {max} attempts made, none helped; the last: {message}"),
+            };
+            escalate::exhaust(worker, &changed, &why)
+        }
+    }
+}
+
+/// An intent that ended well is back within its hold period: what was taken for a success was none.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub async fn relapse(parts: &Parts, ended: &Ended) -> Result<(), crate::store::Error> {
+    let Some(mut intent) = parts.store.intent(ended.intent).await? else { return Ok(()) };
+    let now = parts.clock.now();
+    let since = ended.at - chrono::TimeDelta::minutes(1);
+    let known = parts.store.outcomes_since(since).await?;
+    let last = known.into_iter().rfind(|o| o.intent == ended.intent && o.outcome == Outcome::Fixed);
+    let Some(mut record) = last else { return Ok(()) };
+    record.outcome = Outcome::Relapsed;
+    if let Some(attempt) = intent.attempts.iter_mut().rfind(|a| a.number == record.attempt) {
+        attempt.outcome = Some(Outcome::Relapsed);
+        attempt.message =
+            Some(format!("the failure was back at {}, within the hold period", now.to_rfc3339()));
+    }
+    parts.store.commit(vec![Write::Intent(Arc::new(intent)), Write::Outcome(record.clone())]).await?;
+    teach(parts, record);
+    Ok(())
+}
+
+/// Tells the learner and whoever watches; publishes what changed in the strategy.
+pub fn teach(parts: &Parts, record: OutcomeRecord) {
+    let changes = lock(&parts.learner).observe(&record);
+    parts.watch.outcome(&record);
+    let Ok(topic) = Topic::try_new("brain.strategy.changed") else { return };
+    for (n, change) in changes.into_iter().enumerate() {
+        let id =
+            format!("{}/{}/{}/{}/{n}", record.intent, record.attempt, record.outcome.as_str(), change.class);
+        let data = serde_json::to_value(&change).unwrap_or_default();
+        let event = Event::new(id, topic.clone(), "brain", record.at, data).about(record.playbook.clone());
+        let sent = parts.inbox.deliver(vec![event]);
+        tokio::spawn(async move {
+            if let Err(error) = sent.await {
+                tracing::warn!("failed to publish the change of strategy: {error}");
+            }
+        });
+    }
+}
+
+fn record(intent: &Intent, outcome: Outcome, hash: &str, now: Time) -> Option<OutcomeRecord> {
+    let attempt = intent.attempts.last()?;
+    let millis = |from: Time| (now - from).num_milliseconds().max(0).unsigned_abs();
+    Some(OutcomeRecord {
+        intent: intent.id,
+        attempt: attempt.number,
+        rule: intent.rule.clone(),
+        class: intent.learning_class(),
+        target: intent.target.clone(),
+        playbook: attempt.playbook.clone(),
+        source_hash: hash.into(),
+        outcome,
+        escalation: attempt.escalation,
+        recovery_ms: millis(intent.created_at),
+        attempt_ms: millis(attempt.started_at),
+        propensity: intent.decision.as_ref().map_or(1.0, |d| d.propensity),
+        confidence: attempt.confidence,
+        at: now,
+    })
+}

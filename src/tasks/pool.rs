@@ -1,0 +1,63 @@
+//! The few threads on which playbooks compute between two waits; never a thread a run.
+
+use std::num::NonZero;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::playbook;
+
+/// Threads that carry out bursts. A runaway script holds one for as long as its limits allow, so there are some to
+/// spare.
+const LEAST_THREADS: usize = 4;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A pool of threads with a stack that any script fits on.
+pub struct Pool(mpsc::SyncSender<Job>);
+
+impl Pool {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
+    pub fn start() -> std::io::Result<Self> {
+        let threads =
+            std::thread::available_parallelism().map_or(LEAST_THREADS, NonZero::get).max(LEAST_THREADS);
+        // As many wait as intents may act at once, give or take; more would wait in the queue of intents.
+        let (send, receive) = mpsc::sync_channel::<Job>(1_024);
+        let receive = Arc::new(Mutex::new(receive));
+        for number in 0..threads {
+            let receive = receive.clone();
+            std::thread::Builder::new()
+                .name(format!("playbook-{number}"))
+                .stack_size(playbook::STACK)
+                .spawn(move || {
+                    loop {
+                        let job = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok(job) = job else { return };
+                        job();
+                    }
+                })?;
+        }
+        Ok(Self(send))
+    }
+
+    /// Carries out `work` on one of the threads; `None` if it panicked, which takes its thread's work and no more.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (send, receive) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            // Whoever waited may have gone away meanwhile.
+            drop(send.send(result.ok()));
+        });
+        if let Err(mpsc::TrySendError::Full(job) | mpsc::TrySendError::Disconnected(job)) =
+            self.0.try_send(job)
+        {
+            drop(job);
+            return None;
+        }
+        receive.await.ok().flatten()
+    }
+}

@@ -1,0 +1,172 @@
+//! In which order waiting intents are served: by priority with ageing, one at a time per target.
+//!
+//! Pure: it is told the time and never acts. A priority is a head start, so that the order of two intents never changes
+//! and none starves: what has waited longer than the head start of a higher priority goes first.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::{Intent, IntentId, Priority, Time};
+
+/// Waiting intents, those that wait for a time, and the targets that are being worked on.
+#[derive(Debug, Default)]
+pub struct Queue {
+    ready: BTreeMap<Rank, String>,
+    timed: BTreeSet<(Time, IntentId)>,
+    places: HashMap<IntentId, Place>,
+    busy: HashMap<String, IntentId>,
+}
+
+type Rank = (Time, IntentId);
+
+#[derive(Debug)]
+enum Place {
+    Ready(Rank),
+    Timed(Time),
+}
+
+impl Queue {
+    /// Puts `intent` where it belongs: in line, or aside until its `not_before`.
+    pub fn put(&mut self, intent: &Intent, now: Time) {
+        self.remove(intent.id);
+        match intent.not_before.filter(|at| *at > now) {
+            Some(at) => {
+                self.timed.insert((at, intent.id));
+                self.places.insert(intent.id, Place::Timed(at));
+            }
+            None => {
+                let rank = (intent.created_at - head_start(intent.priority), intent.id);
+                self.ready.insert(rank, intent.target.clone());
+                self.places.insert(intent.id, Place::Ready(rank));
+            }
+        }
+    }
+
+    /// Takes `id` out of line.
+    pub fn remove(&mut self, id: IntentId) {
+        match self.places.remove(&id) {
+            Some(Place::Ready(rank)) => {
+                self.ready.remove(&rank);
+            }
+            Some(Place::Timed(at)) => {
+                self.timed.remove(&(at, id));
+            }
+            None => {}
+        }
+    }
+
+    /// Takes those whose time has come; look at each and `put` it again.
+    pub fn due(&mut self, now: Time) -> Vec<IntentId> {
+        let mut due = Vec::new();
+        while let Some(&(at, id)) = self.timed.first().filter(|(at, _)| *at <= now) {
+            self.timed.remove(&(at, id));
+            self.places.remove(&id);
+            due.push(id);
+        }
+        due
+    }
+
+    /// When the next one's time comes.
+    pub fn next_due(&self) -> Option<Time> {
+        self.timed.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the next one whose target nobody works on, and marks that target busy.
+    pub fn take(&mut self) -> Option<IntentId> {
+        let (&rank, target) = self.ready.iter().find(|(_, target)| !self.busy.contains_key(*target))?;
+        let target = target.clone();
+        self.remove(rank.1);
+        self.busy.insert(target, rank.1);
+        Some(rank.1)
+    }
+
+    /// Marks `target` busy with `id`, as after a restart in the middle of its run; false if another has it.
+    pub fn claim(&mut self, target: &str, id: IntentId) -> bool {
+        self.remove(id);
+        *self.busy.entry(target.into()).or_insert(id) == id
+    }
+
+    /// `id` is done with its target; which that was is known here, as the intent may have ended meanwhile.
+    pub fn release(&mut self, id: IntentId) {
+        self.busy.retain(|_, holder| *holder != id);
+    }
+
+    /// How many wait, in line or for a time.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+}
+
+fn head_start(priority: Priority) -> chrono::TimeDelta {
+    match priority {
+        Priority::Low => chrono::TimeDelta::seconds(-120),
+        Priority::Normal => chrono::TimeDelta::zero(),
+        Priority::High => chrono::TimeDelta::seconds(120),
+        Priority::Critical => chrono::TimeDelta::seconds(600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::intent::Plan;
+    use crate::model::{Event, Topic, clock};
+
+    fn at(seconds: i64) -> Time {
+        clock::micros(seconds * 1_000_000)
+    }
+
+    fn intent(n: u128, target: &str, priority: Priority, created: i64) -> Intent {
+        let event = Event::new("1", Topic::try_new("t").unwrap(), "s", at(0), serde_json::Value::Null).into();
+        let id = IntentId::new(at(0), n);
+        Intent {
+            priority,
+            ..Intent::new(id, "r", target, target, event, Plan::default().into(), at(created))
+        }
+    }
+
+    #[test]
+    fn higher_priority_goes_first_until_a_lower_one_has_waited_its_head_start() {
+        let mut queue = Queue::default();
+        let old_low = intent(1, "a", Priority::Low, 0);
+        let normal = intent(2, "b", Priority::Normal, 1_000);
+        let critical = intent(3, "c", Priority::Critical, 1_200);
+        for it in [&normal, &critical, &old_low] {
+            queue.put(it, at(1_200));
+        }
+        let order: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        assert_eq!(order, [old_low.id, critical.id, normal.id]);
+    }
+
+    #[test]
+    fn one_target_is_never_worked_on_twice_at_once() {
+        let mut queue = Queue::default();
+        let (first, second) =
+            (intent(1, "a", Priority::Normal, 0), intent(2, "a", Priority::Critical, 5_000));
+        queue.put(&first, at(0));
+        assert_eq!(queue.take(), Some(first.id));
+        queue.put(&second, at(0));
+        assert_eq!(queue.take(), None);
+        queue.release(second.id);
+        assert_eq!(queue.take(), None, "only who holds a target can give it back");
+        queue.release(first.id);
+        assert_eq!(queue.take(), Some(second.id));
+    }
+
+    #[test]
+    fn what_waits_for_a_time_is_out_of_line_until_then() {
+        let mut queue = Queue::default();
+        let waits = Intent { not_before: Some(at(10)), ..intent(1, "a", Priority::Critical, 0) };
+        queue.put(&waits, at(0));
+        assert_eq!((queue.take(), queue.next_due(), queue.len()), (None, Some(at(10)), 1));
+        assert!(queue.due(at(9)).is_empty());
+        assert_eq!(queue.due(at(10)), [waits.id]);
+        assert!(queue.is_empty());
+        queue.put(&waits, at(10));
+        assert_eq!(queue.take(), Some(waits.id));
+    }
+}

@@ -1,0 +1,173 @@
+//! Before an attempt: is it still wanted, is it allowed, and which playbook is it to be?
+//!
+//! `guard` answers whether, `learning` answers which; here they are asked, and the answer is recorded.
+
+use std::sync::Arc;
+
+use super::worker::{Go, Stop, Worker};
+use super::{attempt, escalate, lock};
+use crate::guard::{self, Facts, Verdict};
+use crate::intents::lifecycle::Transition;
+use crate::kernels;
+use crate::learning::{Candidate, Learner, Situation};
+use crate::model::{Decision, Intent, Mode, Outcome, Span, Time};
+
+/// How long a person has to answer before silence means no.
+pub const APPROVAL_WINDOW: Span = Span::secs(30 * 60);
+
+/// The hold-down of `intent` is over: the failure has persisted.
+pub fn held(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
+    if intent.not_before.is_some_and(|at| at > worker.parts.clock.now()) {
+        return Ok(Go::Wait);
+    }
+    worker.transition(Transition::Release, None)?;
+    Ok(Go::On)
+}
+
+/// Nobody has answered in time, which means no.
+pub fn unanswered(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
+    if intent.not_before.is_some_and(|at| at > worker.parts.clock.now()) {
+        return Ok(Go::Wait);
+    }
+    let reason = format!("nobody approved it within {APPROVAL_WINDOW}");
+    worker.transition(Transition::Deny, Some(reason))?;
+    Ok(Go::Wait)
+}
+
+/// Whether an event has said meanwhile that what `intent` is about is over. What was interrupted is told all the same.
+pub fn is_over(intent: &Intent) -> bool {
+    let interrupted = intent.attempts.last().is_some_and(|a| a.outcome == Some(Outcome::Interrupted));
+    intent.cleared_at.is_some() && !interrupted
+}
+
+/// It was over before the next attempt, or the next step of the escalation.
+pub fn over(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
+    let at = intent.cleared_at.unwrap_or(intent.updated_at).to_rfc3339();
+    let (end, reason) = match intent.escalations {
+        0 => (Transition::Clear, format!("over by itself before anything more was done, at {at}")),
+        _ => (Transition::Escalate, format!("over after a person was told, at {at}")),
+    };
+    worker.transition(end, Some(reason))?;
+    Ok(Go::Wait)
+}
+
+/// Decides what happens to a pending intent.
+pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
+    if let Some(why) = recovered(worker, intent).await {
+        worker.transition(Transition::Clear, Some(why))?;
+        return Ok(Go::Wait);
+    }
+    let approved = approved(worker, intent);
+    let is_approved = approved.is_some();
+    let Some(decision) = approved.or_else(|| choose(worker, intent)) else {
+        return escalate::exhaust(worker, intent, "no playbook of the rule is left to try");
+    };
+    let now = worker.parts.clock.now();
+    let starts = worker.parts.board.starts(&intent.rule);
+    let first = intent.repairs().next().is_none();
+    let last_start =
+        starts.iter().rev().find(|(_, target)| first && *target == intent.target).map(|(at, _)| *at);
+    let rule_starts: Vec<Time> = if first { starts.iter().map(|(at, _)| *at).collect() } else { vec![] };
+    let ruling = guard::combine(&Facts {
+        intent,
+        now,
+        last_start,
+        rule_starts: &rule_starts,
+        confidence: Some(decision.confidence),
+        approved: is_approved,
+    });
+    fail::fail_point!("decided", |_| std::process::abort());
+    let because = |reason: String| format!("{}: {reason}", ruling.guard);
+    match ruling.verdict {
+        Verdict::Deny { reason, .. } if ruling.guard == "max_attempts" => {
+            escalate::exhaust(worker, intent, &reason)
+        }
+        Verdict::Deny { reason, expired } => {
+            let end = if expired { Transition::Expire } else { Transition::Deny };
+            worker.transition(end, Some(because(reason)))?;
+            Ok(Go::Wait)
+        }
+        Verdict::Wait { until, reason } => {
+            let reason = because(reason);
+            worker.change(vec![], |i| {
+                i.not_before = Some(until);
+                i.reason = Some(reason);
+                Ok(())
+            })?;
+            Ok(Go::Wait)
+        }
+        Verdict::Ask { reason } => request(worker, decision, because(reason)),
+        Verdict::Allow if intent.plan.mode == Mode::Ask && !is_approved => {
+            request(worker, decision, "the rule asks before it acts".into())
+        }
+        Verdict::Allow => attempt::begin(worker, intent, decision),
+    }
+}
+
+fn request(worker: &mut Worker<'_>, decision: Decision, reason: String) -> Result<Go, Stop> {
+    let now = worker.parts.clock.now();
+    let hash = worker.parts.library().get(&decision.playbook).map(|playbook| playbook.hash.clone());
+    worker.change(vec![], |intent| {
+        crate::intents::lifecycle::apply(intent, Transition::Ask, Some(reason), now)?;
+        let until = now + APPROVAL_WINDOW.delta();
+        intent.not_before = Some(until);
+        intent.expires_at = intent.expires_at.max(until);
+        intent.approved_by = None;
+        intent.asked_for = hash;
+        intent.decision = Some(decision);
+        Ok(())
+    })?;
+    Ok(Go::Wait)
+}
+
+/// What a person has approved, as long as it is what they saw and was not tried yet. An edited playbook or the next
+/// attempt is asked about anew.
+fn approved(worker: &Worker<'_>, intent: &Intent) -> Option<Decision> {
+    intent.approved_by.as_ref()?;
+    let decision = intent.decision.clone()?;
+    let playbook = worker.parts.library().get(&decision.playbook)?;
+    let tried = intent.repairs().any(|attempt| attempt.playbook == decision.playbook);
+    (!tried && intent.asked_for.as_deref() == Some(&*playbook.hash)).then_some(decision)
+}
+
+/// What learning prefers among the candidates that were not tried yet.
+fn choose(worker: &Worker<'_>, intent: &Intent) -> Option<Decision> {
+    let library = worker.parts.library();
+    let candidates: Vec<Candidate> = intent
+        .plan
+        .playbooks
+        .iter()
+        .filter_map(|name| library.get(name))
+        .map(|playbook| Candidate {
+            playbook: playbook.name.clone(),
+            hash: playbook.hash.clone(),
+            risk: playbook.risk,
+            cost: playbook.cost,
+        })
+        .collect();
+    let tried: Vec<String> = intent.repairs().map(|attempt| attempt.playbook.clone()).collect();
+    let max = intent.plan.guard.max_attempts.unwrap_or(guard::MAX_ATTEMPTS);
+    let situation = Situation {
+        class: &intent.learning_class(),
+        priority: intent.priority,
+        tried: &tried,
+        attempts_left: max.saturating_sub(u32::try_from(tried.len()).unwrap_or(u32::MAX)),
+        person: Learner::PERSON,
+        seed: rand::random(),
+        now: worker.parts.clock.now(),
+    };
+    lock(&worker.parts.learner).choose(&candidates, &situation)
+}
+
+/// Whether a kernel that the rule's `resolved` speaks of is well again, asked of the kernel itself.
+async fn recovered(worker: &Worker<'_>, intent: &Intent) -> Option<String> {
+    if intent.attempts.iter().any(|a| !a.escalation)
+        || !intent.plan.resolved_by.iter().any(|p| p.matches("telemetry.kernel.healthy"))
+    {
+        return None;
+    }
+    let kernel = worker.parts.kernels.get(&intent.target)?;
+    let well = kernel.state == kernels::State::Healthy
+        && kernel.since.is_some_and(|since| since > intent.last_event_at);
+    well.then(|| format!("over by itself before anything was done: {} is healthy again", intent.target))
+}

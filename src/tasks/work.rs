@@ -1,0 +1,109 @@
+//! One intent's way from its turn to its end: weigh, attempt, check, and again or escalate.
+//!
+//! Each step is recorded before the next begins, so the loop may be entered with any status, as after a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::worker::{Go, Stop, Worker, tell};
+use super::{attempt, check, escalate, outcome, weigh};
+use crate::intents::lifecycle::Transition;
+use crate::model::{Intent, Outcome, Status};
+
+impl Worker<'_> {
+    /// Works until the intent ends or has to wait for a time or a person.
+    pub async fn work(mut self) {
+        loop {
+            self.slot.acquire().await;
+            let Some(intent) = self.parts.board.get(self.id) else { break };
+            let went = match self.step(&intent).await {
+                Ok(Go::Wait) => self.durable().await.map(|()| Go::Wait),
+                went => went,
+            };
+            match went {
+                Ok(Go::On) => {}
+                Ok(Go::Wait) | Err(Stop::Told) => break,
+                Err(error @ (Stop::Record(_) | Stop::Lost | Stop::Untold(_))) => {
+                    tracing::error!(intent = %self.id, "work on the intent waits: {error}");
+                    // What is known of the run stays known; it is written again.
+                    if let Some(open) = &mut self.open_run {
+                        open.unkept = true;
+                    }
+                    self.forget();
+                    if !self.pause(Duration::from_secs(1)).await || !self.reread().await {
+                        break;
+                    }
+                }
+            }
+        }
+        // What came of an action must be known at the next start, or it would count as cut off.
+        attempt::flush(&mut self);
+        if self.parts.board.get(self.id).is_none() {
+            attempt::cancelled(&mut self);
+        }
+        if let Err(error) = self.durable().await {
+            tracing::error!(intent = %self.id, "failed to record where the intent stands: {error}");
+        }
+    }
+
+    /// Makes memory what the store says; false when told to stop before the store could be read.
+    async fn reread(&mut self) -> bool {
+        while let Err(error) = self.parts.board.reread(self.id).await {
+            tracing::error!(intent = %self.id, "failed to read where the intent stands: {error}");
+            if !self.pause(Duration::from_secs(1)).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn step(&mut self, intent: &Arc<Intent>) -> Result<Go, Stop> {
+        if self.cancel.is_cancelled() {
+            return Err(Stop::Told);
+        }
+        fail::fail_point!("worker");
+        match intent.status {
+            Status::Held => weigh::held(self, intent),
+            Status::Pending if weigh::is_over(intent) => weigh::over(self, intent),
+            Status::Pending if escalate::is_due(intent) => escalate::begin(self, intent).await,
+            Status::Pending => weigh::weigh(self, intent).await,
+            Status::AwaitingApproval => weigh::unanswered(self, intent),
+            Status::Running => self.running(intent).await,
+            Status::Verifying => self.verifying(intent).await,
+            _ => Ok(Go::Wait),
+        }
+    }
+
+    async fn running(&mut self, intent: &Arc<Intent>) -> Result<Go, Stop> {
+        let result = attempt::carry_out(self, intent).await?;
+        if intent.attempts.last().is_some_and(|a| a.escalation) {
+            return escalate::ended(self, intent, result).await;
+        }
+        let failure = match result {
+            Ok(_) => {
+                self.transition(Transition::Check, None)?;
+                return Ok(Go::On);
+            }
+            Err(failure) => failure,
+        };
+        attempt::roll_back(self, intent).await?;
+        let outcome = if failure.kind == "interrupted" { Outcome::Interrupted } else { Outcome::Failed };
+        outcome::attempt_ended(self, intent, outcome, tell(&failure)).await
+    }
+
+    async fn verifying(&mut self, intent: &Arc<Intent>) -> Result<Go, Stop> {
+        let verdict = check::check(self, intent).await?;
+        fail::fail_point!("verified", |_| std::process::abort());
+        let (outcome, message) = match verdict {
+            check::Verdict::Works(how) => (Outcome::Fixed, how),
+            check::Verdict::Broken(why) => (Outcome::NotFixed, why),
+            check::Verdict::Unknown => {
+                (Outcome::Unverified, "the playbook ended well; nothing is defined that checks it".into())
+            }
+        };
+        if outcome == Outcome::NotFixed {
+            attempt::roll_back(self, intent).await?;
+        }
+        outcome::attempt_ended(self, intent, outcome, message).await
+    }
+}
