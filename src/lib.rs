@@ -25,3 +25,6 @@ pub mod observability;
 pub mod sources;
 pub mod stress;
 pub mod tasks;
+
+// Assembly and edges.
+pub mod engine;

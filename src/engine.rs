@@ -1,0 +1,245 @@
+//! The assembly: where the parts are put together once, and the handle that the edges call.
+//!
+//! No decision is made here; `rules`, `guard`, `learning` and `tasks` make them. Start with [`Engine::start`].
+
+pub mod answer;
+pub mod build;
+pub mod config;
+pub mod failing;
+pub mod ingest;
+pub mod metrics;
+pub mod ports;
+pub mod publish;
+pub mod query;
+pub mod reload;
+pub mod shutdown;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::{Lanes, Taps};
+use crate::intents::Board;
+use crate::intents::lifecycle::{self, Transition};
+use crate::model::{Clock, Event, Intent, IntentId, Priority};
+use crate::observability::Aggregator;
+use crate::rules::{RuleSet, Windows};
+use crate::store::Store;
+use crate::{actions, kernels, tasks};
+
+pub use config::Config;
+pub use ingest::{Delivery, Receipt};
+
+/// A running engine; cloning it makes another handle.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    clock: Clock,
+    started_at: crate::model::Time,
+    store: Arc<dyn Store>,
+    lanes: Arc<Lanes<Delivery>>,
+    taps: Arc<Taps>,
+    board: Arc<Board>,
+    rules: Arc<RwLock<Arc<RuleSet>>>,
+    windows: Arc<Mutex<Windows>>,
+    parts: Arc<tasks::Parts>,
+    tasks: tasks::Service,
+    kernels: kernels::Registry,
+    actions: Arc<actions::Registry>,
+    observed: Arc<Mutex<Aggregator>>,
+    metrics: Arc<metrics::Metrics>,
+    reload: reload::State,
+    alerts: Arc<ports::AlertBook>,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+    failing: Arc<failing::Failing>,
+    ready: std::sync::atomic::AtomicBool,
+    sources: Mutex<Vec<(String, crate::sources::jsonl::Handle)>>,
+}
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be opened.
+    #[error("failed to open the store in {dir}: {error}", dir = .dir.display())]
+    Store {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        error: crate::store::Error,
+    },
+    /// Rules or playbooks have mistakes.
+    #[error("{}", reload::summary(.0))]
+    Invalid(Vec<crate::model::Diagnostic>),
+    /// A kernel's specification has a mistake.
+    #[error("the configuration's kernels are not valid: {0}")]
+    Kernels(String),
+    /// Something else.
+    #[error("failed to {what}: {why}")]
+    Other {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        why: String,
+    },
+}
+
+/// Why events are not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliverError {
+    /// Too many wait already.
+    #[error("{0} events wait to be taken in, which is the limit: send again later")]
+    Full(usize),
+    /// They could not be made durable.
+    #[error("the events could not be made durable: {0}")]
+    Store(String),
+    /// The engine stops.
+    #[error("the engine stops")]
+    Stopping,
+}
+
+impl Engine {
+    /// Takes in `events`; returns once they would survive `kill -9`.
+    ///
+    /// # Errors
+    /// When the inbox is full, the store says no, or the engine stops; then none of them was taken.
+    pub async fn deliver(&self, events: Vec<Event>) -> Result<Receipt, DeliverError> {
+        let (reply, answer) = oneshot::channel();
+        let priority = events.iter().map(|e| e.priority).max().unwrap_or(Priority::Normal);
+        let weight = events.len();
+        let delivery = Delivery { events, reply: Some(reply) };
+        if self.0.stop.is_cancelled() {
+            return Err(DeliverError::Stopping);
+        }
+        if self.0.lanes.try_push(priority, delivery).is_err() {
+            self.0.metrics.refused.inc_by(weight as u64);
+            return Err(DeliverError::Full(self.0.config.limits.inbox));
+        }
+        match answer.await {
+            Ok(Ok(receipt)) => Ok(receipt),
+            Ok(Err(why)) => Err(DeliverError::Store(why)),
+            Err(_) => Err(DeliverError::Stopping),
+        }
+    }
+
+    /// Opens an intent of a person's making; one that is open for the same key is returned instead.
+    ///
+    /// # Errors
+    /// In words, when it is not complete, names no playbook that there is, or too many are open.
+    pub async fn create(&self, wish: actions::NewIntent) -> Result<IntentId, crate::model::Failure> {
+        self.0.alerts.create(wish).await
+    }
+
+    /// A person says yes to intent `id`.
+    ///
+    /// # Errors
+    /// When it is not open or not waiting for approval.
+    pub async fn approve(&self, id: IntentId, by: &str) -> Result<Arc<Intent>, crate::intents::board::Error> {
+        let by = by.to_string();
+        let reason = Some(format!("approved by {by}"));
+        let now = self.0.clock.now();
+        self.answer(id, Transition::Approve, reason, move |intent| {
+            intent.approved_by = Some(by);
+            intent.not_before = None;
+            // Its time to wait begins anew: the person may have taken longer than it had.
+            intent.expires_at = intent.expires_at.max(now + intent.plan.expire.delta());
+        })
+        .await
+    }
+
+    /// A person says no to intent `id`.
+    ///
+    /// # Errors
+    /// When it is not open, or runs already.
+    pub async fn deny(&self, id: IntentId, by: &str) -> Result<Arc<Intent>, crate::intents::board::Error> {
+        self.answer(id, Transition::Deny, Some(format!("denied by {by}")), |_| {}).await
+    }
+
+    /// A person ends intent `id`; a run stops before its next effect.
+    ///
+    /// # Errors
+    /// When it is not open.
+    pub async fn cancel(&self, id: IntentId, by: &str) -> Result<Arc<Intent>, crate::intents::board::Error> {
+        let now = self.0.clock.now();
+        let reason = format!("cancelled by {by}");
+        self.answer(id, Transition::Cancel, Some(reason.clone()), |intent| {
+            if let Some(attempt) = intent.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
+                attempt.ended_at = Some(now);
+                attempt.message = Some(reason);
+            }
+        })
+        .await
+    }
+
+    async fn answer(
+        &self,
+        id: IntentId,
+        to: Transition,
+        reason: Option<String>,
+        also: impl FnOnce(&mut Intent),
+    ) -> Result<Arc<Intent>, crate::intents::board::Error> {
+        let now = self.0.clock.now();
+        let (intent, commit) = self.0.board.change(id, vec![], |intent| {
+            lifecycle::apply(intent, to, reason, now)?;
+            also(intent);
+            Ok(())
+        })?;
+        let kept = commit.await;
+        if kept.is_err() {
+            // Nothing has changed then, in memory as little as on disk.
+            self.0.board.reread(id).await?;
+        } else if !intent.status.is_open() {
+            self.0.tasks.cancel(id);
+        }
+        self.0.tasks.reconsider(id);
+        kept?;
+        fail::fail_point!("approved", |_| std::process::abort());
+        self.0.parts.report(&intent);
+        Ok(intent)
+    }
+
+    /// The kernels.
+    pub fn kernels(&self) -> &kernels::Registry {
+        &self.0.kernels
+    }
+
+    /// The actions.
+    pub fn actions(&self) -> &actions::Registry {
+        &self.0.actions
+    }
+
+    /// What is durable, for queries.
+    pub fn store(&self) -> &dyn Store {
+        self.0.store.as_ref()
+    }
+
+    /// Durable events as they come.
+    pub fn taps(&self) -> &Taps {
+        &self.0.taps
+    }
+
+    /// The configuration it was started with.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Whether it takes events.
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(std::sync::atomic::Ordering::SeqCst) && !self.0.stop.is_cancelled()
+    }
+
+    /// Resolves when the engine has been told to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.stop.clone()
+    }
+}

@@ -1,0 +1,37 @@
+//! A person's answer to what a playbook asks.
+
+use super::{DeliverError, Engine};
+use crate::model::IntentId;
+use crate::tasks::ask;
+
+/// Why an answer was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No open intent has this id.
+    #[error("no open intent has the id {0}")]
+    Unknown(IntentId),
+    /// Nothing is asked, or not that.
+    #[error(transparent)]
+    Refused(#[from] ask::Refused),
+    /// The journal could not be read.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// It could not be kept.
+    #[error(transparent)]
+    Deliver(#[from] DeliverError),
+}
+
+impl Engine {
+    /// A person answers what the playbook that runs for intent `id` asks; the first answer counts.
+    ///
+    /// # Errors
+    /// When nothing is asked, the answer is none of the choices, or it could not be kept.
+    pub async fn answer_question(&self, id: IntentId, answer: &str, by: &str) -> Result<(), Error> {
+        let intent = self.0.board.get(id).ok_or(Error::Unknown(id))?;
+        let run = intent.attempts.last().map(|attempt| attempt.run).ok_or(ask::Refused::NotAsked)?;
+        let steps = self.0.store.steps(run).await?;
+        let event = ask::answer(&intent, &steps, answer, by, self.0.clock.now())?;
+        self.deliver(vec![event]).await?;
+        Ok(())
+    }
+}

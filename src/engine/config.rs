@@ -1,0 +1,155 @@
+//! `paramedic.yaml`: what the engine serves and how. Everything has a default; unknown keys are errors.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::model::Span;
+use crate::{actions, intents, kernels, observability, sources, tasks};
+
+/// The configuration, as written by a person. Paths are relative to the file's own directory.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// Where everything durable lies.
+    pub data: PathBuf,
+    /// Directory of rule files.
+    pub rules: PathBuf,
+    /// Directory of playbooks.
+    pub playbooks: PathBuf,
+    /// Directory of kernels' and stress tests' logs.
+    pub logs: PathBuf,
+    /// What is watched and repaired. `${PARAMEDIC}` in a command is this program itself.
+    pub kernels: Vec<kernels::Spec>,
+    /// Where events come from besides HTTP.
+    pub sources: Sources,
+    /// What actions may touch.
+    pub actions: actions::Config,
+    /// How the health score is made, and how long hourly rows are kept.
+    pub observability: observability::Config,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Where events come from besides HTTP.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sources {
+    /// Files of JSON lines that are followed.
+    pub jsonl: Vec<sources::jsonl::Config>,
+}
+
+/// Bounds, so that no storm makes it grow.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Events that wait to be taken in, over all lanes; beyond it senders are told to come back.
+    pub inbox: usize,
+    /// Open intents.
+    pub open_intents: usize,
+    /// Intents acted on at once.
+    pub concurrency: usize,
+    /// Events whose (source, id) is remembered, so that the same again is a duplicate.
+    pub idempotency_window: usize,
+    /// Largest body of `POST /api/events`, in bytes.
+    pub body: usize,
+    /// How long events are kept.
+    pub keep_events: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            inbox: 65_536,
+            open_intents: intents::board::DEFAULT_CAPACITY,
+            concurrency: tasks::DEFAULT_CONCURRENCY,
+            idempotency_window: 1_000_000,
+            body: 64 << 20,
+            keep_events: Span::secs(30 * 86_400),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7112)),
+            data: "data".into(),
+            rules: "rules".into(),
+            playbooks: "playbooks".into(),
+            logs: "logs".into(),
+            kernels: Vec::new(),
+            sources: Sources::default(),
+            actions: actions::Config::default(),
+            observability: observability::Config::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("failed to read the configuration {path}: {error}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{path} is not a valid configuration: {error}")]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and where.
+        error: String,
+    },
+}
+
+/// What the reader of YAML says, with the file's name where it points into the text.
+fn pointed(error: &str, path: &Path) -> String {
+    let error = error.strip_prefix("error: ").unwrap_or(error);
+    error.replacen("--> <input>:", &format!("--> {}:", path.display()), 1)
+}
+
+impl Config {
+    /// Reads `path`; its relative paths are taken from the directory it lies in.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not YAML, or holds an unknown key or a wrong value.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|error| Error::Read { path: path.into(), error })?;
+        let invalid = |error: String| Error::Invalid { path: path.into(), error };
+        let mut config: Self = match text.trim() {
+            "" => Self::default(),
+            _ => serde_saphyr::from_str(&text).map_err(|error| invalid(pointed(&error.to_string(), path)))?,
+        };
+        config.rebase(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    fn rebase(&mut self, base: &Path) {
+        for path in [&mut self.data, &mut self.rules, &mut self.playbooks, &mut self.logs] {
+            *path = base.join(&*path);
+        }
+        let own = std::env::current_exe().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        for kernel in &mut self.kernels {
+            for word in &mut kernel.command {
+                *word = word.replace("${PARAMEDIC}", &own);
+            }
+            if let Some(cwd) = &mut kernel.cwd {
+                *cwd = base.join(&*cwd);
+            }
+        }
+        for source in &mut self.sources.jsonl {
+            for path in &mut source.paths {
+                *path = base.join(&*path).to_string_lossy().into_owned();
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! What the edges may ask: rules, playbooks, what was learned, the five bodies, why a rule does not fire.
+
+use std::sync::{Arc, PoisonError};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Engine;
+use super::failing::Failed;
+use super::metrics::{NameLabel, StateLabel};
+use super::reload::Report;
+use crate::learning::{self, Learner};
+use crate::model::diagnostic::Severity;
+use crate::model::{Alert, AlertId, Event, Mode, Pattern, Risk, Span, Time};
+use crate::observability::{
+    Aggregator, Alerts, Dashboard, KernelState, RemediationStats, StressCurrent, StressTrends, alerts,
+};
+use crate::rules::{self, RuleReason};
+use crate::store::{EventQuery, Write};
+use crate::tasks::lock;
+
+/// How far back an event is looked for by its id.
+const LOOK_BACK: chrono::TimeDelta = chrono::TimeDelta::days(7);
+
+/// The rules that are live, and how the last load went.
+#[derive(Debug, Serialize)]
+pub struct Rules {
+    items: Vec<RuleView>,
+    next_cursor: Option<String>,
+    /// Hash of the live set.
+    hash: String,
+    /// How the last load went.
+    reload: Report,
+}
+
+impl Rules {
+    /// Mistakes that keep a newer set from going live.
+    pub fn errors(&self) -> usize {
+        self.mistakes().count()
+    }
+
+    /// The first of them, in words.
+    pub fn first_error(&self) -> String {
+        self.mistakes().next().map(ToString::to_string).unwrap_or_default()
+    }
+
+    fn mistakes(&self) -> impl Iterator<Item = &crate::model::Diagnostic> {
+        self.reload.diagnostics.iter().filter(|d| d.severity == Severity::Error)
+    }
+}
+
+/// A rule, as it is shown.
+#[derive(Debug, Serialize)]
+pub struct RuleView {
+    name: String,
+    description: String,
+    file: String,
+    line: u32,
+    on: Vec<Pattern>,
+    when: Option<String>,
+    mode: Mode,
+    playbooks: Vec<String>,
+    /// How its condition failed, if it did.
+    failed: Option<Failed>,
+}
+
+/// A playbook, as it is shown.
+#[derive(Debug, Serialize)]
+pub struct PlaybookView {
+    name: String,
+    doc: String,
+    risk: Risk,
+    cost: Span,
+    timeout: Span,
+    actions: Vec<String>,
+    hash: String,
+    verifies: bool,
+    rolls_back: bool,
+    learned: Vec<learning::Row>,
+}
+
+/// A playbook with its source.
+#[derive(Debug, Serialize)]
+pub struct PlaybookDetail {
+    #[serde(flatten)]
+    view: PlaybookView,
+    source: String,
+}
+
+/// Why each rule does or does not fire for an event, by the rules as they are now.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    event: Event,
+    rules: Vec<RuleReason>,
+}
+
+/// Why an alert was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AlertError {
+    /// It does not allow it.
+    #[error(transparent)]
+    Book(#[from] alerts::Error),
+    /// It could not be recorded.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+}
+
+impl Engine {
+    /// The rules that are live, and how the last load went.
+    pub fn rules(&self) -> Rules {
+        let set = self.rule_set();
+        let items = set
+            .rules()
+            .iter()
+            .map(|rule| RuleView {
+                name: rule.name.clone(),
+                description: rule.description.clone(),
+                file: rule.file.clone(),
+                line: rule.line,
+                on: rule.on.clone(),
+                when: rule.when.as_ref().map(|when| when.text().to_string()),
+                mode: rule.plan.mode,
+                playbooks: rule.plan.playbooks.clone(),
+                failed: self.0.failing.of(&rule.name),
+            })
+            .collect();
+        Rules { items, next_cursor: None, hash: set.hash().to_string(), reload: self.0.reload.report() }
+    }
+
+    /// All playbooks, with what is known of them.
+    pub fn playbooks(&self) -> Vec<PlaybookView> {
+        let learned = self.learned();
+        self.0.parts.library().list().map(|playbook| view(playbook, &learned)).collect()
+    }
+
+    /// One playbook with its source.
+    pub fn playbook(&self, name: &str) -> Option<PlaybookDetail> {
+        let playbook = self.0.parts.library().get(name)?;
+        Some(PlaybookDetail { view: view(&playbook, &self.learned()), source: playbook.text.clone() })
+    }
+
+    /// Whether there is a playbook of this name.
+    pub fn has_playbook(&self, name: &str) -> bool {
+        self.0.parts.library().get(name).is_some()
+    }
+
+    /// What outcomes have taught, a row per playbook and class.
+    pub fn learned(&self) -> Vec<learning::Row> {
+        lock(&self.0.parts.learner).table()
+    }
+
+    /// Confidence in a playbook before anything was seen of it for any class, from 0 to 1.
+    pub fn assumed(&self) -> f64 {
+        Learner::default().posterior("", "", "").mean
+    }
+
+    /// Why each rule did or did not fire for `event`, if it is `taken`, or else would.
+    pub fn explain(&self, event: &Event, taken: bool) -> Explanation {
+        let set = self.rule_set();
+        let rules = rules::explain(&set, &lock(&self.0.windows), event, taken);
+        Explanation { event: event.clone(), rules }
+    }
+
+    /// The latest event in the log with this id.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn find_event(&self, id: &str) -> Result<Option<Event>, crate::store::Error> {
+        let since = self.0.clock.now() - LOOK_BACK;
+        let mut cursor = None;
+        loop {
+            let query = EventQuery {
+                since: Some(since),
+                text: Some(id.into()),
+                limit: 100,
+                cursor,
+                newest_first: true,
+                ..EventQuery::default()
+            };
+            let page = self.0.store.events(query).await?;
+            if let Some(event) = page.items.into_iter().find(|event| event.id == id) {
+                return Ok(Some(event));
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// `GET /api/observability/stress/current`
+    pub fn stress_current(&self) -> StressCurrent {
+        self.observed().stress_current()
+    }
+
+    /// `GET /api/observability/stress/trends`
+    pub fn stress_trends(&self, hours: u32) -> StressTrends {
+        self.observed().stress_trends(hours, self.0.clock.now())
+    }
+
+    /// `GET /api/observability/remediation/stats`
+    pub fn remediation_stats(&self) -> RemediationStats {
+        let learned = self.learned();
+        self.observed().remediation_stats(learned)
+    }
+
+    /// `GET /api/observability/dashboard`
+    pub fn dashboard(&self) -> Dashboard {
+        self.observed().dashboard(self.0.clock.now())
+    }
+
+    /// `GET /api/observability/alerts`
+    pub fn alerts_body(&self) -> Alerts {
+        let active = lock(&self.0.alerts.book).active().into_iter().cloned().collect();
+        self.observed().alerts(active, self.0.clock.now())
+    }
+
+    /// All alerts, latest first.
+    pub fn alerts(&self) -> Vec<Alert> {
+        lock(&self.0.alerts.book).list().iter().rev().cloned().collect()
+    }
+
+    /// A person has seen to an alert, or says that it is over.
+    ///
+    /// # Errors
+    /// When there is no such alert, it is over already, or it cannot be recorded.
+    pub async fn change_alert(&self, id: AlertId, over: bool) -> Result<Alert, AlertError> {
+        let now = self.0.clock.now();
+        let changed = {
+            let mut book = lock(&self.0.alerts.book);
+            if over { book.resolve(id, now) } else { book.ack(id, now) }
+        };
+        let alert = changed?;
+        self.0.store.commit(vec![Write::Alert(alert.clone())]).await?;
+        Ok(alert)
+    }
+
+    /// Numbers for Prometheus.
+    pub fn metrics(&self) -> String {
+        let metrics = &self.0.metrics;
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        metrics.open_intents.set(gauge(self.0.board.len()));
+        metrics.inbox.set(gauge(self.0.lanes.depths().iter().sum()));
+        metrics.kernels.clear();
+        for kernel in self.0.kernels.list() {
+            let state = kernel.state.as_str();
+            metrics.kernels.get_or_create(&StateLabel { state }).inc();
+        }
+        for (name, reported) in lock(&self.0.observed).metrics() {
+            metrics.reported.get_or_create(&NameLabel { name: name.clone() }).set(reported.last);
+        }
+        metrics.text()
+    }
+
+    /// What `/readyz` says besides yes.
+    pub fn readiness(&self) -> Value {
+        let (waiting, working) = self.0.tasks.load();
+        let sources: serde_json::Map<String, Value> = lock(&self.0.sources)
+            .iter()
+            .map(|(name, handle)| (name.clone(), json!(handle.status())))
+            .collect();
+        json!({
+            "status": "ready",
+            "started_at": self.0.started_at,
+            "rules": self.rule_set().rules().len(),
+            "playbooks": self.0.parts.library().names().len(),
+            "kernels": self.0.kernels.list().len(),
+            "sources": sources,
+            "intents": { "open": self.0.board.len(), "waiting": waiting, "working": working },
+        })
+    }
+
+    /// When it started.
+    pub fn started_at(&self) -> Time {
+        self.0.started_at
+    }
+
+    /// What the dashboard shows, with the kernels as they are now.
+    fn observed(&self) -> std::sync::MutexGuard<'_, Aggregator> {
+        let kernels = self.0.kernels.list().into_iter().map(|view| KernelState {
+            name: view.name,
+            layer: view.layer,
+            state: view.state.as_str().into(),
+            since: view.since,
+        });
+        let kernels = kernels.collect();
+        let mut observed = lock(&self.0.observed);
+        observed.set_kernels(kernels);
+        observed
+    }
+
+    fn rule_set(&self) -> Arc<rules::RuleSet> {
+        self.0.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn view(playbook: &crate::playbook::Playbook, learned: &[learning::Row]) -> PlaybookView {
+    PlaybookView {
+        name: playbook.name.clone(),
+        doc: playbook.doc.clone(),
+        risk: playbook.risk,
+        cost: playbook.cost,
+        timeout: playbook.timeout,
+        actions: playbook.actions.clone(),
+        hash: playbook.hash.clone(),
+        verifies: playbook.has_verify,
+        rolls_back: playbook.has_rollback,
+        learned: learned.iter().filter(|row| row.playbook == playbook.name).cloned().collect(),
+    }
+}
