@@ -28,3 +28,4 @@ pub mod tasks;
 
 // Assembly and edges.
 pub mod engine;
+pub mod http;

@@ -1,0 +1,35 @@
+//! `/api/alerts`: what a person was told, and what they did about it.
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+
+use super::Api;
+use super::page::{List, Path, id, list};
+use super::problem::Problem;
+use crate::model::{Alert, AlertId};
+
+/// The routes of this resource.
+pub fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/alerts", get(all))
+        .route("/api/alerts/{id}/ack", post(ack))
+        .route("/api/alerts/{id}/resolve", post(resolve))
+}
+
+async fn all(State(api): State<Api>) -> Json<List<Alert>> {
+    list(api.engine.alerts())
+}
+
+async fn ack(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Alert>, Problem> {
+    change(&api, &name, false).await
+}
+
+async fn resolve(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Alert>, Problem> {
+    change(&api, &name, true).await
+}
+
+async fn change(api: &Api, name: &str, over: bool) -> Result<Json<Alert>, Problem> {
+    let id: AlertId = id(name, "an alert")?;
+    Ok(Json(api.engine.change_alert(id, over).await?))
+}

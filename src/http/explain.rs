@@ -1,0 +1,47 @@
+//! `POST /api/explain`: for an event at hand or in the log, why each rule does or does not fire for it.
+
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Api;
+use super::page::Body;
+use super::problem::Problem;
+use crate::engine::query::Explanation;
+use crate::sources::cloudevents;
+
+/// The routes of this resource.
+pub fn routes() -> Router<Api> {
+    Router::new().route("/api/explain", post(explain))
+}
+
+/// Either the id of an event in the log, or an event itself.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    id: Option<String>,
+    event: Option<Value>,
+}
+
+async fn explain(
+    State(api): State<Api>,
+    Body(question): Body<Question>,
+) -> Result<Json<Explanation>, Problem> {
+    match question {
+        Question { event: Some(event), id: None } => {
+            let now = api.engine.clock().now();
+            let fresh = &mut || uuid::Uuid::now_v7().to_string();
+            let event = cloudevents::decode_line(&event.to_string(), now, "http", fresh)?;
+            Ok(Json(api.engine.explain(&event, false)))
+        }
+        Question { event: None, id: Some(id) } => match api.engine.find_event(&id).await? {
+            Some(event) => Ok(Json(api.engine.explain(&event, true))),
+            None => Err(Problem::not_found(format!("no event with the id `{id}` is in the log"))),
+        },
+        _ => Err(Problem::bad_request(
+            "give either `id`, of an event in the log, or `event`, as you would send it",
+        )),
+    }
+}

@@ -1,0 +1,148 @@
+//! `/api/intents`: what is wanted and what becomes of it; a person's wishes and answers.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::Api;
+use super::page::{Body, Paging, Path, Query, id};
+use super::problem::Problem;
+use crate::actions::NewIntent;
+use crate::intents::board;
+use crate::model::{Intent, IntentId, Priority, Run, Status};
+use crate::store::{IntentQuery, Page};
+
+/// The routes of this resource.
+pub fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/intents", get(list).post(create))
+        .route("/api/intents/{id}", get(show))
+        .route("/api/intents/{id}/answer", post(tell))
+        .route("/api/intents/{id}/{answer}", post(answer))
+}
+
+#[derive(Debug, Deserialize)]
+struct Filter {
+    status: Option<Status>,
+    open: Option<bool>,
+    rule: Option<String>,
+    target: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+async fn list(State(api): State<Api>, Query(filter): Query<Filter>) -> Result<Json<Page<Intent>>, Problem> {
+    let paging = Paging { limit: filter.limit, cursor: filter.cursor };
+    let query = IntentQuery {
+        status: filter.status,
+        open: filter.open,
+        rule: filter.rule,
+        target: filter.target,
+        limit: paging.limit(),
+        cursor: paging.cursor,
+    };
+    Ok(Json(api.engine.store().intents(query).await?))
+}
+
+/// An intent with its runs.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    intent: Intent,
+    runs: Vec<Run>,
+}
+
+async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Shown>, Problem> {
+    let id: IntentId = id(&name, "an intent")?;
+    let intent = api.engine.store().intent(id).await?;
+    let intent = intent.ok_or_else(|| Problem::not_found(format!("there is no intent {id}")))?;
+    let runs = api.engine.store().runs_of(id).await?;
+    Ok(Json(Shown { intent, runs }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    goal: Option<String>,
+    target: String,
+    playbooks: Vec<String>,
+    #[serde(default)]
+    priority: Priority,
+    #[serde(default)]
+    params: Map<String, Value>,
+}
+
+async fn create(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Body(wish): Body<Wish>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    if let Some(name) = wish.playbooks.iter().find(|name| !api.engine.has_playbook(name)) {
+        let advice = "GET /api/playbooks lists those there are";
+        return Err(Problem::bad_request(format!("there is no playbook `{name}`; {advice}"))
+            .at(None, Some("playbooks".into())));
+    }
+    let key = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).unwrap_or_default().to_string();
+    let goal = wish.goal.unwrap_or_else(|| format!("{} on {}", wish.playbooks.join(" or "), wish.target));
+    let wish = NewIntent {
+        goal,
+        target: wish.target,
+        playbooks: wish.playbooks,
+        priority: wish.priority,
+        params: wish.params,
+        domain: None,
+        class: String::new(),
+        cause: None,
+        key,
+    };
+    let id = api.engine.create(wish).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "id": id }))))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    answer: String,
+}
+
+async fn tell(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Body(said): Body<Said>,
+) -> Result<StatusCode, Problem> {
+    api.engine.answer_question(id(&name, "an intent")?, &said.answer, "the API").await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn answer(
+    State(api): State<Api>,
+    Path((name, answer)): Path<(String, String)>,
+) -> Result<Json<Intent>, Problem> {
+    let id: IntentId = id(&name, "an intent")?;
+    let by = "the API";
+    let result = match answer.as_str() {
+        "approve" => api.engine.approve(id, by).await,
+        "deny" => api.engine.deny(id, by).await,
+        "cancel" => api.engine.cancel(id, by).await,
+        _ => {
+            return Err(Problem::not_found(format!(
+                "`{answer}` is no answer to an intent: use approve, deny or cancel"
+            )));
+        }
+    };
+    match result {
+        Ok(intent) => Ok(Json(intent.as_ref().clone())),
+        // It may have ended, which is something else than never having been.
+        Err(board::Error::Unknown(_)) => match api.engine.store().intent(id).await? {
+            Some(intent) => {
+                let status = intent.status.as_str();
+                Err(Problem::new(409, format!("cannot {answer} intent {id}: it has ended as {status}")))
+            }
+            None => Err(Problem::not_found(format!("there is no intent {id}"))),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
