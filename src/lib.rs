@@ -29,3 +29,4 @@ pub mod tasks;
 // Assembly and edges.
 pub mod engine;
 pub mod http;
+pub mod cli;

@@ -1,3 +1,24 @@
-//! The binary: hands over to the library.
+//! The binary: reads the command line and hands over to the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use paramedic::{cli, kernels, stress};
+
+fn main() -> ExitCode {
+    // The parts that the program plays for its own children come first: they are started often, and must be quick.
+    let mut args = std::env::args_os().skip(1);
+    let code = match args.next().as_deref().and_then(|name| name.to_str()) {
+        Some(kernels::shim::COMMAND) => kernels::shim::exec(args),
+        Some(kernels::guardian::COMMAND) => {
+            kernels::guardian::run();
+            0
+        }
+        Some(stress::patient::COMMAND) => stress::patient::run(args),
+        _ => {
+            // Only in builds with failpoints: lets a test say where the engine is to die.
+            let _scenario = fail::has_failpoints().then(fail::FailScenario::setup);
+            return cli::main();
+        }
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

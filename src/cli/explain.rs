@@ -1,0 +1,74 @@
+//! `paramedic explain EVENT`: why each rule does or does not fire for it.
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::client::{Remote, items, text};
+use super::output;
+
+/// Options of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The id of an event in the log, an event as JSON, or - to read one from standard input
+    event: String,
+    /// Only rules whose name contains this
+    #[arg(long)]
+    rule: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Asks and prints.
+pub fn main(args: Args) -> ExitCode {
+    let question = match question(&args.event) {
+        Ok(question) => question,
+        Err(error) => return output::misused(&error),
+    };
+    match args.remote.post("/api/explain", &question) {
+        Ok(answer) if args.remote.json => output::json(&answer),
+        Ok(answer) => print(&answer, args.rule.as_deref()),
+        Err(error) => return output::failed(&error),
+    }
+    ExitCode::SUCCESS
+}
+
+fn question(event: &str) -> Result<Value, String> {
+    let mut text = event.to_string();
+    if event == "-" {
+        text.clear();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|e| format!("failed to read standard input: {e}"))?;
+    }
+    if !text.trim_start().starts_with('{') {
+        return Ok(json!({ "id": text.trim() }));
+    }
+    let event: Value =
+        serde_json::from_str(&text).map_err(|error| format!("the event is not JSON: {error}"))?;
+    Ok(json!({ "event": event }))
+}
+
+fn print(answer: &Value, only: Option<&str>) {
+    let event = &answer["event"];
+    output::line(format!(
+        "{} {} {}",
+        output::bold(text(&event["topic"])),
+        text(&event["subject"]),
+        output::dim(text(&event["id"]))
+    ));
+    let empty = Vec::new();
+    let rules = answer["rules"].as_array().unwrap_or(&empty);
+    if rules.is_empty() && items(answer).is_empty() {
+        output::line("  there are no rules");
+    }
+    for rule in rules {
+        let name = text(&rule["rule"]);
+        if only.is_some_and(|only| !name.contains(only)) {
+            continue;
+        }
+        let mark = if rule["fired"] == true { output::good("fires") } else { output::dim("does not fire") };
+        output::line(format!("  {name}: {mark}: {}", text(&rule["reason"])));
+    }
+}

@@ -1,0 +1,202 @@
+//! `paramedic intents`: what is being repaired, what became of it, and a person's answers.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::client::{Remote, items, text};
+use super::output;
+
+/// Options of `intents`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+struct Filter {
+    /// Only those with this status, such as pending or succeeded
+    #[arg(long)]
+    status: Option<String>,
+    /// Only those to which something may still happen
+    #[arg(long)]
+    open: bool,
+    /// At most so many
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show one with its attempts, their steps, and why each playbook was chosen
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Say yes to one that waits for approval
+    Approve {
+        /// Its id
+        id: String,
+    },
+    /// Say no to one
+    Deny {
+        /// Its id
+        id: String,
+    },
+    /// Answer what a playbook asks
+    Answer {
+        /// Its id
+        id: String,
+        /// The answer, one of the choices where there are any
+        answer: String,
+    },
+    /// End one; its run stops before its next effect
+    Cancel {
+        /// Its id
+        id: String,
+    },
+}
+
+/// Lists, shows or answers.
+pub fn main(args: Args) -> ExitCode {
+    let done = match &args.command {
+        None => list(&args),
+        Some(Command::Show { id }) => show(&args.remote, id),
+        Some(Command::Approve { id }) => answer(&args.remote, id, "approve"),
+        Some(Command::Deny { id }) => answer(&args.remote, id, "deny"),
+        Some(Command::Answer { id, answer }) => reply(&args.remote, id, answer),
+        Some(Command::Cancel { id }) => answer(&args.remote, id, "cancel"),
+    };
+    done.map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
+}
+
+fn list(args: &Args) -> Result<(), String> {
+    let mut path = format!("/api/intents?limit={}", args.filter.limit);
+    if let Some(status) = &args.filter.status {
+        path.push_str(&format!("&status={status}"));
+    }
+    if args.filter.open {
+        path.push_str("&open=true");
+    }
+    let answer = args.remote.get(&path)?;
+    if args.remote.json {
+        output::json(&answer);
+        return Ok(());
+    }
+    if items(&answer).is_empty() {
+        output::line("no intents: nothing has failed that a rule knows of");
+        return Ok(());
+    }
+    let mut table = output::table(&["id", "status", "rule", "target", "matches", "playbook", "goal"]);
+    for intent in items(&answer) {
+        let playbook = intent["attempts"].as_array().and_then(|a| a.last()).map(|a| text(&a["playbook"]));
+        table.add_row([
+            text(&intent["id"]),
+            status(&text(&intent["status"])),
+            text(&intent["rule"]),
+            text(&intent["target"]),
+            text(&intent["count"]),
+            playbook.unwrap_or_else(|| "-".into()),
+            text(&intent["goal"]),
+        ]);
+    }
+    output::line(table);
+    Ok(())
+}
+
+fn show(remote: &Remote, id: &str) -> Result<(), String> {
+    let intent = remote.get(&format!("/api/intents/{id}"))?;
+    if remote.json {
+        output::json(&intent);
+        return Ok(());
+    }
+    output::line(format!("{}  {}", output::bold(text(&intent["goal"])), status(&text(&intent["status"]))));
+    if let Some(reason) = intent["reason"].as_str() {
+        output::line(format!("  {reason}"));
+    }
+    output::line(format!(
+        "  rule {}, target {}, group {}, {} matches since {}",
+        text(&intent["rule"]),
+        text(&intent["target"]),
+        text(&intent["group"]),
+        text(&intent["count"]),
+        text(&intent["created_at"])
+    ));
+    for why in intent["decision"]["why"].as_array().into_iter().flatten() {
+        output::line(format!("  {} {}", output::dim("why:"), text(why)));
+    }
+    for attempt in intent["attempts"].as_array().into_iter().flatten() {
+        let outcome =
+            attempt["outcome"].as_str().unwrap_or(if attempt["escalation"] == true { "told" } else { "…" });
+        output::line(format!(
+            "\n  attempt {} {}: {}  {}",
+            text(&attempt["number"]),
+            output::bold(text(&attempt["playbook"])),
+            outcome,
+            output::dim(attempt["message"].as_str().unwrap_or(""))
+        ));
+        let run = remote.get(&format!("/api/runs/{}", text(&attempt["run"])))?;
+        for step in run["steps"].as_array().into_iter().flatten() {
+            output::line(format!("    {}", step_line(step)));
+        }
+    }
+    Ok(())
+}
+
+fn step_line(step: &Value) -> String {
+    let name = match step["name"].as_str() {
+        Some("") | None => text(&step["kind"]),
+        Some(name) => format!("{} {name}", text(&step["kind"])),
+    };
+    let end = match (&step["error"], &step["result"]) {
+        (Value::Null, Value::Null) => said(&step["request"]),
+        (Value::Null, result) => format!("→ {:.160}", result.to_string()),
+        (error, _) => output::bad(format!("✗ {}", text(&error["message"]))),
+    };
+    format!("{:>3} {:<9} {name} {end}", text(&step["seq"]), text(&step["status"]))
+}
+
+/// What a step that gives nothing back was about: the text of a `log`, the value of a `metric`, the time of a `sleep`.
+fn said(request: &Value) -> String {
+    match (&request["level"], &request["text"], &request["value"], &request["time"]) {
+        (Value::Null, Value::Null, Value::Null, Value::Null) => String::new(),
+        (Value::Null, Value::Null, Value::Null, time) => text(time),
+        (Value::Null, Value::Null, value, _) => text(value),
+        (level, said, ..) => format!("{}: {:.160}", text(level), text(said).trim()),
+    }
+}
+
+fn reply(remote: &Remote, id: &str, answer: &str) -> Result<(), String> {
+    let said = remote.post(&format!("/api/intents/{id}/answer"), &json!({ "answer": answer }))?;
+    if remote.json {
+        output::json(&said);
+    } else {
+        output::line(format!("{id} goes on with \"{answer}\""));
+    }
+    Ok(())
+}
+
+fn answer(remote: &Remote, id: &str, answer: &str) -> Result<(), String> {
+    let intent = remote.post(&format!("/api/intents/{id}/{answer}"), &json!({}))?;
+    if remote.json {
+        output::json(&intent);
+    } else {
+        output::line(format!("{id} is {}", status(&text(&intent["status"]))));
+    }
+    Ok(())
+}
+
+/// A status in its colour.
+pub fn status(status: &str) -> String {
+    match status {
+        "succeeded" => output::good(status),
+        "failed" | "escalated" | "denied" | "expired" => output::bad(status),
+        "running" | "verifying" | "pending" | "held" | "awaiting_approval" => output::warn(status),
+        _ => status.to_string(),
+    }
+}

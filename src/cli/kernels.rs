@@ -1,0 +1,99 @@
+//! `paramedic kernels`: what is watched, and what a person does to it by hand.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::client::{Remote, items, text};
+use super::output;
+
+/// Options of `kernels`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Stop it and start it anew
+    Restart {
+        /// Its name
+        name: String,
+    },
+    /// Start it
+    Start {
+        /// Its name
+        name: String,
+    },
+    /// Stop it
+    Stop {
+        /// Its name
+        name: String,
+    },
+    /// Bring it to so many replicas
+    Scale {
+        /// Its name
+        name: String,
+        /// How many
+        replicas: u32,
+    },
+}
+
+/// Lists or acts.
+pub fn main(args: Args) -> ExitCode {
+    let remote = &args.remote;
+    let answer = match &args.command {
+        None => remote.get("/api/kernels"),
+        Some(Command::Restart { name }) => act(remote, name, "restart", json!({})),
+        Some(Command::Start { name }) => act(remote, name, "start", json!({})),
+        Some(Command::Stop { name }) => act(remote, name, "stop", json!({})),
+        Some(Command::Scale { name, replicas }) => {
+            act(remote, name, "scale", json!({ "replicas": replicas }))
+        }
+    };
+    match answer {
+        Ok(answer) if remote.json => output::json(&answer),
+        Ok(answer) if args.command.is_some() => print(std::slice::from_ref(&answer)),
+        Ok(answer) => print(items(&answer)),
+        Err(error) => return output::failed(&error),
+    }
+    ExitCode::SUCCESS
+}
+
+fn act(remote: &Remote, name: &str, what: &str, body: Value) -> Result<Value, String> {
+    remote.post(&format!("/api/kernels/{name}/{what}"), &body)
+}
+
+fn print(kernels: &[Value]) {
+    if kernels.is_empty() {
+        output::line("no kernels: name some under `kernels:` in paramedic.yaml");
+        return;
+    }
+    let mut table = output::table(&["kernel", "layer", "state", "pids", "restarts", "boot", "what is wrong"]);
+    for kernel in kernels {
+        let pids: Vec<String> = kernel["pids"].as_array().into_iter().flatten().map(text).collect();
+        let boot = kernel["boot_ms"].as_f64().map_or_else(|| "-".into(), |ms| format!("{ms:.0} ms"));
+        table.add_row([
+            text(&kernel["name"]),
+            text(&kernel["layer"]),
+            state(&text(&kernel["state"])),
+            if pids.is_empty() { "-".into() } else { pids.join(" ") },
+            text(&kernel["restarts"]),
+            boot,
+            text(&kernel["last_error"]),
+        ]);
+    }
+    output::line(table);
+}
+
+/// A state in its colour.
+pub fn state(state: &str) -> String {
+    match state {
+        "healthy" => output::good(state),
+        "unhealthy" | "exited" => output::bad(state),
+        _ => output::warn(state),
+    }
+}

@@ -1,0 +1,101 @@
+//! `paramedic run`: serves until it is told to stop.
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Setup, output};
+use crate::engine::{Config, Engine};
+use crate::http;
+use crate::model::Clock;
+
+/// Options of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    setup: Setup,
+    /// Write the log as JSON lines
+    #[arg(long)]
+    log_json: bool,
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub fn main(args: &Args) -> ExitCode {
+    let config = match args.setup.load() {
+        Ok(config) => config,
+        Err(error) => return output::failed(&error),
+    };
+    log(args.log_json, "info");
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::failed(&error),
+    };
+    let served = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output::failed(&error),
+    }
+}
+
+async fn serve(config: Config) -> Result<(), String> {
+    // The address first: a second engine finds out before it touches anything.
+    let listener = http::bind(config.listen).await.map_err(|error| error.to_string())?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let engine = Engine::start(config, Clock::system()).await.map_err(|error| error.to_string())?;
+    let api = tokio::spawn(http::serve(engine.clone(), listener));
+    let readiness = engine.readiness();
+    tracing::info!(
+        url = %format!("http://{address}"),
+        rules = %readiness["rules"],
+        playbooks = %readiness["playbooks"],
+        kernels = %readiness["kernels"],
+        "ready"
+    );
+    let why = told_to_stop().await?;
+    tracing::info!("{why}: stopping");
+    engine.shutdown().await;
+    // Open streams end with the engine; a connection that does not is cut off with the process.
+    drop(tokio::time::timeout(std::time::Duration::from_secs(2), api).await);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM.
+///
+/// # Errors
+/// In words, when the process may not listen for signals.
+pub async fn told_to_stop() -> Result<&'static str, String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let words = |error: std::io::Error| format!("failed to listen for signals: {error}");
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(words)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(words)?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "interrupted",
+        _ = terminate.recv() => "terminated",
+    })
+}
+
+/// A runtime for everything that waits.
+///
+/// # Errors
+/// In words, when threads cannot be made.
+pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("failed to start: {error}"))
+}
+
+/// Sets up the log on standard error; `RUST_LOG` says more or less than `level`.
+pub fn log(json: bool, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if json {
+        log.json().init();
+    } else {
+        use std::io::IsTerminal;
+        log.with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()).init();
+    }
+}
