@@ -1,0 +1,29 @@
+//! `paramedic check` accepts every example as it stands, without a warning.
+#![allow(clippy::unwrap_used, reason = "a test may stop at anything")]
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn every_example_is_checked_without_a_mistake_or_a_warning() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let dir = entry.unwrap().path();
+        if !dir.join("paramedic.yaml").exists() {
+            continue;
+        }
+        seen += 1;
+        let output = Command::new(env!("CARGO_BIN_EXE_paramedic"))
+            .args(["check", "--json"])
+            .current_dir(&dir)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.trim() == "[]", "{}: {said}", dir.display());
+        for part in ["rules", "playbooks", "README.md"] {
+            assert!(dir.join(part).exists(), "{} has no {part}", dir.display());
+        }
+    }
+    assert!(seen > 0, "there is no example");
+}

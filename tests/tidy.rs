@@ -1,0 +1,170 @@
+//! The house keeps its layers: a module uses only those that stand above it in the order of `src/lib.rs`.
+//! Also: each file says at its top what it is for, and stays of a size that can be read.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop at anything, and says what it saw"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules in the order in which they may use each other; those in one row stand side by side and do not.
+const LAYERS: &[&[&str]] = &[
+    &["model"],
+    &["condition"],
+    &["rules", "learning"],
+    &["store"],
+    &["bus"],
+    &["journal", "kernels"],
+    &["actions"],
+    &["plugins"],
+    &["playbook"],
+    &["intents"],
+    &["guard"],
+    &["observability", "sources", "stress"],
+    &["tasks"],
+    &["engine"],
+    &["http", "dashboard"],
+    &["cli"],
+];
+
+/// What only some rooms may know: a crate, and the rooms.
+const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
+    ("rhai", &["condition", "playbook"]),
+    ("rusqlite", &["store"]),
+    ("axum", &["http"]),
+    ("clap", &["cli"]),
+    ("libloading", &["plugins"]),
+];
+
+/// A file longer than this needs walls.
+const MAX_LINES: usize = 500;
+
+#[test]
+fn no_module_uses_one_that_stands_below_it() {
+    let level: BTreeMap<&str, usize> =
+        LAYERS.iter().enumerate().flat_map(|(i, row)| row.iter().map(move |m| (*m, i))).collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let Some(own) = module(&path) else { continue };
+        let Some(own_level) = level.get(own.as_str()) else {
+            wrong.push(format!("{}: the module `{own}` has no place in LAYERS", path.display()));
+            continue;
+        };
+        for (number, line) in text.lines().enumerate() {
+            for used in used_modules(line) {
+                let fine = used == own || level.get(used.as_str()).is_some_and(|l| l < own_level);
+                if level.contains_key(used.as_str()) && !fine {
+                    wrong.push(format!("{}:{}: {own} may not use {used}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these uses point up or sideways:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_library_is_known_only_to_the_room_it_belongs_to() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let Some(own) = module(&path) else { continue };
+        for (name, rooms) in KNOWN_ONLY_TO {
+            if rooms.contains(&own.as_str()) {
+                continue;
+            }
+            let marks =
+                [format!("use {name}::"), format!(" {name}::"), format!("({name}::"), format!("<{name}::")];
+            for (number, line) in text.lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                if marks.iter().any(|mark| code.contains(mark.as_str())) {
+                    wrong.push(format!("{}:{}: only {rooms:?} know {name}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_file_says_what_it_is_for_and_can_be_read_at_a_sitting() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if !text.starts_with("//!") {
+            wrong.push(format!("{}: open it with `//!` and what it does", path.display()));
+        }
+        let lines = text.lines().count();
+        if lines > MAX_LINES {
+            wrong.push(format!("{}: {lines} lines, over {MAX_LINES}", path.display()));
+        }
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if ["mod.rs", "util.rs", "utils.rs", "common.rs", "helpers.rs", "misc.rs"].contains(&name) {
+            wrong.push(format!("{}: name it after what is in it", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_test_sees_what_it_is_to_see() {
+    assert_eq!(used_modules("use crate::model::{Event, Time};"), ["model"]);
+    assert_eq!(
+        used_modules("use crate::{actions::{A, B}, kernels, tasks::lock};"),
+        ["actions", "kernels", "tasks"]
+    );
+    assert_eq!(used_modules("// crate::http is not used"), Vec::<String>::new());
+    assert_eq!(used_modules("let x: crate::store::Error = crate::bus::y();"), ["store", "bus"]);
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut found = Vec::new();
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+/// `src/rules/index.rs` and `src/rules.rs` belong to `rules`.
+fn module(path: &Path) -> Option<String> {
+    let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).ok()?;
+    let first = inside.components().next()?.as_os_str().to_str()?;
+    let name = first.trim_end_matches(".rs");
+    (name != "lib" && name != "main").then(|| name.to_string())
+}
+
+/// The modules named by `crate::x` or `crate::{x, y::z}` in a line.
+fn used_modules(line: &str) -> Vec<String> {
+    let code = line.split("//").next().unwrap_or_default();
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut used = Vec::new();
+    for (at, mark) in code.match_indices("crate::") {
+        let rest = &code[at + mark.len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            used.push(name(rest));
+            continue;
+        };
+        let mut depth = 0;
+        for part in list.split_inclusive([',', '{', '}']) {
+            if depth == 0 {
+                used.push(name(part.trim_start()));
+            }
+            depth += part.matches('{').count() as i32 - part.matches('}').count() as i32;
+            if depth < 0 {
+                break;
+            }
+        }
+    }
+    used.retain(|name| !name.is_empty() && name != "self");
+    used
+}
