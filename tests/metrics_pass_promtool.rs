@@ -43,7 +43,8 @@ async fn promtool_finds_nothing_wrong() {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut promtool) = promtool else {
-        println!("promtool is not installed (Debian package `prometheus`): its own check was left out");
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing, and CI is to have it");
+        println!("skipped: promtool is not installed (Debian package `prometheus`)");
         return;
     };
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
