@@ -146,6 +146,9 @@ pub struct EventQuery {
     pub since: Option<Time>,
     /// That happened before this time.
     pub until: Option<Time>,
+    /// That became durable at this time or later by the store's own clock, whatever time their senders give. It goes
+    /// by whole commits, so a little more may come.
+    pub arrived_since: Option<Time>,
     /// Whose JSON text holds this, upper and lower case of ASCII letters being the same.
     pub text: Option<String>,
     /// At most so many; 0 is taken as 100.

@@ -91,6 +91,7 @@ async fn query(State(api): State<Api>, Query(filter): Query<Filter>) -> Result<J
         pattern,
         since: filter.since,
         until: filter.until,
+        arrived_since: None,
         text: filter.text,
         limit: paging.limit(),
         cursor: paging.cursor,

@@ -274,6 +274,9 @@ pub(crate) async fn a_query_finds_the_events_it_asks_for_and_no_others(home: &im
         (text, names(100..101)),
         (EventQuery { pattern: pattern("nothing.here"), ..all.clone() }, Vec::new()),
         (EventQuery { since: Some(at(1_000)), ..all.clone() }, Vec::new()),
+        // All of them arrived at second 1,000 by the home's clock, whatever time they give.
+        (EventQuery { arrived_since: Some(at(1_000)), ..all.clone() }, names(0..101)),
+        (EventQuery { arrived_since: Some(at(1_001)), ..all.clone() }, Vec::new()),
     ];
     for (query, expected) in cases {
         let page = store.events(query.clone()).await.unwrap();

@@ -293,7 +293,8 @@ pub async fn earlier(
     loop {
         let query = EventQuery {
             pattern: Some(pattern.clone()),
-            since: Some(since),
+            // By arrival: the clock of whoever sent it may be wrong.
+            arrived_since: Some(since),
             cursor,
             ..EventQuery::default()
         };

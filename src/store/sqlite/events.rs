@@ -23,6 +23,7 @@ struct Header {
     min_time: i64,
     max_time: i64,
     topics: Option<String>,
+    written_at: i64,
 }
 
 /// The part of an event that most queries decide by.
@@ -100,9 +101,9 @@ pub(super) fn query(from: &Connection, query: EventQuery) -> Result<Page<Event>,
     };
     let snapshot = from.unchecked_transaction()?;
     let mut statement = snapshot.prepare_cached(if query.newest_first {
-        "SELECT seq, count, min_time, max_time, topics FROM blocks WHERE seq < ?1 ORDER BY seq DESC"
+        "SELECT seq, count, min_time, max_time, topics, written_at FROM blocks WHERE seq < ?1 ORDER BY seq DESC"
     } else {
-        "SELECT seq, count, min_time, max_time, topics FROM blocks
+        "SELECT seq, count, min_time, max_time, topics, written_at FROM blocks
          WHERE seq >= coalesce((SELECT max(seq) FROM blocks WHERE seq <= ?1), ?1) ORDER BY seq"
     })?;
     let filter = Filter { query: &query, text: query.text.as_deref().map(str::to_ascii_lowercase) };
@@ -119,6 +120,7 @@ pub(super) fn query(from: &Connection, query: EventQuery) -> Result<Page<Event>,
             min_time: row.get(2)?,
             max_time: row.get(3)?,
             topics: row.get(4)?,
+            written_at: row.get(5)?,
         };
         if bytes >= BYTES || headers >= HEADERS {
             // A cursor is the number of the last event that was looked at.
@@ -170,7 +172,8 @@ pub(super) fn check(from: &Connection) -> Result<Vec<String>, Fault> {
 
 impl Header {
     fn can_hold(&self, query: &EventQuery) -> bool {
-        query.since.is_none_or(|since| self.max_time >= since.timestamp_micros())
+        query.arrived_since.is_none_or(|since| self.written_at >= since.timestamp_micros())
+            && query.since.is_none_or(|since| self.max_time >= since.timestamp_micros())
             && query.until.is_none_or(|until| self.min_time <= until.timestamp_micros())
             && match (&query.pattern, &self.topics) {
                 (Some(pattern), Some(topics)) => topics.lines().any(|topic| pattern.matches(topic)),
