@@ -4,11 +4,12 @@
 //! resolves differently a moment later gains nothing. Proxies of the environment are not used, they would resolve anew.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{ClientBuilder, Method, Url, redirect};
+use rustls_platform_verifier::ConfigVerifierExt;
 use serde_json::{Map, Value, json};
 
 use super::schema::text;
@@ -99,7 +100,19 @@ pub(super) fn client() -> ClientBuilder {
         // Whoever was first has installed one that serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
     });
-    reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().user_agent("paramedic")
+    let builder =
+        reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().user_agent("paramedic");
+    match tls() {
+        Some(tls) => builder.tls_backend_preconfigured(tls),
+        None => builder,
+    }
+}
+
+/// How certificates are checked, made once: reading the system's roots takes longer than most requests, and each call
+/// has a client of its own.
+fn tls() -> Option<rustls::ClientConfig> {
+    static TLS: OnceLock<Option<rustls::ClientConfig>> = OnceLock::new();
+    TLS.get_or_init(|| rustls::ClientConfig::with_platform_verifier().ok()).clone()
 }
 
 /// Why a request failed, in words, without its address.
