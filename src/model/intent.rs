@@ -136,6 +136,11 @@ pub struct Rate {
     pub within: Span,
 }
 
+impl Rate {
+    /// Largest count: so many starts of a rule are remembered.
+    pub const MAX: u32 = 1_000;
+}
+
 /// A rule's `verify:` block: the event that shows that it worked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verify {

@@ -356,6 +356,11 @@ fn rate(r: &mut Reader<'_>, node: &Node) -> Option<Rate> {
         let message = format!("`{text}` is not a rate: write a number, a slash and a time, such as 10/1h");
         r.error(code::VALUE, node.at.clone(), message);
     }
+    if let Some(rate) = parsed.filter(|rate| rate.count > Rate::MAX) {
+        let message =
+            format!("a rate of {} is more than is kept count of: at most {}", rate.count, Rate::MAX);
+        r.error(code::VALUE, node.at.clone(), message);
+    }
     parsed
 }
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::model::intent::Attempt;
+use crate::model::intent::Rate;
 use crate::model::{Intent, IntentId, Status, Time};
 
 /// How many ended intents are remembered to recognise a relapse.
 const MAX_ENDED: usize = 10_000;
 
 /// How many starts are remembered a rule, for its rate.
-const MAX_STARTS: usize = 1_000;
+const MAX_STARTS: usize = Rate::MAX as usize;
 
 #[derive(Default)]
 pub(super) struct State {

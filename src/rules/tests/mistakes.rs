@@ -21,6 +21,7 @@ fn every_mistake_is_shown_at_once_where_it_stands_with_the_way_out() {
         (one("intent: { gaol: x }"), "P0107", "gaol", "unknown key", "did you mean `goal`?"),
         (one("intent: { priority: hihg }"), "P0114", "hihg", "not a priority", "did you mean `high`?"),
         (one("pattern: { count: 0, within: 5m }"), "P0114", "0", "from 1 to", ""),
+        (one("guard: { rate: 1001/1h }"), "P0114", "1001/1h", "at most 1000", ""),
         (one("pattern: { count: 3 }"), "P0105", "count", "{ count, within }", ""),
         (one("pattern: { count: 3, within: 5 parsecs }"), "P0113", "5 parsecs", "not a length of time", ""),
         (
