@@ -37,7 +37,7 @@ const SMALL_BODY: usize = 1 << 20;
 pub struct Api {
     /// The engine.
     pub engine: Engine,
-    /// What is left of [`BODIES_KIB`].
+    /// What is left of the memory for bodies, in KiB.
     pub bodies: Arc<Semaphore>,
 }
 

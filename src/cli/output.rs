@@ -44,7 +44,7 @@ pub fn json(value: &impl Serialize) {
     }
 }
 
-/// A table with these headings; print it with [`line`].
+/// A table with these headings; print it with [`line()`].
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
