@@ -13,6 +13,7 @@ pub mod note;
 pub mod outcome;
 pub mod pool;
 pub mod queue;
+pub mod wait;
 pub mod weigh;
 pub mod work;
 pub mod worker;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::effect::{self, Test};
+use super::wait::{self, Test};
 use super::worker::{Stop, Worker};
 use crate::model::alert::Level;
 use crate::model::{Event, Failure, Intent, Pattern, RunId, Span, Step, StepKind, StepStatus, Time, Topic};
@@ -54,7 +54,7 @@ pub async fn ask(
             && event.id == name
             && said["answer"].as_str().is_some_and(|it| is_choice(it, &choices))
     });
-    let answered = effect::event(worker, step, &pattern, test, timeout, again).await?;
+    let answered = wait::event(worker, step, &pattern, test, timeout, again).await?;
     Ok(answered.map(|event| event.map_or(Value::Null, |event| event.data.value()["answer"].clone())))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Parts;
 use super::attempt;
-use super::effect::{self, Test};
+use super::wait::{self, Test};
 use super::worker::{Stop, Worker, tell};
 use crate::bus::Waiter;
 use crate::model::{Intent, Span};
@@ -25,7 +25,7 @@ pub enum Verdict {
 /// Begins to wait for the event that the rule expects, from the start of the attempt on.
 pub fn expect(parts: &Parts, intent: &Intent) -> Option<Waiter> {
     let verify = intent.plan.verify.as_ref()?;
-    Some(parts.waiters.wait(verify.expect.clone(), effect::boxed(&test(intent)?)))
+    Some(parts.waiters.wait(verify.expect.clone(), wait::boxed(&test(intent)?)))
 }
 
 /// Finds out whether the latest attempt of `intent` helped.
@@ -54,8 +54,8 @@ async fn expected(worker: &mut Worker<'_>, intent: &Intent) -> Result<Option<Ver
         Some(waiter) => waiter,
         None => {
             // Taken up after a restart: first begin to wait, then look at what came meanwhile.
-            let waiter = worker.parts.waiters.wait(verify.expect.clone(), effect::boxed(&test));
-            if let Some(event) = effect::earlier(worker, &verify.expect, began, &test).await? {
+            let waiter = worker.parts.waiters.wait(verify.expect.clone(), wait::boxed(&test));
+            if let Some(event) = wait::earlier(worker, &verify.expect, began, &test).await? {
                 return Ok(Some(Verdict::Works(seen(&event))));
             }
             waiter
@@ -85,5 +85,5 @@ fn missed(what: &str, within: Span) -> Verdict {
 fn test(intent: &Intent) -> Option<Test> {
     let verify = intent.plan.verify.as_ref()?;
     // Checked when the rule was loaded; a text that does not compile any more shows nothing.
-    effect::event_test(verify.when.as_deref(), &intent.target).ok().or_else(|| Some(Arc::new(|_| false)))
+    wait::event_test(verify.when.as_deref(), &intent.target).ok().or_else(|| Some(Arc::new(|_| false)))
 }

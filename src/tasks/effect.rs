@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::ask;
 use super::worker::{Stop, Worker};
+use super::{ask, wait};
 use crate::actions::{self, Action, Call};
-use crate::condition;
-use crate::model::{Event, Failure, Intent, Pattern, Span, Step, Time, Topic};
+use crate::model::{Event, Failure, Intent, Span, Step, Topic};
 use crate::playbook::{ActRequest, Request};
-use crate::store::EventQuery;
 
 /// Longest pause between two tries of an action.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
@@ -44,10 +42,10 @@ pub async fn perform(
         }
         Request::Sleep(span) => {
             let until = step.started_at + span.delta();
-            Ok(wait_until(worker, until).await?.map(|()| Value::Null))
+            Ok(wait::until(worker, until).await?.map(|()| Value::Null))
         }
         Request::WaitFor { pattern, when, timeout } => {
-            wait_for(worker, &step, &pattern, when, timeout, again).await
+            wait::event_of(worker, &step, &pattern, when, timeout, again).await
         }
         Request::Emit { topic, data } => emit(worker, &step, &topic, data).await,
         Request::Ask { question, choices, timeout } => {
@@ -67,7 +65,7 @@ async fn act_once(
         Ok(plan) => plan,
         Err(failure) => return Ok(Err(failure)),
     };
-    let limit = left(worker);
+    let limit = worker.time_left();
     report_first(worker, step);
     limited(plan, again, limit, &worker.cancel).await
 }
@@ -78,7 +76,7 @@ async fn all(
     acts: Vec<ActRequest>,
     again: bool,
 ) -> Result<Result<Value, Failure>, Stop> {
-    let limit = left(worker);
+    let limit = worker.time_left();
     report_first(worker, step);
     let plans: Vec<_> = acts.into_iter().enumerate().map(|(i, act)| plan(worker, step, act, i)).collect();
     let cancel = &worker.cancel;
@@ -200,115 +198,6 @@ pub fn cut_off(action: &str) -> Failure {
     Failure::new("interrupted", why).of(action)
 }
 
-async fn wait_until(worker: &mut Worker<'_>, until: Time) -> Result<Result<(), Failure>, Stop> {
-    // The promise to sleep is recorded before the wait, so that a restart waits only for the rest.
-    worker.durable().await?;
-    let rest = (until - worker.parts.clock.now()).to_std().unwrap_or_default();
-    let limit = left(worker);
-    if !worker.pause(rest.min(limit)).await {
-        return Err(Stop::Told);
-    }
-    worker.slot.acquire().await;
-    Ok(if rest > limit { Err(time_up()) } else { Ok(()) })
-}
-
-async fn wait_for(
-    worker: &mut Worker<'_>,
-    step: &Step,
-    pattern: &str,
-    when: Option<String>,
-    timeout: Span,
-    again: bool,
-) -> Result<Result<Value, Failure>, Stop> {
-    let pattern = match Pattern::try_new(pattern) {
-        Ok(pattern) => pattern,
-        Err(error) => return Ok(Err(Failure::new("invalid", error.to_string()))),
-    };
-    let target = worker.parts.board.get(worker.id).map(|i| i.target.clone()).unwrap_or_default();
-    let test = match event_test(when.as_deref(), &target) {
-        Ok(test) => test,
-        Err(failure) => return Ok(Err(failure)),
-    };
-    let event = event(worker, step, &pattern, test, timeout, again).await?;
-    Ok(event.map(|event| event.map_or(Value::Null, |event| json!(event))))
-}
-
-/// Waits for the event that `step` is about, until `timeout` has passed since the step began; `again` if it had begun
-/// before, so that the event may have come already.
-pub async fn event(
-    worker: &mut Worker<'_>,
-    step: &Step,
-    pattern: &Pattern,
-    test: Test,
-    timeout: Span,
-    again: bool,
-) -> Result<Result<Option<Arc<Event>>, Failure>, Stop> {
-    let waiter = worker.parts.waiters.wait(pattern.clone(), boxed(&test));
-    worker.durable().await?;
-    if again && let Some(event) = earlier(worker, pattern, step.started_at, &test).await? {
-        return Ok(Ok(Some(event)));
-    }
-    let until = step.started_at + timeout.delta();
-    let rest = (until - worker.parts.clock.now()).to_std().unwrap_or_default();
-    let limit = left(worker);
-    worker.slot.release();
-    let result = tokio::select! {
-        event = waiter => Ok(Some(event)),
-        () = tokio::time::sleep(rest.min(limit)) => if rest > limit { Err(time_up()) } else { Ok(None) },
-        () = worker.cancel.cancelled() => return Err(Stop::Told),
-    };
-    worker.slot.acquire().await;
-    Ok(result)
-}
-
-/// A test of events, shared between the wait and the search in the log.
-pub type Test = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
-
-/// The test that `when` describes, with `target` to compare with.
-///
-/// # Errors
-/// When it is not a condition.
-pub fn event_test(when: Option<&str>, target: &str) -> Result<Test, Failure> {
-    let Some(when) = when else { return Ok(Arc::new(|_| true)) };
-    let condition = condition::compile(when, &["target"])
-        .map_err(|error| Failure::new("invalid", format!("`{when}` is not a condition: {error}")))?;
-    let target = Value::from(target);
-    Ok(Arc::new(move |event| condition.test(event, &[("target", &target)]).unwrap_or(false)))
-}
-
-/// The same test, as a wait takes it.
-pub fn boxed(test: &Test) -> Box<dyn Fn(&Event) -> bool + Send + Sync> {
-    let test = test.clone();
-    Box::new(move |event| test(event))
-}
-
-/// The first event since `since` that is in the log already.
-pub async fn earlier(
-    worker: &Worker<'_>,
-    pattern: &Pattern,
-    since: Time,
-    test: &Test,
-) -> Result<Option<Arc<Event>>, Stop> {
-    let mut cursor = None;
-    loop {
-        let query = EventQuery {
-            pattern: Some(pattern.clone()),
-            // By arrival: the clock of whoever sent it may be wrong.
-            arrived_since: Some(since),
-            cursor,
-            ..EventQuery::default()
-        };
-        let page = worker.parts.store.events(query).await?;
-        if let Some(event) = page.items.into_iter().find(|event| test(event)) {
-            return Ok(Some(Arc::new(event)));
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(None);
-        }
-    }
-}
-
 async fn emit(
     worker: &mut Worker<'_>,
     step: &Step,
@@ -330,7 +219,7 @@ async fn emit(
     }
     // The same step sends the same (source, id), so a repeat after a crash is dropped as a duplicate.
     while let Err(why) = worker.parts.inbox.deliver(vec![event.clone()]).await {
-        if left(worker) <= EMIT_AGAIN {
+        if worker.time_left() <= EMIT_AGAIN {
             return Ok(Err(Failure::retryable("failed", format!("emit: {why}"))));
         }
         if !worker.pause(EMIT_AGAIN).await {
@@ -345,16 +234,6 @@ fn cause(intent: &Intent) -> String {
     format!("{}/{}", intent.event.source, intent.event.id)
 }
 
-/// How much of the run's time is left.
-fn left(worker: &Worker<'_>) -> Duration {
-    let now = worker.parts.clock.now();
-    worker.open_run.as_ref().map_or(Duration::ZERO, |open| open.time_left(now))
-}
-
-fn time_up() -> Failure {
-    Failure::new("timeout", "the run's time is up")
-}
-
 fn report_first(worker: &Worker<'_>, step: &Step) {
     if step.seq == 0
         && let Some(intent) = worker.parts.board.get(worker.id).filter(|i| i.attempts.len() == 1)
@@ -365,62 +244,4 @@ fn report_first(worker: &Worker<'_>, step: &Step) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::FutureExt;
-    use futures_util::future::BoxFuture;
-
-    use super::*;
-    use crate::actions::Spec;
-    use crate::model::Risk;
-
-    /// Fails each time, and says that trying again may help.
-    struct Flaky(Spec, Arc<AtomicUsize>);
-
-    impl Action for Flaky {
-        fn spec(&self) -> &Spec {
-            &self.0
-        }
-        fn call(&self, _call: Call) -> BoxFuture<'static, Result<Value, Failure>> {
-            self.1.fetch_add(1, Ordering::SeqCst);
-            async { Err(Failure::retryable("failed", "no luck")) }.boxed()
-        }
-        fn dry_run(&self, _call: &Call) -> String {
-            String::new()
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_person_who_ends_an_intent_sees_no_further_try() {
-        for (idempotent, known) in [(true, false), (false, true)] {
-            let spec = Spec {
-                name: "flaky".into(),
-                doc: String::new(),
-                params: json!({}),
-                result: json!({}),
-                idempotent,
-                risk: Risk::Low,
-                timeout: Span::secs(1),
-            };
-            let tried = Arc::new(AtomicUsize::new(0));
-            let plan = Planned {
-                action: Arc::new(Flaky(spec, tried.clone())),
-                call: Call { name: "flaky".into(), ..Call::default() },
-                timeout: Duration::from_secs(1),
-                retries: 10,
-                backoff: Duration::from_secs(20),
-            };
-            let cancel = CancellationToken::new();
-            let work = limited(plan, false, Duration::from_secs(600), &cancel);
-            let person = async {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                cancel.cancel();
-            };
-            let (result, ()) = tokio::join!(work, person);
-            assert_eq!(tried.load(Ordering::SeqCst), 1);
-            // What must not be repeated after a restart has to be known; the other is simply tried again then.
-            assert_eq!(result.is_ok(), known, "idempotent: {idempotent}");
-        }
-    }
-}
+mod tests;

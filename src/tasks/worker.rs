@@ -181,6 +181,12 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// How much of the run's time is left.
+    pub fn time_left(&self) -> Duration {
+        let now = self.parts.clock.now();
+        self.open_run.as_ref().map_or(Duration::ZERO, |open| open.time_left(now))
+    }
+
     /// Forgets what was written and could not be recorded.
     pub(super) fn forget(&mut self) {
         self.unconfirmed.clear();
