@@ -191,3 +191,21 @@ async fn killed_at_each_edge_it_goes_on_as_if_it_had_not_been() {
     let statuses = judge(&home, &acknowledged).await;
     println!("one life ended at each of {EDGES:?}; intents ended as {statuses:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_as_a_person_approves_it_acts_once_and_does_not_ask_again() {
+    let home = home();
+    home.write("rules/soak.yaml", &RULES.replace("    on:", "    mode: ask\n    on:"));
+    let mut acknowledged = Acknowledged::default();
+    let mut engine = home.start_with(&[("FAILPOINTS", "approved=return")]).await;
+    acknowledged.send(&engine, 0, 1).await;
+    let asked = "/api/intents?status=awaiting_approval";
+    let waiting = engine.until(asked, Duration::from_secs(10), |a| a["items"][0]["id"].is_string()).await;
+    let path = format!("/api/intents/{}/approve", waiting["items"][0]["id"].as_str().unwrap());
+    assert!(engine.post(&path, "application/json", "").await.is_none(), "it dies before it can answer");
+    // Its connections are gone a moment before the process is.
+    engine.kill();
+
+    let statuses = judge(&home, &acknowledged).await;
+    assert_eq!(statuses.get("succeeded").or(statuses.get("failed")), Some(&1), "{statuses:?}");
+}

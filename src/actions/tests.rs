@@ -368,3 +368,9 @@ async fn a_diagnosis_finds_the_stopped_process_and_the_errors_in_its_log() {
     assert!(found["findings"].to_string().contains("`elsewhere` is no kernel"));
     world.kernels.shutdown().await;
 }
+
+#[tokio::test]
+async fn the_names_that_playbooks_are_checked_against_are_those_that_there_are() {
+    let world = world("[]", json!({}));
+    assert_eq!(world.actions.names(), BUILTIN);
+}
