@@ -273,7 +273,14 @@ async fn run(action: &dyn Action, call: Call, timeout: Option<Span>) -> Result<V
     if call.dry {
         return Ok(json!({ "dry_run": action.dry_run(&call) }));
     }
-    let limit = timeout.unwrap_or(action.spec().timeout);
+    within(action, call, timeout.unwrap_or(action.spec().timeout)).await
+}
+
+/// Makes a call whose parameters have been checked, and breaks it off after `limit`.
+///
+/// # Errors
+/// `timeout`, retryable if the call may be repeated; else whatever the action says.
+pub async fn within(action: &dyn Action, call: Call, limit: Span) -> Result<Value, Failure> {
     let again = action.idempotent(&call);
     match tokio::time::timeout(limit.0, action.call(call)).await {
         Ok(result) => result,

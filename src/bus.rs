@@ -6,12 +6,10 @@
 
 use crate::model::Event;
 
-pub mod embedded;
 mod lanes;
 mod taps;
 mod waiters;
 
-pub use embedded::Inbox;
 pub use lanes::{Full, Lanes};
 pub use taps::{Tap, Taps};
 pub use waiters::{Test, Waiter, Waiters};

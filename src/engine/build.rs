@@ -1,6 +1,5 @@
 //! The wiring, once: every part is made here, from the configuration and what the store remembers.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -275,9 +274,4 @@ impl Remembered {
         let book = Book::restore(store.alerts(false, ALERTS).await?);
         Ok(Self { learner, book, observed })
     }
-}
-
-/// Where rules and playbooks lie, for those who only check them.
-pub fn dirs(config: &Config) -> [&Path; 2] {
-    [&config.rules, &config.playbooks]
 }

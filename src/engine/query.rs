@@ -11,7 +11,7 @@ use super::metrics::{NameLabel, StateLabel};
 use super::reload::Report;
 use crate::learning::{self, Learner};
 use crate::model::diagnostic::Severity;
-use crate::model::{Alert, AlertId, Event, Mode, Pattern, Risk, Span, Time};
+use crate::model::{Alert, AlertId, Event, Mode, Pattern, Risk, Span};
 use crate::observability::{
     Aggregator, Alerts, Dashboard, KernelState, RemediationStats, StressCurrent, StressTrends, alerts,
 };
@@ -268,11 +268,6 @@ impl Engine {
             "sources": sources,
             "intents": { "open": self.0.board.len(), "waiting": waiting, "working": working },
         })
-    }
-
-    /// When it started.
-    pub fn started_at(&self) -> Time {
-        self.0.started_at
     }
 
     /// What the dashboard shows, with the kernels as they are now.

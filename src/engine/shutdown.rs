@@ -31,7 +31,7 @@ impl Engine {
         self.save().await;
     }
 
-    /// Keeps the aggregates, forgets what is too old, and brings the gauges up to date, until the engine stops.
+    /// Keeps the aggregates, and once an hour forgets what is too old, until the engine stops.
     pub(super) async fn housekeep(self) {
         let mut round = 0_u32;
         loop {

@@ -1,6 +1,6 @@
 //! One attempt: a run of a playbook, driven from step to step through its journal.
 //!
-//! The script is run in short bursts on the blocking pool; between two of them its request is carried out. It never
+//! The script is run in short bursts on the threads of `pool`; between two of them its request is carried out. It never
 //! begins an effect whose `started` record is not durable.
 
 use std::sync::Arc;

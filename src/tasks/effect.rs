@@ -95,7 +95,7 @@ async fn all(
 struct Planned {
     action: Arc<dyn Action>,
     call: Call,
-    timeout: Duration,
+    timeout: Span,
     retries: u32,
     backoff: Duration,
 }
@@ -120,7 +120,7 @@ fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Resu
         dry: false,
     };
     actions::check(action.spec(), &call).map_err(|failure| failure.of(&act.action))?;
-    let timeout = act.timeout.unwrap_or(action.spec().timeout).0;
+    let timeout = act.timeout.unwrap_or(action.spec().timeout);
     let backoff = act.backoff.map_or(Duration::from_secs(1), |span| span.0);
     Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff })
 }
@@ -149,15 +149,9 @@ async fn tries(
     }
     let mut pause = plan.backoff;
     for left in (0..=plan.retries).rev() {
-        let timeout = Span(plan.timeout);
-        let result = tokio::time::timeout(plan.timeout, plan.action.call(plan.call.clone())).await;
-        let failure = match result {
-            Ok(Ok(value)) => return Ok(Ok(value)),
-            Ok(Err(failure)) => failure,
-            Err(_) => Failure {
-                retryable: plan.action.idempotent(&plan.call),
-                ..Failure::new("timeout", format!("no answer within {timeout}"))
-            },
+        let failure = match actions::within(plan.action.as_ref(), plan.call.clone(), plan.timeout).await {
+            Ok(value) => return Ok(Ok(value)),
+            Err(failure) => failure,
         };
         if left == 0 || !failure.retryable {
             return Ok(Err(failure));

@@ -43,7 +43,7 @@ async fn a_person_who_ends_an_intent_sees_no_further_try() {
         let plan = Planned {
             action: Arc::new(Flaky(spec, tried.clone())),
             call: Call { name: "flaky".into(), ..Call::default() },
-            timeout: Duration::from_secs(1),
+            timeout: Span::secs(1),
             retries: 10,
             backoff: Duration::from_secs(20),
         };
