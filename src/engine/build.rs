@@ -181,7 +181,7 @@ impl Engine {
         inner.tracker.spawn(publish.run());
         std::thread::Builder::new()
             .name("ingest".into())
-            .spawn(move || ingest.run(&runtime))
+            .spawn(move || runtime.block_on(ingest.run()))
             .map_err(|e| StartError::Other { what: "start the ingest thread".into(), why: e.to_string() })?;
         is_ready.await.map_err(|_| StartError::Other {
             what: "start".into(),

@@ -93,20 +93,21 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Takes in events until the lanes are closed. Runs on a thread of its own.
-    pub fn run(mut self, runtime: &tokio::runtime::Handle) {
+    /// Takes in events until the lanes are closed. It computes for long between two waits, so it has a thread of its
+    /// own.
+    pub async fn run(mut self) {
         let mut seen = Seen::new(self.window);
         let mut rules = self.current();
         let mut scratch = Scratch::default();
-        runtime.block_on(self.recall());
-        runtime.block_on(self.recover(&mut seen, &rules));
+        self.recall().await;
+        self.recover(&mut seen, &rules).await;
         let (spent, _) = oneshot::channel();
         if std::mem::replace(&mut self.ready, spent).send(()).is_err() {
             return;
         }
-        while let Some(first) = runtime.block_on(self.lanes.pop()) {
+        while let Some(first) = self.lanes.pop().await {
             if self.failed.load(Ordering::SeqCst) > 0 {
-                runtime.block_on(self.recover(&mut seen, &rules));
+                self.recover(&mut seen, &rules).await;
             }
             let now = self.current();
             if !Arc::ptr_eq(&now, &rules) {
@@ -125,7 +126,7 @@ impl Ingest {
                 continue;
             };
             self.under_way.fetch_add(1, Ordering::SeqCst);
-            if runtime.block_on(self.committed.send(committed)).is_err() {
+            if self.committed.send(committed).await.is_err() {
                 return;
             }
         }
