@@ -13,6 +13,7 @@ pub mod publish;
 pub mod query;
 pub mod reload;
 pub mod shutdown;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
@@ -58,6 +59,8 @@ struct Inner {
     stop: CancellationToken,
     tracker: TaskTracker,
     failing: Arc<failing::Failing>,
+    /// Batches of events that are with the store.
+    under_way: Arc<std::sync::atomic::AtomicUsize>,
     ready: std::sync::atomic::AtomicBool,
     sources: Mutex<Vec<(String, crate::sources::jsonl::Handle)>>,
 }

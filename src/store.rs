@@ -17,11 +17,13 @@ mod commit;
 mod conformance;
 mod error;
 mod key;
+pub mod memory;
 pub mod sqlite;
 
 pub use commit::{Commit, Committer};
 pub use error::Error;
 pub use key::EventKey;
+pub use memory::Memory;
 pub use sqlite::Sqlite;
 
 /// What a read answers, later.

@@ -18,7 +18,7 @@ use super::metrics::Metrics;
 use crate::bus::Lanes;
 use crate::intents::Board;
 use crate::intents::board::Changes;
-use crate::model::{Clock, Event, Time};
+use crate::model::{Chance, Clock, Event, Time};
 use crate::rules::{Firing, RuleSet, Scratch, Windows};
 use crate::store::{Commit, IntentQuery, Store, Write};
 
@@ -80,6 +80,8 @@ pub struct Ingest {
     pub windows: Arc<std::sync::Mutex<Windows>>,
     /// The time.
     pub clock: Clock,
+    /// Where random bits come from.
+    pub chance: Chance,
     /// Events remembered as known.
     pub window: usize,
     /// Where batches go once they are with the store.
@@ -198,7 +200,7 @@ impl Ingest {
                 match firing {
                     Firing::Fire(it) => {
                         fired += 1;
-                        board.fire(&it, event, now, rand::random());
+                        board.fire(&it, event, now, self.chance.identity());
                     }
                     Firing::Resolved { rule, group } => board.resolve(&rule, &group, event, now),
                 }

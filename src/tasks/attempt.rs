@@ -48,7 +48,7 @@ pub fn open(
         Err(failure) => (declared, Some(failure)),
     };
     let run = Run {
-        id: RunId::new(now, rand::random()),
+        id: RunId::new(now, parts.chance.identity()),
         intent: intent.id,
         attempt: number,
         playbook: playbook.name.clone(),
