@@ -5,6 +5,8 @@
 pub mod answer;
 pub mod build;
 pub mod config;
+pub mod decisions;
+pub mod explain;
 pub mod failing;
 pub mod ingest;
 pub mod metrics;
@@ -48,6 +50,8 @@ struct Inner {
     board: Arc<Board>,
     rules: Arc<RwLock<Arc<RuleSet>>>,
     windows: Arc<Mutex<Windows>>,
+    /// The rules of earlier that were asked for last.
+    pinned: Mutex<Option<Arc<RuleSet>>>,
     parts: Arc<tasks::Parts>,
     tasks: tasks::Service,
     kernels: kernels::Registry,
