@@ -6,6 +6,7 @@
 //! events in the same order always fire the same rules. No I/O, no clock, no randomness.
 
 mod build;
+pub mod cron;
 mod explain;
 mod hits;
 mod index;
