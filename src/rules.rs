@@ -10,7 +10,7 @@ mod explain;
 mod hits;
 mod index;
 mod parse;
-mod reader;
+pub mod reader;
 mod rule;
 mod set;
 mod windows;

@@ -94,6 +94,13 @@ pub struct Explanation {
     rules: Vec<RuleReason>,
 }
 
+impl Explanation {
+    /// The reasons alone, in the order of the rules.
+    pub fn into_reasons(self) -> Vec<RuleReason> {
+        self.rules
+    }
+}
+
 /// Why an alert was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertError {
