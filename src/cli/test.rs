@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Setup, check, output};
-use crate::actions;
 use crate::engine::rehearse::{self, Line, Mark, Report, Suite, SuiteError};
 use crate::model::Span;
 
@@ -107,7 +106,7 @@ fn find(args: &Args) -> Result<Suite, SuiteError> {
         }
     }
     let base = args.setup.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-    Suite::find(&config, base, &args.paths, fixed, &actions::BUILTIN.map(String::from))
+    Suite::find(&config, base, &args.paths, fixed)
 }
 
 fn mistakes(suite: &Suite, json: bool) -> ExitCode {

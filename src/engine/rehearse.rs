@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
+use crate::actions;
 use crate::playbook::{self, Library};
 use crate::rules::RuleSet;
 
@@ -103,6 +104,12 @@ fn rehearse_one(stage: &Stage, case: &Case) -> std::io::Result<Report> {
         }
     }
     Ok(Report { case: Arc::new(case.clone()), differences, seen, took: began.elapsed() })
+}
+
+/// The actions that tests may play.
+fn specs() -> std::io::Result<Vec<actions::Spec>> {
+    let broke = || std::io::Error::other("the actions could not be listed");
+    in_virtual_time(async { play::specs() })?.ok_or_else(broke)
 }
 
 /// Carries out `work` on a runtime of its own whose time stands still while it computes; none if it panicked.

@@ -2,8 +2,6 @@
 //!
 //! Lists are aligned first, so that one missing item does not make all that follow look wrong.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -58,7 +56,7 @@ impl std::fmt::Display for Line {
 }
 
 /// What names an item of a list of each kind, for people.
-const INTENT: &[&str] = &["rule", "target", "group", "class", "status", "playbook"];
+const INTENT: &[&str] = &["rule", "target", "class", "status", "playbook"];
 const STEP: &[&str] = &["action", "params", "fails"];
 const ALERT: &[&str] = &["title", "level", "target"];
 const EVENT: &[&str] = &["topic", "subject", "data"];
@@ -138,8 +136,7 @@ fn between(
             lines.push(Line::new(Mark::Missing, format!("  {}", told(item, shown))));
         }
         for item in &found[f..next_f] {
-            let item = item.as_object().map(Cow::Borrowed).unwrap_or_default();
-            lines.push(Line::new(Mark::Extra, format!("  {}", told(&item, shown))));
+            lines.push(Line::new(Mark::Extra, format!("  {}", told_briefly(item, shown))));
         }
         if let (Some(wanted), Some(found)) = (wanted.get(next_w), found.get(next_f)) {
             differing(wanted, found, alike, lines);
@@ -191,8 +188,7 @@ fn in_order(wanted: &[Map<String, Value>], found: &[Value]) -> Vec<Line> {
     let mut lines = vec![Line::note("events: not all came, or not in this order".into())];
     lines.extend(missing.map(|it| Line::new(Mark::Missing, format!("  {}", told(it, EVENT)))));
     for item in found {
-        let item = item.as_object().map(Cow::Borrowed).unwrap_or_default();
-        lines.push(Line::new(Mark::Extra, format!("  {}", told(&item, EVENT))));
+        lines.push(Line::new(Mark::Extra, format!("  {}", told_briefly(item, EVENT))));
     }
     lines
 }
@@ -222,26 +218,26 @@ fn fits(key: &str, wanted: &Value, found: &Value) -> bool {
     }
 }
 
+/// What was expected of an item: all of it, what names it first.
 fn told(item: &Map<String, Value>, shown: &[&str]) -> String {
-    let known = shown.iter().filter_map(|key| Some((key, item.get(*key)?)));
-    let others = item.iter().filter(|(key, _)| !shown.contains(&key.as_str()));
-    let mut fields: Vec<String> = known
-        .filter(|(_, value)| !is_nothing(value))
-        .map(|(key, value)| format!("{key}: {}", flow(value)))
-        .collect();
-    // Of what was expected everything matters; what was seen has much more than that.
-    if item.len() < 9 {
-        let others = others.filter(|(_, value)| !is_nothing(value));
-        let brief = |(key, value): (&String, &Value)| match value {
-            Value::Array(items) if key == "attempts" || key == "steps" => {
-                format!("{key}: [{}]", items.iter().map(name_of).collect::<Vec<_>>().join(", "))
-            }
-            value => format!("{key}: {}", flow(value)),
-        };
-        let shown_already = |key: &str| shown.contains(&key);
-        fields.extend(others.filter(|(key, _)| !shown_already(key)).map(brief));
-    }
-    fields.join(", ")
+    let first = shown.iter().filter_map(|key| Some((*key, item.get(*key)?)));
+    let others = item.iter().map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| !shown.contains(key));
+    fields(first.chain(others))
+}
+
+/// What was seen of an item: what names it.
+fn told_briefly(item: &Value, shown: &[&str]) -> String {
+    fields(shown.iter().map(|key| (*key, &item[*key])).filter(|(_, value)| !is_nothing(value)))
+}
+
+fn fields<'a>(all: impl Iterator<Item = (&'a str, &'a Value)>) -> String {
+    let field = |(key, value): (&str, &Value)| match value {
+        Value::Array(items) if ["attempts", "steps"].contains(&key) => {
+            format!("{key}: [{}]", items.iter().map(name_of).collect::<Vec<_>>().join(", "))
+        }
+        value => format!("{key}: {}", flow(value)),
+    };
+    all.map(field).collect::<Vec<_>>().join(", ")
 }
 
 fn name_of(item: &Value) -> String {

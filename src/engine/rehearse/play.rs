@@ -54,17 +54,33 @@ pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen
     (seen, reasons)
 }
 
-fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
+/// The actions that there are; within a runtime.
+pub(super) fn specs() -> Vec<actions::Spec> {
+    let clock = Clock::fixed(Time::UNIX_EPOCH);
+    let (doors, kernels) = doors(clock);
+    real(&doors, &kernels).list()
+}
+
+fn doors(clock: Clock) -> (Doors, kernels::Registry) {
     let store = Arc::new(Memory::new(clock.clone()));
     let doors = Doors::open(Config::default(), store, clock.clone(), Chance::seeded(1), Book::default());
-    let kernels = kernels::Registry::none(doors.inbox.clone(), clock.clone());
-    let real = actions::Registry::builtin(&actions::Ports {
+    let kernels = kernels::Registry::none(doors.inbox.clone(), clock);
+    (doors, kernels)
+}
+
+fn real(doors: &Doors, kernels: &kernels::Registry) -> actions::Registry {
+    actions::Registry::builtin(&actions::Ports {
         kernels: kernels.clone(),
         spawner: kernels::Spawner::none(),
         alerts: doors.alerts.clone(),
         intents: doors.alerts.clone(),
         config: actions::Config::default(),
-    });
+    })
+}
+
+fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
+    let (doors, kernels) = doors(clock.clone());
+    let real = real(&doors, &kernels);
     let world = Arc::new(World {
         clock,
         publisher: doors.inbox.clone(),
@@ -173,9 +189,25 @@ impl Watching<'_> {
                 let cut = case.until.is_none().then(|| self.under_way());
                 return (limit.min(passed), cut);
             }
-            tokio::time::sleep(TICK).await;
+            if self.settled().await {
+                last = self.began.elapsed().saturating_sub(TICK);
+            }
             if case.until.is_none() && self.is_quiet() {
                 return (last, None);
+            }
+        }
+    }
+
+    /// Lets everything happen that can at this moment; whether anything did.
+    async fn settled(&self) -> bool {
+        let tick = tokio::time::sleep(TICK);
+        tokio::pin!(tick);
+        let mut happened = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.pulse.notified() => happened = true,
+                () = &mut tick => return happened,
             }
         }
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::case::{Answer, Case, Does, Happening, Person, Then};
 use super::wanted;
+use crate::actions;
 use crate::model::clock::micros;
 use crate::model::diagnostic::nearest;
 use crate::model::{Diagnostic, Event, Failure, Priority, Span, Time, Topic};
@@ -37,6 +38,8 @@ pub struct Names {
     pub playbooks: Vec<String>,
     /// Actions.
     pub actions: Vec<String>,
+    /// Schema of each action's result.
+    pub results: BTreeMap<String, Value>,
 }
 
 /// The tests of `file`: its own, or those in the `tests:` blocks of its rules. What cannot be read goes to `out`.
@@ -103,7 +106,7 @@ fn case(r: &mut Reader<'_>, node: &Node, file: &SourceFile, rule: &str, names: &
     let start = map.get("start").and_then(|node| moment(r, node, "start")).unwrap_or_else(|| micros(START));
     let events =
         map.get("events").map(|node| events(r, node, map.key_at("events"), start)).unwrap_or_default();
-    let actions = map.get("actions").map(|node| actions(r, node, names)).unwrap_or_default();
+    let actions = map.get("actions").map(|node| answers(r, node, names)).unwrap_or_default();
     let people: Vec<Person> = match map.get("people") {
         Some(node) => {
             let items = r.items(node, "people", map.key_at("people"));
@@ -194,7 +197,7 @@ fn moment(r: &mut Reader<'_>, node: &Node, what: &str) -> Option<Time> {
     time.ok().map(|time| time.to_utc())
 }
 
-fn actions(r: &mut Reader<'_>, node: &Node, names: &Names) -> BTreeMap<String, Vec<Answer>> {
+fn answers(r: &mut Reader<'_>, node: &Node, names: &Names) -> BTreeMap<String, Vec<Answer>> {
     let Kind::Map(entries) = &node.kind else {
         let message = format!("`actions` is a map of actions and their answers, this is {}", node.what());
         r.error(code::TYPE, node.at.clone(), message);
@@ -204,7 +207,7 @@ fn actions(r: &mut Reader<'_>, node: &Node, names: &Names) -> BTreeMap<String, V
     for (key, node) in entries {
         is_known(r, &key.name, key.at.clone(), "action", &names.actions);
         let items = r.items(node, &key.name, key.at.clone());
-        let answers: Vec<Answer> = items.iter().filter_map(|node| answer(r, node, &key.name)).collect();
+        let answers: Vec<Answer> = items.iter().filter_map(|node| answer(r, node, &key.name, names)).collect();
         if found.insert(key.name.clone(), answers).is_some() {
             r.error(code::DUPLICATE_KEY, key.at.clone(), format!("`{}` stands here twice", key.name));
         }
@@ -212,10 +215,10 @@ fn actions(r: &mut Reader<'_>, node: &Node, names: &Names) -> BTreeMap<String, V
     found
 }
 
-fn answer(r: &mut Reader<'_>, node: &Node, action: &str) -> Option<Answer> {
+fn answer(r: &mut Reader<'_>, node: &Node, action: &str, names: &Names) -> Option<Answer> {
     let map = r.map(node, "an answer", ANSWER)?;
     let takes = map.get("takes").and_then(|node| r.span(node, "takes")).unwrap_or_default();
-    let result = map.get("result").map(|node| Ok(r.json(node)));
+    let result = map.get("result").map(|node| Ok(result(r, node, names.results.get(action))));
     let kind = map.get("kind").and_then(|node| r.text(node, "kind"));
     let retryable = map.get("retryable").and_then(|node| r.flag(node, "retryable"));
     let fails = map.get("fails").and_then(|node| r.text(node, "fails")).map(|message| {
@@ -231,6 +234,25 @@ fn answer(r: &mut Reader<'_>, node: &Node, action: &str) -> Option<Answer> {
     }
     let then = map.node("then").map(|node| then(r, node));
     Some(Answer { takes, result: fails.or(result), then })
+}
+
+/// What an action is to give, which must be something that it can give.
+fn result(r: &mut Reader<'_>, node: &Node, schema: Option<&Value>) -> Value {
+    let value = r.json(node);
+    let Some(schema) = schema else { return value };
+    if let Err(problem) = actions::check_schema(schema, &value) {
+        r.error(wanted::RESULT, node.at.clone(), format!("it never gives this: {problem}"));
+    }
+    let known: Vec<&str> = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| &**key).collect();
+    let Kind::Map(entries) = &node.kind else { return value };
+    for (key, _) in entries.iter().filter(|(key, _)| !known.is_empty() && !known.contains(&&*key.name)) {
+        let help = match nearest(&key.name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it gives {}", known.join(", ")),
+        };
+        r.error_help(wanted::RESULT, key.at.clone(), format!("its result has no `{}`", key.name), help);
+    }
+    value
 }
 
 fn then(r: &mut Reader<'_>, node: &Node) -> Vec<Then> {

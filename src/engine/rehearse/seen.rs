@@ -111,6 +111,11 @@ fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
         .collect();
     let escalation: Vec<&str> =
         intent.attempts.iter().filter(|it| it.escalation).map(|it| it.playbook.as_str()).collect();
+    let said = |it: &crate::model::Attempt| {
+        let how = it.outcome.map_or("broke off", |outcome| outcome.as_str());
+        it.message.as_ref().map(|message| format!("{} {how}: {message}", it.playbook))
+    };
+    let notes: Vec<String> = intent.attempts.iter().filter_map(said).collect();
     let last = intent.repairs().last();
     let all: Vec<Value> = steps.iter().flatten().map(|(_, step)| step.clone()).collect();
     let mut view = Map::new();
@@ -131,6 +136,7 @@ fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
         ("attempts", json!(attempts)),
         ("escalation", json!(escalation)),
         ("steps", json!(all)),
+        ("notes", json!(notes)),
     ] {
         view.insert(key.into(), value);
     }

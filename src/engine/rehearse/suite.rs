@@ -3,8 +3,10 @@
 //! A path belongs to the nearest set-up above it (a folder with a `paramedic.yaml`), so the tests of an example run with
 //! the rules and playbooks of that example.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::read::{self, Names, entry, text_of};
 use super::{Case, Stage};
@@ -47,11 +49,12 @@ struct Source {
     playbooks: PathBuf,
 }
 
-struct Finder<'a> {
-    actions: &'a [String],
+struct Finder {
+    actions: Vec<String>,
+    results: BTreeMap<String, Value>,
     sources: Vec<(Source, Option<(Stage, Names)>)>,
     suite: Suite,
-    seen: BTreeMap<PathBuf, ()>,
+    seen: BTreeSet<PathBuf>,
 }
 
 impl Suite {
@@ -65,10 +68,15 @@ impl Suite {
         base: &Path,
         paths: &[PathBuf],
         fixed: bool,
-        actions: &[String],
     ) -> Result<Self, SuiteError> {
-        let mut finder =
-            Finder { actions, sources: Vec::new(), suite: Self::default(), seen: BTreeMap::new() };
+        let specs = super::specs().map_err(|error| SuiteError::Read(error.to_string()))?;
+        let mut finder = Finder {
+            actions: specs.iter().map(|spec| spec.name.clone()).collect(),
+            results: specs.into_iter().map(|spec| (spec.name, spec.result)).collect(),
+            sources: Vec::new(),
+            suite: Self::default(),
+            seen: BTreeSet::new(),
+        };
         if paths.is_empty() {
             finder.set_up(config, base)?;
         }
@@ -89,7 +97,7 @@ impl Suite {
                 finder.path(&own, path)?;
             }
         }
-        let Finder { sources, mut suite, .. } = finder;
+        let mut suite = finder.suite;
         // Of a set that is used twice, the warnings too would be told twice.
         let mut told: Vec<Diagnostic> = Vec::new();
         for diagnostic in std::mem::take(&mut suite.diagnostics) {
@@ -97,7 +105,6 @@ impl Suite {
                 told.push(diagnostic);
             }
         }
-        drop(sources);
         suite.diagnostics = told;
         suite.groups.retain(|(_, cases)| !cases.is_empty());
         Ok(suite)
@@ -127,7 +134,7 @@ impl Suite {
     }
 }
 
-impl Finder<'_> {
+impl Finder {
     /// All tests of a set-up.
     fn set_up(&mut self, config: &Config, base: &Path) -> Result<(), SuiteError> {
         let source = Source { rules: vec![config.rules.clone()], playbooks: config.playbooks.clone() };
@@ -197,7 +204,7 @@ impl Finder<'_> {
     fn rules(&mut self, file: &SourceFile, source: &Source) -> Result<(), SuiteError> {
         let whole = PathBuf::from(&file.path);
         let whole = whole.canonicalize().unwrap_or(whole);
-        if self.seen.insert(whole, ()).is_some() {
+        if !self.seen.insert(whole) {
             return Ok(());
         }
         let at = match self.sources.iter().position(|(known, _)| known == source) {
@@ -223,13 +230,14 @@ impl Finder<'_> {
             }
             rules.extend(files(path)?);
         }
-        let built = reload::build_of(&rules, &source.playbooks, self.actions).map_err(SuiteError::Read)?;
+        let built = reload::build_of(&rules, &source.playbooks, &self.actions).map_err(SuiteError::Read)?;
         self.suite.diagnostics.extend(built.diagnostics);
         let (Some(rules), Some(library)) = (built.rules, built.library) else { return Ok(None) };
         let names = Names {
             rules: rules.rules().iter().map(|rule| rule.name.clone()).collect(),
             playbooks: library.names(),
-            actions: self.actions.to_vec(),
+            actions: self.actions.clone(),
+            results: self.results.clone(),
         };
         Ok(Some((Stage { rules, library }, names)))
     }

@@ -15,6 +15,9 @@ pub(super) const ACTION: &str = "P0302";
 /// A test that expects nothing, so that it cannot fail.
 pub(super) const NOTHING: &str = "P0303";
 
+/// An action's result that it cannot have.
+pub(super) const RESULT: &str = "P0304";
+
 const EXPECT: &[&str] = &["intents", "steps", "alerts", "events"];
 const INTENT: &[&str] = &[
     "rule",
