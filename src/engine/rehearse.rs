@@ -13,6 +13,8 @@ mod prior;
 mod read;
 mod seen;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 use std::panic::AssertUnwindSafe;

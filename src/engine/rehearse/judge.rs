@@ -65,7 +65,7 @@ const EVENT: &[&str] = &["topic", "subject", "data"];
 pub(super) fn judge(expected: &Expected, seen: &Seen) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(cut) = &seen.cut {
-        lines.push(Line::note(format!("it came to no end: {cut}; say `until:` to look at it before")));
+        lines.push(Line::note(format!("it came to no end: {cut}")));
     }
     let lists = [
         ("intents", &expected.intents, &seen.intents, INTENT, "rule"),
@@ -168,25 +168,25 @@ fn differing(wanted: &Map<String, Value>, found: &Value, alike: &str, lines: &mu
     if let Some(reason) = reason {
         lines.push(Line::note(format!("    it is {}: {reason}", flow(&found["status"]))));
     }
-    for attempt in found["attempts"].as_array().into_iter().flatten() {
-        if let Some(message) = attempt["message"].as_str() {
-            let text =
-                format!("    {} was {}: {message}", flow(&attempt["playbook"]), flow(&attempt["outcome"]));
-            lines.push(Line::note(text));
-        }
+    for note in found["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        lines.push(Line::note(format!("    {note}")));
     }
 }
 
 /// All of `wanted` among `found`, in that order.
 fn in_order(wanted: &[Map<String, Value>], found: &[Value]) -> Vec<Line> {
-    let mut rest = found.iter();
-    let mut missing =
-        wanted.iter().filter(|it| !rest.any(|found| mismatches(it, found).is_empty())).peekable();
-    if missing.peek().is_none() {
+    let (mut missing, mut from) = (Vec::new(), 0);
+    for item in wanted {
+        match found[from..].iter().position(|found| mismatches(item, found).is_empty()) {
+            Some(n) => from += n + 1,
+            None => missing.push(item),
+        }
+    }
+    if missing.is_empty() {
         return vec![];
     }
     let mut lines = vec![Line::note("events: not all came, or not in this order".into())];
-    lines.extend(missing.map(|it| Line::new(Mark::Missing, format!("  {}", told(it, EVENT)))));
+    lines.extend(missing.into_iter().map(|it| Line::new(Mark::Missing, format!("  {}", told(it, EVENT)))));
     for item in found {
         lines.push(Line::new(Mark::Extra, format!("  {}", told_briefly(item, EVENT))));
     }
@@ -221,7 +221,8 @@ fn fits(key: &str, wanted: &Value, found: &Value) -> bool {
 /// What was expected of an item: all of it, what names it first.
 fn told(item: &Map<String, Value>, shown: &[&str]) -> String {
     let first = shown.iter().filter_map(|key| Some((*key, item.get(*key)?)));
-    let others = item.iter().map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| !shown.contains(key));
+    let others =
+        item.iter().map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| !shown.contains(key));
     fields(first.chain(others))
 }
 

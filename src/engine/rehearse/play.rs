@@ -33,6 +33,11 @@ const TICK: Duration = Duration::from_millis(1);
 /// Longest sleep between two looks at what goes on.
 const NAP: Duration = Duration::from_secs(3_600);
 
+/// Changes of intents and events, and besides so many for each event sent: more is a circle, something that sets itself
+/// off anew.
+const MOST_CHANGES: usize = 5_000;
+const CHANGES_AN_EVENT: usize = 50;
+
 /// Why a rule did or did not fire for an event: the event's place in the test, from 0, and the reason.
 pub(super) type Reasons = Vec<(usize, String)>;
 
@@ -166,8 +171,9 @@ impl Watching<'_> {
     /// still under way if that was too long.
     async fn to_the_end(&self, case: &Case) -> (Duration, Option<String>) {
         let mut people = People::new(case);
+        let most = MOST_CHANGES + CHANGES_AN_EVENT * case.events.len();
         let limit = case.until.map_or(LONGEST, |until| until.0);
-        let (mut nap, mut last) = (TICK, Duration::ZERO);
+        let (mut nap, mut last, mut changes) = (TICK, Duration::ZERO, 0);
         loop {
             let mut wake = Instant::now() + nap;
             wake = wake.min(self.began + limit);
@@ -178,6 +184,7 @@ impl Watching<'_> {
                 biased;
                 () = self.pulse.notified() => {
                     (nap, last) = (TICK, self.began.elapsed());
+                    changes += 1;
                 }
                 () = tokio::time::sleep_until(wake) => nap = (nap * 2).min(NAP),
             }
@@ -189,8 +196,14 @@ impl Watching<'_> {
                 let cut = case.until.is_none().then(|| self.under_way());
                 return (limit.min(passed), cut);
             }
-            if self.settled().await {
+            let happened = self.settled(most).await;
+            if happened > 0 {
                 last = self.began.elapsed().saturating_sub(TICK);
+            }
+            changes += happened;
+            if changes > most {
+                let cut = "it goes round in circles: what it does sets it off anew, again and again";
+                return (last, Some(cut.into()));
             }
             if case.until.is_none() && self.is_quiet() {
                 return (last, None);
@@ -198,18 +211,19 @@ impl Watching<'_> {
         }
     }
 
-    /// Lets everything happen that can at this moment; whether anything did.
-    async fn settled(&self) -> bool {
+    /// Lets everything happen that can at this moment, until that is more than `most`; how much it was.
+    async fn settled(&self, most: usize) -> usize {
         let tick = tokio::time::sleep(TICK);
         tokio::pin!(tick);
-        let mut happened = false;
-        loop {
+        let mut happened = 0;
+        while happened <= most {
             tokio::select! {
                 biased;
-                () = self.pulse.notified() => happened = true,
-                () = &mut tick => return happened,
+                () = self.pulse.notified() => happened += 1,
+                () = &mut tick => break,
             }
         }
+        happened
     }
 
     fn is_quiet(&self) -> bool {

@@ -207,7 +207,8 @@ fn answers(r: &mut Reader<'_>, node: &Node, names: &Names) -> BTreeMap<String, V
     for (key, node) in entries {
         is_known(r, &key.name, key.at.clone(), "action", &names.actions);
         let items = r.items(node, &key.name, key.at.clone());
-        let answers: Vec<Answer> = items.iter().filter_map(|node| answer(r, node, &key.name, names)).collect();
+        let answers: Vec<Answer> =
+            items.iter().filter_map(|node| answer(r, node, &key.name, names)).collect();
         if found.insert(key.name.clone(), answers).is_some() {
             r.error(code::DUPLICATE_KEY, key.at.clone(), format!("`{}` stands here twice", key.name));
         }
@@ -243,7 +244,8 @@ fn result(r: &mut Reader<'_>, node: &Node, schema: Option<&Value>) -> Value {
     if let Err(problem) = actions::check_schema(schema, &value) {
         r.error(wanted::RESULT, node.at.clone(), format!("it never gives this: {problem}"));
     }
-    let known: Vec<&str> = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| &**key).collect();
+    let known: Vec<&str> =
+        schema["properties"].as_object().into_iter().flatten().map(|(key, _)| &**key).collect();
     let Kind::Map(entries) = &node.kind else { return value };
     for (key, _) in entries.iter().filter(|(key, _)| !known.is_empty() && !known.contains(&&*key.name)) {
         let help = match nearest(&key.name, known.iter().copied()) {

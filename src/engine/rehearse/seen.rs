@@ -112,8 +112,8 @@ fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
     let escalation: Vec<&str> =
         intent.attempts.iter().filter(|it| it.escalation).map(|it| it.playbook.as_str()).collect();
     let said = |it: &crate::model::Attempt| {
-        let how = it.outcome.map_or("broke off", |outcome| outcome.as_str());
-        it.message.as_ref().map(|message| format!("{} {how}: {message}", it.playbook))
+        let how = it.outcome.map_or("failed", |outcome| outcome.as_str());
+        it.message.as_ref().map(|message| format!("{}, {how}: {message}", it.playbook))
     };
     let notes: Vec<String> = intent.attempts.iter().filter_map(said).collect();
     let last = intent.repairs().last();

@@ -63,12 +63,7 @@ impl Suite {
     ///
     /// # Errors
     /// When a path is not there, or cannot be read. Mistakes in files are among the diagnostics instead.
-    pub fn find(
-        config: &Config,
-        base: &Path,
-        paths: &[PathBuf],
-        fixed: bool,
-    ) -> Result<Self, SuiteError> {
+    pub fn find(config: &Config, base: &Path, paths: &[PathBuf], fixed: bool) -> Result<Self, SuiteError> {
         let specs = super::specs().map_err(|error| SuiteError::Read(error.to_string()))?;
         let mut finder = Finder {
             actions: specs.iter().map(|spec| spec.name.clone()).collect(),
