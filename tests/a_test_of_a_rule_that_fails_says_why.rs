@@ -187,7 +187,7 @@ fn every_mistake_in_a_file_of_tests_is_shown_where_it_stands() {
         ("tests: [{ name: a, expect: { intents: [{ status: done }] } }]", "1:50", "is not a status"),
         ("tests: [{ name: a, expect: { intents: { rule: a } } }]", "1:39", "`intents` is a list"),
         ("test: []", "1:1", "did you mean `tests`?"),
-        ("tests: [{", "2:1", ""),
+        ("tests: [{", "1:9", "unclosed bracket"),
     ];
     for (text, place, words) in cases {
         std::fs::write(dir.path().join("bad.yaml"), format!("{text}\n")).unwrap();
