@@ -44,6 +44,32 @@ fn each_rule_has_tests_and_they_pass() {
     }
 }
 
+#[test]
+fn the_example_in_the_readme_is_true() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let block = |language: &str, part: &str| {
+        let mut blocks = readme.split("```").skip(1).step_by(2);
+        let found = blocks.find(|block| block.starts_with(language) && block.contains(part));
+        found.unwrap().strip_prefix(language).unwrap().trim_start_matches('\n').to_owned()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["rules", "playbooks"] {
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    let rules = block("yaml", "name: disk-nearly-full") + &block("yaml", "    tests:");
+    std::fs::write(dir.path().join("rules/disk.yaml"), rules).unwrap();
+    std::fs::write(dir.path().join("playbooks/clean_up.rhai"), block("rhai", "fn run")).unwrap();
+    for playbook in ["run_diagnostic.rhai", "alert_operator.rhai"] {
+        std::fs::copy(root.join("playbooks").join(playbook), dir.path().join("playbooks").join(playbook))
+            .unwrap();
+    }
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_paramedic")).arg("test").current_dir(dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
 fn rules(dir: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {

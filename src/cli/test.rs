@@ -17,15 +17,20 @@ const EXAMPLE: &str = r#"A test stands in the `tests:` of a rule, or in a file w
 
   tests:
     - name: a crash restarts it
-      events: [{ topic: telemetry.kernel.exited, data: { kernel: k1, expected: false, reason: crash } }]
-      actions:                  # how actions answer, one call after another; the others as when all is well
-        kernel.health: [{ result: { healthy: false } }, { result: { healthy: true } }]
-        kernel.restart: { takes: 3s, then: [{ topic: telemetry.kernel.healthy, after: 1s }] }
-      people: [{ at: 10s, approve: true }]
-      expect:
-        intents: [{ rule: kernel-crashed, target: k1, status: succeeded, playbook: restart_kernel }]
+      events:
+        - topic: telemetry.kernel.exited
+          data: { kernel: k1, expected: false, reason: crash }
+      actions:    # one answer a call, the last stays; what is not named goes well
+        kernel.restart: [{ fails: no memory, retryable: true }, { takes: 3s }]
+        kernel.health: { result: { healthy: true } }
+      expect:     # exactly these, in order; of each only what is named here
+        intents:
+          - { rule: kernel-crashed, status: succeeded, playbook: restart_kernel }
         steps: [kernel.restart, kernel.health]
         alerts: []
+
+Events and people take `at: 10s`, which is time from the start of the test.
+People: `people: [{ approve: true }, { at: 1m, answer: "yes" }]`.
 
 Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use."#;
 

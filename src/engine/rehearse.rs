@@ -88,10 +88,8 @@ pub fn rehearse(groups: &[(Stage, Vec<Case>)], each: &mut (dyn FnMut(Report) + S
 fn rehearse_one(stage: &Stage, case: &Case) -> std::io::Result<Report> {
     let began = Instant::now();
     let (seen, mut differences) = match in_virtual_time(play::play(stage, case, None))? {
-        Some((seen, trouble)) => {
-            let mut differences: Vec<Line> =
-                trouble.into_iter().map(|(n, why)| Line::note(format!("event {}: {why}", n + 1))).collect();
-            differences.extend(judge::judge(&case.expect, &seen));
+        Some((seen, _)) => {
+            let differences = judge::judge(&case.expect, &seen);
             (seen, differences)
         }
         None => (Seen::default(), vec![Line::note("the engine broke while it played this test".into())]),

@@ -63,10 +63,7 @@ const EVENT: &[&str] = &["topic", "subject", "data"];
 
 /// How `seen` differs from `expected`.
 pub(super) fn judge(expected: &Expected, seen: &Seen) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if let Some(cut) = &seen.cut {
-        lines.push(Line::note(format!("it came to no end: {cut}")));
-    }
+    let mut lines: Vec<Line> = seen.troubles.iter().cloned().map(Line::note).collect();
     let lists = [
         ("intents", &expected.intents, &seen.intents, INTENT, "rule"),
         ("steps", &expected.steps, &seen.steps, STEP, "action"),

@@ -24,6 +24,19 @@ impl People {
         self.0.front().map(|person| person.at.0).filter(|at| *at > passed)
     }
 
+    /// Those who had nothing to do, in words.
+    pub(super) fn left(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|person| {
+            let does = match &person.does {
+                Does::Approve => "approve".to_owned(),
+                Does::Deny => "deny".to_owned(),
+                Does::Cancel => "cancel".to_owned(),
+                Does::Answer(text) => format!("answer `{text}`"),
+            };
+            format!("{does}, at {} or later", person.at)
+        })
+    }
+
     /// Lets the next ones act, as far as their time has come and there is something for them to do; whether one did.
     pub(super) async fn act(&mut self, engine: &Engine, passed: Duration) -> bool {
         let mut acted = false;

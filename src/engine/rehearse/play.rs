@@ -4,8 +4,8 @@
 //! microseconds and the same test takes the same course each time. No other thread may take part: time would run on
 //! while it computes. That is why the store is in memory, scripts compute in place and no kernel is watched.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,6 +22,7 @@ use crate::engine::{Config, Engine};
 use crate::model::{Chance, Clock, Event, Pattern, Time};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::store::Memory;
+use crate::tasks::lock;
 use crate::{actions, kernels, tasks};
 
 /// A test whose end is not said, and in which something is still under way after so long, is given up.
@@ -41,22 +42,33 @@ const CHANGES_AN_EVENT: usize = 50;
 /// Why a rule did or did not fire for an event: the event's place in the test, from 0, and the reason.
 pub(super) type Reasons = Vec<(usize, String)>;
 
-/// Plays `case`; with `ask`, also says why that rule did not fire for each event.
+/// Plays `case`; with `ask`, also says why that rule did or did not fire for each event.
 pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen, Reasons) {
     let began = Instant::now();
     let clock = Clock::following(case.start, move || began.elapsed());
     let (engine, world) = build(stage, case, clock);
     let pulse = Arc::new(Notify::new());
     begin(&engine, &pulse).await;
-    let rest = Arc::new(AtomicUsize::new(1));
-    let sending = tokio::spawn(send(engine.clone(), case.clone(), began, ask.map(Into::into), rest.clone()));
-    let watching = Watching { engine: &engine, world: &world, rest: &rest, pulse: &pulse, began };
-    let (ended, cut) = watching.to_the_end(case).await;
-    let reasons = sending.await.unwrap_or_default();
+    let sent = Arc::new(Mutex::new(Sent::default()));
+    let sender = Sender { engine: engine.clone(), case: case.clone(), began, ask: ask.map(Into::into) };
+    let sending = tokio::spawn(sender.send(sent.clone()));
+    let mut people = People::new(case);
+    let watching = Watching { engine: &engine, world: &world, sent: &sent, pulse: &pulse, began };
+    let (virtual_time, cut) = watching.to_the_end(case, &mut people).await;
+    // What has not come by now does not come.
+    sending.abort();
     let mut seen = seen::collect(engine.store(), &case.events).await;
-    seen.virtual_time = ended;
-    seen.cut = cut;
-    (seen, reasons)
+    seen.virtual_time = virtual_time;
+    let sent = std::mem::take(&mut *lock(&sent));
+    seen.troubles.extend(cut.map(|cut| format!("it came to no end: {cut}")));
+    seen.troubles.extend(sent.refused);
+    if let Some(first) = case.events.get(sent.count) {
+        let (n, at) = (sent.count + 1, first.at);
+        seen.troubles.push(format!("event {n}, at {at}, did not come before the test was over"));
+    }
+    seen.troubles
+        .extend(people.left().map(|person| format!("nobody was asked, so nobody did this: {person}")));
+    (seen, sent.reasons)
 }
 
 /// The actions that there are; within a runtime.
@@ -130,38 +142,49 @@ async fn begin(engine: &Engine, pulse: &Arc<Notify>) {
     });
 }
 
-/// Sends the events at their times; those of one moment come together. `rest` is 0 when all are taken in.
-async fn send(
+/// What has been sent so far.
+#[derive(Default)]
+struct Sent {
+    count: usize,
+    refused: Vec<String>,
+    reasons: Reasons,
+}
+
+struct Sender {
     engine: Engine,
     case: Case,
     began: Instant,
     ask: Option<String>,
-    rest: Arc<AtomicUsize>,
-) -> Reasons {
-    let mut reasons = Vec::new();
-    let mut number = 0;
-    // Asked why, it goes one by one, so that each event is judged by what was known then.
-    let together = |a: &Happening, b: &Happening| ask.is_none() && a.at == b.at;
-    for moment in case.events.chunk_by(together) {
-        tokio::time::sleep_until(began + moment[0].at.0).await;
-        let events: Vec<Event> = moment.iter().map(|it| it.event.clone()).collect();
-        if let Err(error) = engine.deliver(events.clone()).await {
-            reasons.push((number, format!("it was not taken in: {error}")));
+}
+
+impl Sender {
+    /// Sends the events at their times; those of one moment come together.
+    async fn send(self, sent: Arc<Mutex<Sent>>) {
+        // Asked why, it goes one by one, so that each event is judged by what was known then.
+        let together = |a: &Happening, b: &Happening| self.ask.is_none() && a.at == b.at;
+        for moment in self.case.events.chunk_by(together) {
+            tokio::time::sleep_until(self.began + moment[0].at.0).await;
+            let events: Vec<Event> = moment.iter().map(|it| it.event.clone()).collect();
+            let taken = self.engine.deliver(events).await;
+            let mut sent = lock(&sent);
+            let number = sent.count;
+            if let Err(error) = taken {
+                sent.refused.push(format!("event {} was not taken in: {error}", number + 1));
+            }
+            if let Some(rule) = &self.ask {
+                let all = self.engine.explain(&moment[0].event, true).into_reasons();
+                sent.reasons
+                    .extend(all.into_iter().filter(|it| it.rule == *rule).map(|it| (number, it.reason)));
+            }
+            sent.count += moment.len();
         }
-        if let Some(rule) = &ask {
-            let all = events.iter().flat_map(|event| engine.explain(event, true).into_reasons());
-            reasons.extend(all.filter(|it| it.rule == *rule).map(|it| (number, it.reason)));
-        }
-        number += moment.len();
     }
-    rest.store(0, Ordering::SeqCst);
-    reasons
 }
 
 struct Watching<'a> {
     engine: &'a Engine,
     world: &'a World,
-    rest: &'a AtomicUsize,
+    sent: &'a Mutex<Sent>,
     pulse: &'a Notify,
     began: Instant,
 }
@@ -169,8 +192,7 @@ struct Watching<'a> {
 impl Watching<'_> {
     /// Lets time pass until nothing is under way, or the test's time is up; answers how much passed, and what was
     /// still under way if that was too long.
-    async fn to_the_end(&self, case: &Case) -> (Duration, Option<String>) {
-        let mut people = People::new(case);
+    async fn to_the_end(&self, case: &Case, people: &mut People) -> (Duration, Option<String>) {
         let most = MOST_CHANGES + CHANGES_AN_EVENT * case.events.len();
         let limit = case.until.map_or(LONGEST, |until| until.0);
         let (mut nap, mut last, mut changes) = (TICK, Duration::ZERO, 0);
@@ -205,7 +227,7 @@ impl Watching<'_> {
                 let cut = "it goes round in circles: what it does sets it off anew, again and again";
                 return (last, Some(cut.into()));
             }
-            if case.until.is_none() && self.is_quiet() {
+            if case.until.is_none() && lock(self.sent).count == case.events.len() && self.is_quiet() {
                 return (last, None);
             }
         }
@@ -228,8 +250,7 @@ impl Watching<'_> {
 
     fn is_quiet(&self) -> bool {
         let inner = &self.engine.0;
-        self.rest.load(Ordering::SeqCst) == 0
-            && self.world.coming.load(Ordering::SeqCst) == 0
+        self.world.coming.load(Ordering::SeqCst) == 0
             && inner.lanes.depths().iter().sum::<usize>() == 0
             && inner.under_way.load(Ordering::SeqCst) == 0
             && inner.board.is_empty()

@@ -50,9 +50,7 @@ pub fn cases(file: &SourceFile, names: &Names, out: &mut Vec<Diagnostic>) -> Vec
         Err(error) => r.error(code::SYNTAX, error.at, error.message),
         Ok(tree) => {
             if let Some(tests) = entry(&tree, "tests") {
-                if let Some(map) = r.block(&tree, "a file of tests", &["tests", "rules", "playbooks"]) {
-                    drop(map);
-                }
+                r.block(&tree, "a file of tests", &["tests", "rules", "playbooks"]);
                 of_list(&mut r, tests, file, "", names, &mut found);
             } else if let Some(Node { kind: Kind::List(rules), .. }) = entry(&tree, "rules") {
                 for rule in rules {

@@ -27,9 +27,9 @@ pub struct Seen {
     /// How much time passed in it.
     #[serde(skip)]
     pub virtual_time: Duration,
-    /// What was still under way when the test was given up, if it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cut: Option<String>,
+    /// What did not go as the test says, whatever it expects: it came to no end, or somebody was not asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<String>,
 }
 
 /// Reads what there is, but for the events that were `sent`. A store in memory does not fail; what it did not say is

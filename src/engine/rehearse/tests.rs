@@ -260,6 +260,23 @@ fn the_same_test_takes_the_same_course_each_time() {
 }
 
 #[test]
+fn what_a_test_says_and_does_not_come_to_pass_is_said() {
+    let reports = play(
+        "
+  - name: nobody is asked, and the end comes first
+    events: [{ topic: door.opened, data: { door: d1 } }, { topic: door.opened, at: 1h, data: { door: d2 } }]
+    people: [{ at: 1s, approve: true }, { answer: yes }]
+    until: 1m
+    expect: { intents: [{ target: d1, status: pending }] }
+",
+    );
+    let expected = "  event 2, at 1h, did not come before the test was over
+  nobody was asked, so nobody did this: approve, at 1s or later
+  nobody was asked, so nobody did this: answer `yes`, at 0s or later";
+    assert_eq!(difference(&reports[0]), expected);
+}
+
+#[test]
 fn a_circle_is_found_and_said() {
     let reports = play(
         "
