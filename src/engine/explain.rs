@@ -63,6 +63,13 @@ struct Reason {
     status: Option<Status>,
 }
 
+impl Explanation {
+    /// The reasons alone, in the order of the rules.
+    pub fn into_reasons(self) -> Vec<RuleReason> {
+        self.rules.into_iter().map(|rule| rule.reason).collect()
+    }
+}
+
 impl Engine {
     /// What would come of `event`, if it came now.
     pub fn explain(&self, event: &Arc<Event>) -> Explanation {

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::groups::Groups;
+use self::state::State;
 use self::timers::Timers;
 use super::hits::Hit;
 use super::pattern::Correlation;
@@ -179,6 +180,16 @@ impl Windows {
     /// When something is due next, or before that.
     pub fn due(&self) -> Option<Time> {
         self.timers.next().map(clock::micros)
+    }
+
+    /// When the next group is due that waits because of an event; schedules are not among them, as they come for ever.
+    pub fn waits_until(&self) -> Option<Time> {
+        let mut next = None;
+        for group in self.rules.values().flat_map(Groups::iter) {
+            let due = group.state.due().filter(|_| !matches!(group.state, State::Scheduled(_)));
+            next = [next, due].into_iter().flatten().min();
+        }
+        next.map(clock::micros)
     }
 
     /// How many groups have state, over all rules.
