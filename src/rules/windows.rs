@@ -146,13 +146,15 @@ impl Windows {
             if let Some(groups) = self.rules.get_mut(&rule.name) {
                 groups.forget(&group);
             }
+            // One that is expected from the start is waited for anew.
+            self.expect(rule, event.arrival().timestamp_micros());
             out.push(Firing::Resolved { rule: rule.clone(), group });
             notes.push(Note { rule: hit.rule, why: Why::Over });
         }
     }
 
     /// What [`Windows::apply`] would make of `event`, with nothing changed.
-    pub fn preview(&self, set: &RuleSet, event: &Arc<Event>, hits: &[Hit]) -> Vec<Note> {
+    pub fn preview(&self, set: &RuleSet, event: &Arc<Event>, hits: &[Hit]) -> (Vec<Firing>, Vec<Note>) {
         let view = View::new(event, &[]);
         let mut copy = Self::default();
         for hit in hits {
@@ -161,9 +163,9 @@ impl Windows {
                 copy.rules.entry(rule.name.clone()).or_insert_with(|| groups.only(&rule.group(&view)));
             }
         }
-        let mut notes = Vec::new();
-        copy.apply(set, event, hits, &mut Vec::new(), &mut notes);
-        notes
+        let (mut firings, mut notes) = (Vec::new(), Vec::new());
+        copy.apply(set, event, hits, &mut firings, &mut notes);
+        (firings, notes)
     }
 
     /// Makes `set` the set that is followed from `now` on: drops the state of rules that it does not have, or has with
