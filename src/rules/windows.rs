@@ -199,6 +199,11 @@ impl Windows {
         self.rules.values().map(Groups::len).sum()
     }
 
+    /// How many groups of `rule` have state.
+    pub fn groups_of(&self, rule: &Rule) -> usize {
+        self.of(rule).map_or(0, Groups::len)
+    }
+
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
