@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 
 use std::sync::Arc;
 
-use super::{
-    Compiled, Fired, Firing, Hit, Known, RESOLVED, RuleSet, Scratch, SourceFile, Windows, compile, preview,
-};
-use crate::model::{Event, Pattern, Span, Topic, clock};
+use super::{Compiled, Fired, Firing, Hit, Known, RuleSet, Scratch, SourceFile, Windows, compile, preview};
+use crate::model::{Event, Span, Topic, clock};
 
 /// The example of the contract, word for word.
 const CONTRACT: &str = r#"
