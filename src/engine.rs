@@ -6,6 +6,7 @@ pub mod answer;
 pub mod build;
 pub mod config;
 pub mod failing;
+pub mod files;
 pub mod ingest;
 pub mod metrics;
 pub mod ports;

@@ -19,6 +19,7 @@ pub mod yaml;
 
 pub use self::build::{Compiled, Known, SourceFile, compile};
 pub use self::explain::{RuleReason, explain};
+pub use self::reader::code;
 pub use self::hits::{Hit, Scratch};
 pub use self::rule::{Correlation, Resolved, Rule, Wish};
 pub use self::set::{Changes, RuleSet};

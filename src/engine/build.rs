@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::files::Sources;
 use super::ingest::Ingest;
 use super::metrics::Metrics;
 use super::ports::{AlertBook, Inbox, Watch};
@@ -82,8 +83,7 @@ impl Engine {
         let actions = Arc::new(actions);
 
         let known: Vec<String> = actions.list().iter().map(|spec| spec.name.clone()).collect();
-        let built = reload::build(&config.rules, &config.playbooks, &known)
-            .map_err(|why| other("read rules and playbooks", why))?;
+        let built = Sources::below(&config.rules, &config.playbooks).build(&known);
         let (Some(rules), Some(library)) = (built.rules, built.library) else {
             return Err(StartError::Invalid(built.diagnostics));
         };
