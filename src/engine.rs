@@ -5,6 +5,8 @@
 pub mod answer;
 pub mod build;
 pub mod config;
+pub mod decisions;
+pub mod explain;
 pub mod failing;
 pub mod files;
 pub mod ingest;
@@ -14,6 +16,7 @@ pub mod publish;
 pub mod query;
 pub mod reload;
 pub mod shutdown;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
@@ -48,6 +51,8 @@ struct Inner {
     board: Arc<Board>,
     rules: Arc<RwLock<Arc<RuleSet>>>,
     windows: Arc<Mutex<Windows>>,
+    /// The rules of earlier that were asked for last.
+    pinned: Mutex<Option<Arc<RuleSet>>>,
     parts: Arc<tasks::Parts>,
     tasks: tasks::Service,
     kernels: kernels::Registry,
@@ -59,6 +64,8 @@ struct Inner {
     stop: CancellationToken,
     tracker: TaskTracker,
     failing: Arc<failing::Failing>,
+    /// Batches of events that are with the store.
+    under_way: Arc<std::sync::atomic::AtomicUsize>,
     ready: std::sync::atomic::AtomicBool,
     sources: Mutex<Vec<(String, crate::sources::jsonl::Handle)>>,
 }

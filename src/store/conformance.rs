@@ -33,6 +33,7 @@ macro_rules! conformance {
             an_event_comes_back_as_it_went_in_however_large_or_strange,
             intents_are_found_by_what_people_ask_for,
             the_timeline_sources_and_names_are_kept,
+            the_log_is_read_on_from_a_number_and_what_was_noted_about_an_event_is_found,
             what_is_older_than_asked_is_forgotten_and_nothing_else,
             a_cursor_from_nowhere_is_refused,
         );
@@ -334,6 +335,7 @@ pub(crate) async fn an_event_comes_back_as_it_went_in_however_large_or_strange(h
     .unwrap();
     let full = Event {
         subject: Some("Käfer 🐞\u{2028}".into()),
+        arrived: Some(at(2)),
         priority: Priority::Critical,
         traceparent: Some("00-a-b-01".into()),
         correlationid: Some("c".into()),
@@ -469,6 +471,46 @@ pub(crate) async fn what_is_older_than_asked_is_forgotten_and_nothing_else(home:
     store.commit(vec![Write::Events(events(9_010..9_020))]).await.unwrap();
     assert_eq!(ids(&replayed(&*store, at(0)).await), names(9_000..9_020));
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+pub(crate) async fn the_log_is_read_on_from_a_number_and_what_was_noted_about_an_event_is_found(
+    home: &impl Home,
+) {
+    let store = home.open();
+    let note = |about, text: &str| Write::Notes { about, text: text.into() };
+    assert_eq!(store.replay_log(0, Box::new(|_, _| panic!("nothing is there"))).await.unwrap(), 0);
+    // Handed in at once, so that a backend may put them into one group.
+    let first = store.commit(vec![Write::Events(events(1..4)), note(3, "one to three")]);
+    let second = store.commit(vec![Write::Events(events(4..5))]);
+    let third = store.commit(vec![Write::Events(events(5..7)), note(2, "five and six")]);
+    for commit in [first, second, third] {
+        commit.await.unwrap();
+    }
+    drop(store);
+    let store = home.open();
+    store.commit(vec![Write::Events(vec![event(2, "even.n", json!("again"))])]).await.unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let into = seen.clone();
+    let each = move |number, event: Event| into.lock().unwrap().push((number, event.id));
+    assert_eq!(store.replay_log(4, Box::new(each)).await.unwrap(), 7);
+    let expected = [(5, "e5"), (6, "e6"), (7, "e2")].map(|(n, id)| (n, id.to_owned()));
+    assert_eq!(*seen.lock().unwrap(), expected);
+    let found = store.find_event("e2".into()).await.unwrap().unwrap();
+    assert_eq!((found.0, found.1.data.value()), (7, json!("again")), "the latest of them");
+    assert_eq!(store.find_event("e6".into()).await.unwrap().unwrap().0, 6);
+    assert!(store.find_event("e".into()).await.unwrap().is_none(), "a part of an id is no id");
+    for (number, expected) in [
+        (0, None),
+        (1, Some((1, "one to three"))),
+        (3, Some((1, "one to three"))),
+        (4, None),
+        (5, Some((5, "five and six"))),
+        (6, Some((5, "five and six"))),
+        (7, None),
+    ] {
+        let found = store.notes(number).await.unwrap();
+        assert_eq!(found, expected.map(|(n, text)| (n, text.to_owned())), "of event {number}");
+    }
 }
 
 pub(crate) async fn a_cursor_from_nowhere_is_refused(home: &impl Home) {

@@ -153,7 +153,7 @@ fn choose(worker: &Worker<'_>, intent: &Intent) -> Option<Decision> {
         tried: &tried,
         attempts_left: max.saturating_sub(u32::try_from(tried.len()).unwrap_or(u32::MAX)),
         person: Learner::PERSON,
-        seed: rand::random(),
+        seed: worker.parts.chance.number(),
         now: worker.parts.clock.now(),
     };
     lock(&worker.parts.learner).choose(&candidates, &situation)

@@ -120,10 +120,10 @@ proptest! {
                 let covered = |on: &[Pattern]| on.iter().any(|p| p.matches(&topic));
                 let holds = rule.when.as_ref().is_none_or(|when| when.test(&event, &[]).unwrap_or(false));
                 if covered(&rule.on) && holds {
-                    linear.push(Hit { rule: n, resolved: false });
+                    linear.push(Hit { rule: n, part: 0 });
                 }
                 if rule.resolved.as_ref().is_some_and(|r| covered(&r.on)) {
-                    linear.push(Hit { rule: n, resolved: true });
+                    linear.push(Hit { rule: n, part: RESOLVED });
                 }
             }
             prop_assert_eq!(&set.hits(&event, &mut scratch), &linear, "{} over {}", text, event.data.text());
