@@ -2,6 +2,7 @@
 //!
 //! A file that cannot be read is one more mistake and hides no other. Sizes are looked at before anything is read.
 
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -16,8 +17,8 @@ pub mod code {
     pub const UNREADABLE: &str = "P0001";
     /// Not text in UTF-8.
     pub const NOT_TEXT: &str = "P0002";
-    /// In a folder where it is not read.
-    pub const NOT_READ: &str = "P0003";
+    /// A playbook that no rule names.
+    pub const UNUSED: &str = "P0216";
     /// Longer than is read.
     pub const TOO_LONG: &str = crate::rules::code::LIMIT;
 }
@@ -109,8 +110,16 @@ impl Sources {
         let compiled = rules::compile(&rules, &rules::Known { playbooks: &names });
         diagnostics.extend(compiled.diagnostics);
         let unread = problems.iter().any(|problem| problem.severity == Severity::Error);
+        let set = compiled.set.filter(|_| !unread);
+        if let Some(set) = &set {
+            diagnostics.extend(rules::review(set, &rules));
+            diagnostics.extend(library.iter().flat_map(|library| unused(library, set)));
+        }
+        let texts = playbooks.iter().map(|file| (file.path.as_str(), file.text.as_str()));
+        let texts = texts.chain(rules.iter().map(|file| (file.path.as_str(), file.text.as_str())));
+        allow(&mut diagnostics, &texts.collect());
         diagnostics.splice(0..0, problems);
-        Built { rules: compiled.set.filter(|_| !unread), library, diagnostics }
+        Built { rules: set, library, diagnostics }
     }
 
     /// The files below `path` with their text, in order; none for the text where it could not be read.
@@ -139,6 +148,37 @@ impl Sources {
     fn problem(&mut self, path: &Path, code: &str, why: String) {
         self.problems.push(Diagnostic::error(code, &path.to_string_lossy(), "", 0..0, why));
     }
+}
+
+/// Playbooks that no rule names. Without any rule nothing is said, as then nothing would be used.
+fn unused(library: &Library, set: &RuleSet) -> Vec<Diagnostic> {
+    let plans = || set.rules().iter().map(|rule| &rule.plan);
+    let named: HashSet<&str> = plans()
+        .flat_map(|plan| plan.playbooks.iter().chain(plan.escalate.iter().map(|step| &step.to)))
+        .map(String::as_str)
+        .collect();
+    let idle = library.list().filter(|it| !set.rules().is_empty() && !named.contains(it.name.as_str()));
+    idle.map(|it| {
+        let message = format!("no rule uses the playbook `{}`", it.name);
+        let help = "name it in a rule, or write `// allow P0216` into it if people ask for it by hand";
+        Diagnostic::error(code::UNUSED, &it.file, &it.text, 0..0, message).warning().help(help)
+    })
+    .collect()
+}
+
+/// Leaves out warnings that a comment allows: `allow P0216` on the line or the one before it, or anywhere in the file
+/// where the warning is about all of it.
+fn allow(diagnostics: &mut Vec<Diagnostic>, texts: &HashMap<&str, &str>) {
+    diagnostics.retain(|it| {
+        let (Severity::Warning, Some(text)) = (it.severity, texts.get(it.file.as_str())) else { return true };
+        let wanted = format!("allow {}", it.code);
+        let comment = |line: &str| {
+            line.split_once('#').or_else(|| line.split_once("//")).is_some_and(|(_, it)| it.contains(&wanted))
+        };
+        let whole = (it.line, it.column, it.length) == (1, 1, 1);
+        let (from, n) = if whole { (0, usize::MAX) } else { ((it.line as usize).saturating_sub(2), 2) };
+        !text.contains(&wanted) || !text.lines().skip(from).take(n).any(comment)
+    });
 }
 
 /// The text of `path`.

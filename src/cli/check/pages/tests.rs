@@ -9,8 +9,8 @@ use crate::engine::files::Sources;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
 
-/// Codes about files as such, of which no text is an example.
-const WITHOUT_EXAMPLE: [&str; 2] = ["P0001", "P0002"];
+/// Codes about files as such and about what is still to come, of which no text is an example.
+const WITHOUT_EXAMPLE: [&str; 3] = ["P0001", "P0002", "P0116"];
 
 /// The examples of a page: wrong, mended, and so on in pairs.
 fn examples(page: &Page) -> Vec<&'static str> {
@@ -48,11 +48,13 @@ fn found(code: &str, example: &str) -> Vec<Diagnostic> {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    let playbook = |doc: &str| format!("//! {doc}\n//! ---\n//! actions: []\nfn run(ctx) {{ log(\"info\", \"\") }}\n");
+    let playbook =
+        |doc: &str| format!("//! {doc}\n//! ---\n//! actions: []\nfn run(ctx) {{ log(\"info\", \"\") }}\n");
     if code.starts_with("P02") {
         let names = ["example", "restart", "start_anew", "restart_kernel"];
         put("rules/all.yaml", &format!("rules: [{{ name: all, on: a, playbooks: [{}] }}]", names.join(", ")));
-        let (first, rest) = example.split_once("// file: ").map_or((example, ""), |(a, _)| (a, &example[a.len()..]));
+        let (first, rest) =
+            example.split_once("// file: ").map_or((example, ""), |(a, _)| (a, &example[a.len()..]));
         if !first.trim().is_empty() {
             put("playbooks/example.rhai", first);
         }
@@ -61,7 +63,8 @@ fn found(code: &str, example: &str) -> Vec<Diagnostic> {
             put(&format!("playbooks/{name}"), text);
         }
         for name in names {
-            if !example.contains(&format!("{name}.rhai")) && !(name == "example" && !first.trim().is_empty()) {
+            if !example.contains(&format!("{name}.rhai")) && !(name == "example" && !first.trim().is_empty())
+            {
                 put(&format!("playbooks/{name}.rhai"), &playbook(name));
             }
         }
