@@ -83,6 +83,13 @@ fn unmatched(rule: &Rule, event: &Event) -> String {
     if !said.is_empty() {
         return said.join("; ");
     }
+    if let Some(schedule) = &rule.schedule {
+        return format!(
+            "it fires by the calendar, `{}` in {}, not for events",
+            schedule.text(),
+            schedule.timezone()
+        );
+    }
     let on: Vec<String> = rule.topics().iter().map(|p| format!("`{p}`")).collect();
     format!("topic `{}` is not covered by {}", event.topic, on.join(", "))
 }

@@ -2,6 +2,7 @@
 
 mod pattern;
 mod plan;
+mod schedule;
 mod wish;
 
 use std::hash::{Hash, Hasher};
@@ -50,9 +51,8 @@ pub fn rule(r: &mut Reader<'_>, node: &Node, path: &str, known: &Known<'_>) -> O
     let map = r.block(node, "a rule", RULE)?;
     let name = name(r, &map);
     let what = if name.is_empty() { "the rule".to_owned() } else { format!("rule `{name}`") };
-    if map.node("schedule").is_some() {
-        r.error(code::UNSUPPORTED, map.key_at("schedule"), "`schedule` is not supported by this version yet");
-    }
+    let schedule = map.get("schedule").and_then(|node| schedule::schedule(r, node, &map));
+    let by_calendar = map.node("schedule").is_some();
     let on = match map.get("on") {
         Some(node) => r.patterns(node, "on", map.key_at("on")),
         None => Vec::new(),
@@ -95,7 +95,7 @@ pub fn rule(r: &mut Reader<'_>, node: &Node, path: &str, known: &Known<'_>) -> O
     };
     let takes_topics = pattern.as_ref().is_none_or(|(pattern, _)| pattern::takes_topics(pattern));
     match pattern.as_ref().filter(|_| !takes_topics) {
-        None if map.node("on").is_none() => {
+        None if map.node("on").is_none() && !by_calendar => {
             r.missing(&map, &what, "on", "name the topics that it is about");
         }
         Some((pattern, _)) if map.node("on").is_some() => {
@@ -125,6 +125,7 @@ pub fn rule(r: &mut Reader<'_>, node: &Node, path: &str, known: &Known<'_>) -> O
         group_by,
         pattern,
         lateness,
+        schedule,
         class,
         resolved,
         mode,
@@ -151,7 +152,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Hash of what windows depend on. Keys are fixed, as the hash lives as long as the process.
 fn window(says: &Value) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0x7061_7261, 0x6d65_6469);
-    for key in ["on", "when", "group_by", "pattern", "resolved"] {
+    for key in ["on", "when", "group_by", "pattern", "resolved", "schedule"] {
         says.get(key).map(Value::to_string).hash(&mut hasher);
     }
     hasher.finish()

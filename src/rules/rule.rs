@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::cron::Schedule;
 use super::pattern::{Correlation, Member};
 use crate::condition::template::text_of;
 use crate::condition::{Condition, EvalError, Template, View};
@@ -33,6 +34,8 @@ pub struct Rule {
     pub pattern: Correlation,
     /// How long after its time an event may come and still be in order; timers wait so much longer.
     pub lateness: Span,
+    /// When it fires by the calendar, instead of by events.
+    pub schedule: Option<Schedule>,
     /// What learning tells apart.
     pub class: Option<Condition>,
     /// What shows that it is over.
@@ -103,6 +106,7 @@ impl Rule {
             return Vec::new();
         }
         let mut parts = match &self.pattern {
+            _ if self.schedule.is_some() => Vec::new(),
             Correlation::All { members, .. }
             | Correlation::Sequence { members, .. }
             | Correlation::Any(members) => self.members(members),
@@ -118,6 +122,11 @@ impl Rule {
             when: resolved.when.iter().collect(),
         }));
         parts
+    }
+
+    /// The kind of its pattern, as it is written in a rule.
+    pub fn kind(&self) -> &'static str {
+        if self.schedule.is_some() { "schedule" } else { self.pattern.kind() }
     }
 
     fn part<'r>(&'r self, number: usize, on: &'r [Pattern], when: Option<&'r Condition>) -> Part<'r> {

@@ -204,6 +204,39 @@ fn an_event_that_comes_late_still_gets_the_whole_time() {
 }
 
 #[test]
+fn a_schedule_fires_by_the_calendar_and_makes_up_for_what_was_missed_once() {
+    let set = set(
+        "rules:\n  - name: one\n    schedule: { cron: \"*/5 * * * *\" }\n    playbooks: restart_kernel\n    intent: { target: all }\n",
+    );
+    let mut windows = Windows::default();
+    windows.adopt(&set, second(10));
+    let advance = |windows: &mut Windows, now: i64| -> Vec<(i64, u64)> {
+        let mut due = Vec::new();
+        windows.advance(&set, second(now), &mut due);
+        let missed = |timed: &Timed| timed.event.data.value()["missed"].as_u64().unwrap();
+        due.iter().map(|timed| (timed.event.time.timestamp(), missed(timed))).collect()
+    };
+    assert_eq!(advance(&mut windows, 299), []);
+    assert_eq!(windows.due(), Some(second(300)));
+    assert_eq!(advance(&mut windows, 300), [(300, 0)]);
+    // A restart: what is due is known from before, and what was missed comes once, if it is not too long ago.
+    let mut windows = Windows::restore(&windows.save()).unwrap();
+    windows.adopt(&set, second(1_500));
+    assert_eq!(advance(&mut windows, 1_501), [(1_500, 3)]);
+    assert_eq!(advance(&mut windows, 1_799), []);
+    assert_eq!(advance(&mut windows, 1_800), [(1_800, 0)]);
+    let nightly = self::set(
+        "rules:\n  - name: one\n    schedule: \"0 2 * * *\"\n    playbooks: restart_kernel\n    intent: { target: all }\n",
+    );
+    let mut windows = Windows::default();
+    windows.adopt(&nightly, second(0));
+    let mut due = Vec::new();
+    windows.advance(&nightly, second(9 * 3_600), &mut due);
+    assert!(due.is_empty(), "nobody wants at nine what was due at two");
+    assert_eq!(windows.due(), Some(second(26 * 3_600)));
+}
+
+#[test]
 fn a_group_that_waits_is_not_forgotten_for_another() {
     let set = bare("{ absent: beat, for: 30s }");
     let mut windows = Windows::default();

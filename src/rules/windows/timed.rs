@@ -16,6 +16,8 @@ use crate::rules::set::RuleSet;
 
 /// The first tokens of the topics of timers.
 const TOPIC: &str = "paramedic.timer.";
+/// Most missed times of a schedule that are counted.
+const MISSED: u64 = 10_000;
 /// Who says so.
 const SOURCE: &str = "paramedic";
 
@@ -35,6 +37,8 @@ pub fn is_timer(event: &Event) -> bool {
 
 /// What a group has to say when its time has come.
 struct Due {
+    /// When its time had come, in microseconds.
+    at: i64,
     event: Option<Arc<Event>>,
     count: u64,
     data: Option<Value>,
@@ -67,7 +71,7 @@ impl Windows {
             }
             self.queue(&entry.rule, &entry.group);
             if let Some(said) = said {
-                let event = Arc::new(event(rule, &entry.group, due, now, &said));
+                let event = Arc::new(event(rule, &entry.group, now, &said));
                 let view = View::new(&event, &[]);
                 let events = said.event.into_iter().collect();
                 let fired = Fired::of(rule, entry.group.to_string(), &view, said.count, events);
@@ -78,6 +82,16 @@ impl Windows {
 
     /// Begins to wait for what `rule` expects from the start, as far as it does not yet.
     pub(super) fn expect(&mut self, rule: &Arc<Rule>, now: i64) {
+        if let Some(schedule) = &rule.schedule {
+            let groups = self.groups(rule);
+            if groups.get("").is_none()
+                && let Some(next) = schedule.next_after(clock::micros(now))
+            {
+                groups.touch("", || State::Scheduled(next.timestamp_micros()));
+                self.queue(&rule.name, "");
+            }
+            return;
+        }
         let Correlation::Absent { quiet, expect, .. } = &rule.pattern else { return };
         let due = after(after(now, *quiet), rule.lateness);
         for member in expect.iter() {
@@ -93,26 +107,48 @@ impl Windows {
 }
 
 /// Takes out of `state` what is due.
-fn ring(state: &mut State, _rule: &Rule, due: i64, _now: i64) -> Option<Due> {
+fn ring(state: &mut State, rule: &Rule, due: i64, now: i64) -> Option<Due> {
     match state {
         State::Heard(heard) => {
             heard.silent = true;
-            Some(Due { event: heard.event.clone(), count: 1, data: None })
+            Some(Due { at: due, event: heard.event.clone(), count: 1, data: None })
         }
         State::Collected(collected) => {
-            Some(Due { event: Some(collected.last.clone()), count: collected.count, data: None })
+            Some(Due { at: due, event: Some(collected.last.clone()), count: collected.count, data: None })
         }
         State::Awaited(awaited) => {
             let first = awaited.armed.iter().position(|armed| armed.due <= due)?;
             let armed = awaited.armed.remove(first)?;
-            Some(Due { event: Some(armed.event), count: 1, data: None })
+            Some(Due { at: due, event: Some(armed.event), count: 1, data: None })
         }
-        State::Times(_) | State::Seen(_) | State::Values(_) | State::Scheduled(_) => None,
+        State::Scheduled(next) => {
+            let schedule = rule.schedule.as_ref()?;
+            let (mut last, mut missed) = (due, 0_u64);
+            // What was missed is made up for once, at its latest time.
+            *next = loop {
+                match schedule.next_after(clock::micros(last)).map(|time| time.timestamp_micros()) {
+                    Some(later) if later <= now && missed < MISSED => (last, missed) = (later, missed + 1),
+                    Some(later) if later <= now => {
+                        break schedule
+                            .next_after(clock::micros(now))
+                            .map_or(i64::MAX, |t| t.timestamp_micros());
+                    }
+                    later => break later.unwrap_or(i64::MAX),
+                }
+            };
+            if now > after(last, rule.plan.expire) {
+                return None;
+            }
+            let time = clock::micros(last).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+            let data = json!({ "rule": rule.name, "time": time, "missed": missed });
+            Some(Due { at: last, event: None, count: 1, data: Some(data) })
+        }
+        State::Times(_) | State::Seen(_) | State::Values(_) => None,
     }
 }
 
-fn event(rule: &Rule, group: &str, due: i64, now: i64, said: &Due) -> Event {
-    let kind = rule.pattern.kind();
+fn event(rule: &Rule, group: &str, now: i64, said: &Due) -> Event {
+    let (kind, due) = (rule.kind(), said.at);
     let topic = Topic::try_new(format!("{TOPIC}{kind}")).expect("kinds are tokens");
     let id = format!("{kind}/{}/{group}/{due}", rule.name);
     let data = match (&said.data, &said.event) {
@@ -124,7 +160,7 @@ fn event(rule: &Rule, group: &str, due: i64, now: i64, said: &Due) -> Event {
     event.priority = rule.wish.priority;
     event.subject = match &said.event {
         Some(about) => about.subject.clone(),
-        None => Some(group.into()),
+        None => (!group.is_empty()).then(|| group.into()),
     };
     if let Some(about) = &said.event {
         event.causationid = Some(about.id.clone());
