@@ -13,7 +13,7 @@ use super::build::SourceFile;
 use super::pattern::Correlation;
 use super::rule::{Part, RESOLVED, Rule};
 use super::set::RuleSet;
-use crate::model::Diagnostic;
+use crate::model::{Diagnostic, Pattern};
 
 /// Codes of warnings about rules. They are stable, as those of mistakes are.
 pub mod code {
@@ -25,6 +25,8 @@ pub mod code {
     pub const REPEATED: &str = "P0133";
     /// A condition that only Rhai itself can answer.
     pub const SLOW: &str = "P0134";
+    /// A topic that looks like a pattern of another system.
+    pub const TOPIC: &str = "P0135";
 }
 
 /// Something suspicious about a rule.
@@ -70,6 +72,12 @@ fn alone(rule: &Arc<Rule>, findings: &mut Vec<Finding>) {
         let message = format!("`resolved` of rule `{}` can never hold: {why}", rule.name);
         add("resolved", code::NEVER, message, "mend the condition, or no intent is ever closed by it");
     }
+    if let Some((topic, meant)) = foreign(&rule.topics()) {
+        let key = if rule.on.is_empty() { "pattern" } else { "on" };
+        let message =
+            format!("`{topic}` is one topic of just this name: only whole words `*` and `>` are more");
+        add(key, code::TOPIC, message, &format!("did you mean `{meant}`?"));
+    }
     if parts.iter().flat_map(|part| &part.when).any(|when| !when.is_lowered()) {
         let message = format!("a condition of rule `{}` is answered by Rhai itself", rule.name);
         let help =
@@ -77,6 +85,26 @@ fn alone(rule: &Arc<Rule>, findings: &mut Vec<Finding>) {
         let key = if rule.when.is_some() { "when" } else { "pattern" };
         add(key, code::SLOW, message, help);
     }
+}
+
+/// A topic that was most likely meant as another system would read it, and what to write; `**`, `#` and `+` are
+/// ordinary words here, and so are `*` and `>` within a word.
+fn foreign(topics: &[Pattern]) -> Option<(&str, String)> {
+    topics.iter().find_map(|topic| {
+        let text = topic.as_str();
+        let mut tokens: Vec<String> = text.split('.').map(String::from).collect();
+        let last = tokens.len() - 1;
+        for (i, token) in tokens.iter_mut().enumerate() {
+            let part = token.len() > 1 && token.contains(['*', '>']) || token.contains(['#', '/']);
+            if !part && token != "+" {
+                continue;
+            }
+            let many = i == last && (token.contains('#') || token.contains("**"));
+            *token = if many { ">" } else { "*" }.into();
+        }
+        let meant = tokens.join(".");
+        (meant != text).then_some((text, meant))
+    })
 }
 
 /// Why no event is ever this part of a rule.

@@ -21,6 +21,9 @@ fn never(term: &Term, paths: &[Path], on: Option<&[Pattern]>) -> Option<String> 
         });
     }
     match term {
+        Term::Compare(op, sides) if *op != Op::Ne && mixed(sides) => {
+            Some("a comparison of a comparison: what is between two values is `a < x && x < b`".into())
+        }
         Term::In(_, list) if list.is_empty() => Some("nothing is in an empty list".into()),
         Term::Or(any) => {
             let all: Option<Vec<String>> = any.iter().map(|term| never(term, paths, on)).collect();
@@ -32,6 +35,14 @@ fn never(term: &Term, paths: &[Path], on: Option<&[Pattern]>) -> Option<String> 
         }
         _ => contradiction(&[term], paths, on),
     }
+}
+
+/// Whether something that is true or false is compared with a value that never is, as in `1 < x < 5`.
+fn mixed(sides: &(Term, Term)) -> bool {
+    let is_test =
+        |term: &Term| matches!(term, Term::Is(..) | Term::Compare(..) | Term::In(..) | Term::Text(..));
+    let is_value = |term: &Term| matches!(term, Term::Const(value) if !matches!(value, Scalar::Bool(_)));
+    is_test(&sides.0) && is_value(&sides.1) || is_value(&sides.0) && is_test(&sides.1)
 }
 
 /// Two or more demands on one field that exclude each other.

@@ -39,6 +39,7 @@ fn a_condition_that_nothing_can_fulfil_is_told_with_the_reason() {
         ("data.ok && !data.ok", "no value fits `data.ok` and `!(data.ok)`"),
         ("data.x > ()", "`data.x > ()` never holds"),
         ("(data.x == 1 && data.x == 2) || false", "no value fits"),
+        ("1 < data.x < 5", "a comparison of a comparison"),
         ("topic == \"a.c\"", "its topic would have to be \"a.c\", but it is about `a.b`, `c.>`"),
         ("topic in [\"x\", \"y\"] && data.z == 1", "would have to be \"x\" or \"y\""),
     ] {
@@ -152,4 +153,26 @@ fn a_condition_that_only_rhai_can_answer_is_told_and_a_simple_one_is_not() {
     let found = when("data.x.split(\",\").len() > 3");
     assert_eq!((found[0].0.as_str(), found[0].1, found.len()), (code::SLOW, 4, 1), "{found:?}");
     assert_eq!(when("data.x > 3 && data.y == \"a\""), []);
+}
+
+#[test]
+fn a_topic_as_another_system_writes_it_is_told_with_what_to_write() {
+    for (topic, meant) in [
+        ("a.**", Some("a.>")),
+        ("a.#", Some("a.>")),
+        ("a.+.b", Some("a.*.b")),
+        ("a.kernel*", Some("a.*")),
+        ("a/b", Some("*")),
+        ("a.*.b", None),
+        ("a.>", None),
+        ("a-b.c_d", None),
+    ] {
+        let found = found(&format!("  - name: one\n    on: \"{topic}\"\n    playbooks: fix\n"));
+        let told = found.iter().find(|(code, line, _)| code == code::TOPIC && *line == 3);
+        assert_eq!(
+            told.map(|(.., text)| text.contains(&format!("`{}`?", meant.unwrap_or("-")))),
+            meant.map(|_| true),
+            "{topic}: {found:?}"
+        );
+    }
 }

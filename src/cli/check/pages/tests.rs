@@ -9,8 +9,8 @@ use crate::engine::files::Sources;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
 
-/// Codes about files as such and about what is still to come, of which no text is an example.
-const WITHOUT_EXAMPLE: [&str; 3] = ["P0001", "P0002", "P0116"];
+/// Codes about files as such, of which no text is an example.
+const WITHOUT_EXAMPLE: [&str; 2] = ["P0001", "P0002"];
 
 /// The examples of a page: wrong, mended, and so on in pairs.
 fn examples(page: &Page) -> Vec<&'static str> {
