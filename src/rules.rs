@@ -24,7 +24,7 @@ pub use self::explain::{RuleReason, explain, preview};
 pub use self::hits::{Hit, Scratch};
 pub use self::pattern::{Change, Correlation, Member};
 pub use self::reader::code;
-pub use self::review::review;
+pub use self::review::{Places, review};
 pub use self::rule::{Part, RESOLVED, Resolved, Rule, Wish};
 pub use self::set::{Changes, RuleSet};
 pub use self::windows::{Fired, Firing, Note, Tally, Timed, Why, Windows, is_timer};

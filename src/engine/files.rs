@@ -2,7 +2,9 @@
 //!
 //! A file that cannot be read is one more mistake and hides no other. Sizes are looked at before anything is read.
 
-use std::collections::{HashMap, HashSet};
+mod fit;
+
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,10 @@ pub mod code {
     pub const UNREADABLE: &str = "P0001";
     /// Not text in UTF-8.
     pub const NOT_TEXT: &str = "P0002";
+    /// A parameter that a playbook does not take as it is, or lacks.
+    pub const PARAM: &str = "P0118";
+    /// A parameter that no playbook takes.
+    pub const PARAM_UNKNOWN: &str = "P0136";
     /// A playbook that no rule names.
     pub const UNUSED: &str = "P0216";
     /// Longer than is read.
@@ -110,10 +116,15 @@ impl Sources {
         let compiled = rules::compile(&rules, &rules::Known { playbooks: &names });
         diagnostics.extend(compiled.diagnostics);
         let unread = problems.iter().any(|problem| problem.severity == Severity::Error);
-        let set = compiled.set.filter(|_| !unread);
-        if let Some(set) = &set {
-            diagnostics.extend(rules::review(set, &rules));
-            diagnostics.extend(library.iter().flat_map(|library| unused(library, set)));
+        let mut set = compiled.set.filter(|_| !unread);
+        if let Some(compiled) = &set {
+            diagnostics.extend(rules::review(compiled, &rules));
+            let misfits = library.as_ref().map(|library| fit::check(compiled, library, &rules));
+            let misfits = misfits.unwrap_or_default();
+            if misfits.iter().any(|misfit| misfit.severity == Severity::Error) {
+                set = None;
+            }
+            diagnostics.extend(misfits);
         }
         let texts = playbooks.iter().map(|file| (file.path.as_str(), file.text.as_str()));
         let texts = texts.chain(rules.iter().map(|file| (file.path.as_str(), file.text.as_str())));
@@ -148,22 +159,6 @@ impl Sources {
     fn problem(&mut self, path: &Path, code: &str, why: String) {
         self.problems.push(Diagnostic::error(code, &path.to_string_lossy(), "", 0..0, why));
     }
-}
-
-/// Playbooks that no rule names. Without any rule nothing is said, as then nothing would be used.
-fn unused(library: &Library, set: &RuleSet) -> Vec<Diagnostic> {
-    let plans = || set.rules().iter().map(|rule| &rule.plan);
-    let named: HashSet<&str> = plans()
-        .flat_map(|plan| plan.playbooks.iter().chain(plan.escalate.iter().map(|step| &step.to)))
-        .map(String::as_str)
-        .collect();
-    let idle = library.list().filter(|it| !set.rules().is_empty() && !named.contains(it.name.as_str()));
-    idle.map(|it| {
-        let message = format!("no rule uses the playbook `{}`", it.name);
-        let help = "name it in a rule, or write `// allow P0216` into it if people ask for it by hand";
-        Diagnostic::error(code::UNUSED, &it.file, &it.text, 0..0, message).warning().help(help)
-    })
-    .collect()
 }
 
 /// Leaves out warnings that a comment allows: `allow P0216` on the line or the one before it, or anywhere in the file

@@ -29,6 +29,50 @@ pub fn place(findings: Vec<Finding>, files: &[SourceFile]) -> Vec<Diagnostic> {
     found
 }
 
+/// Where things stand in rule files; a file is read when something in it is first asked for.
+pub struct Places<'f> {
+    files: HashMap<&'f str, &'f SourceFile>,
+    read: HashMap<&'f str, Option<Node>>,
+}
+
+impl<'f> Places<'f> {
+    /// Places in `files`.
+    pub fn new(files: &'f [SourceFile]) -> Self {
+        let files = files.iter().map(|file| (file.path.as_str(), file)).collect();
+        Self { files, read: HashMap::new() }
+    }
+
+    /// An error of the rule `name` in the file `path`, at what stands at `keys` in the rule; a key is a name or, in a
+    /// list, a number. What is not there is shown at what holds it.
+    pub fn error(
+        &mut self,
+        path: &str,
+        name: &str,
+        keys: &[&str],
+        code: &str,
+        message: String,
+    ) -> Diagnostic {
+        let Some(file) = self.files.get(path).copied() else {
+            return Diagnostic::error(code, path, "", 0..0, message);
+        };
+        let tree = self.read.entry(&file.path).or_insert_with(|| yaml::read(&file.text).ok());
+        let rule = tree.as_ref().and_then(|tree| names(tree).get(name).copied());
+        let mut at = 0..0;
+        let mut node = rule;
+        for key in keys {
+            let Some(parent) = node else { break };
+            at = parent.at.clone();
+            node = match &parent.kind {
+                Kind::List(items) => key.parse::<usize>().ok().and_then(|n| items.get(n)),
+                _ if *key == "0" => Some(parent),
+                _ => value(parent, key),
+            };
+        }
+        let at = node.map_or(at, |node| node.at.clone());
+        Diagnostic::error(code, path, &file.text, at, message)
+    }
+}
+
 /// The rules of a file by name.
 fn names(tree: &Node) -> HashMap<&str, &Node> {
     let Some(Kind::List(rules)) = value(tree, "rules").map(|node| &node.kind) else { return HashMap::new() };

@@ -71,6 +71,9 @@ fn found(code: &str, example: &str) -> Vec<Diagnostic> {
     } else {
         put("rules/example.yaml", example);
         put("playbooks/clean_up.rhai", &playbook("Make room"));
+        let restart =
+            playbook("Restart").replace("actions: []", "actions: []\n//! params: { grace: duration }");
+        put("playbooks/restart_kernel.rhai", &restart);
     }
     let sources = Sources::below(&dir.path().join("rules"), &dir.path().join("playbooks"));
     sources.build(&actions::BUILTIN.map(String::from)).diagnostics
