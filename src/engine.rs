@@ -8,6 +8,7 @@ pub mod config;
 pub mod decisions;
 pub mod explain;
 pub mod failing;
+pub mod files;
 pub mod ingest;
 pub mod metrics;
 pub mod ports;

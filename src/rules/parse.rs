@@ -17,7 +17,7 @@ use crate::model::{Mode, Span};
 
 use super::build::Known;
 use super::pattern::{Correlation, LATENESS};
-use super::reader::{Map, Reader, code};
+use super::reader::{Map, Reader, advice, code};
 use super::rule::{Resolved, Rule};
 use super::yaml::{Kind, Node};
 
@@ -66,6 +66,7 @@ pub fn rule(r: &mut Reader<'_>, node: &Node, path: &str, known: &Known<'_>) -> O
         None => Vec::new(),
     };
     let on_its_own = map.get("on").is_some();
+    let has_pattern = map.node("pattern").is_some();
     let pattern = match map.get("pattern") {
         Some(node) => pattern::pattern(r, node, on_its_own),
         None => Some((Correlation::Every, LATENESS)),
@@ -79,8 +80,7 @@ pub fn rule(r: &mut Reader<'_>, node: &Node, path: &str, known: &Known<'_>) -> O
         |r: &mut Reader<'_>, key, default| map.get(key).and_then(|node| r.flag(node, key)).unwrap_or(default);
     let (enabled, stop, backstop) =
         (flag(r, "enabled", true), flag(r, "stop", false), flag(r, "backstop", false));
-    let priority =
-        map.get("priority").and_then(|node| r.int(node, "priority", -1_000_000..=1_000_000)).unwrap_or(0);
+    let priority = map.get("priority").and_then(|node| priority(r, node)).unwrap_or(0);
     let wish = wish::wish(r, &map, &name, &description);
     let plainly = resolved.as_ref().filter(|resolved: &&Resolved| resolved.when.is_none());
     let resolved_by = plainly.map(|resolved| resolved.on.clone()).unwrap_or_default();
@@ -88,14 +88,16 @@ pub fn rule(r: &mut Reader<'_>, node: &Node, path: &str, known: &Known<'_>) -> O
     let tests = match map.get("tests") {
         Some(Node { kind: Kind::List(tests), .. }) => tests.iter().map(|test| r.json(test)).collect(),
         Some(other) => {
-            r.error(code::TYPE, other.at.clone(), format!("`tests` is a list, this is {}", other.what()));
+            let message = format!("`tests` is a list, this is {}", other.what());
+            r.error_help(code::TYPE, other.at.clone(), message, "begin each test below it with `- `");
             Vec::new()
         }
         None => Vec::new(),
     };
     let takes_topics = pattern.as_ref().is_none_or(|(pattern, _)| pattern::takes_topics(pattern));
     match pattern.as_ref().filter(|_| !takes_topics) {
-        None if map.node("on").is_none() && !by_calendar => {
+        // Of a pattern with a mistake it is not known whether it names topics itself.
+        None if map.node("on").is_none() && !by_calendar && (pattern.is_some() || !has_pattern) => {
             r.missing(&map, &what, "on", "name the topics that it is about");
         }
         Some((pattern, _)) if map.node("on").is_some() => {
@@ -169,10 +171,22 @@ fn name(r: &mut Reader<'_>, map: &Map<'_>) -> String {
             code::NAME,
             node.at.clone(),
             format!("`{name}` cannot be the name of a rule"),
-            "use up to 64 of a-z, 0-9, - and _, starting with a letter or digit",
+            advice::name(&name).unwrap_or_else(|| {
+                "use up to 64 of a-z, 0-9, - and _, starting with a letter or digit".into()
+            }),
         );
     }
     name
+}
+
+fn priority(r: &mut Reader<'_>, node: &Node) -> Option<i64> {
+    if let Kind::Text(_) = node.kind {
+        let message = "the `priority` of a rule is a whole number: those of higher priority come first";
+        let help = "how urgent a repair is stands under `intent`: intent: { priority: high }";
+        r.error_help(code::TYPE, node.at.clone(), message, help);
+        return None;
+    }
+    r.int(node, "priority", -1_000_000..=1_000_000)
 }
 
 pub(super) fn positive(r: &mut Reader<'_>, node: &Node, what: &str) -> Option<Span> {

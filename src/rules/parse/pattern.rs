@@ -99,6 +99,9 @@ pub fn takes_topics(pattern: &Correlation) -> bool {
 fn kind(r: &mut Reader<'_>, map: &Map<'_>) -> Option<&'static str> {
     let mut kinds = KINDS.iter().filter(|(kind, _)| map.node(kind).is_some());
     let Some((kind, takes)) = kinds.next() else {
+        if map.meant(None) {
+            return None;
+        }
         let names: Vec<_> = KINDS.iter().map(|(kind, _)| format!("`{kind}`")).collect();
         let message = "this pattern does not say what kind it is";
         r.error_help(code::MISSING, map.at.clone(), message, format!("name one of {}", names.join(", ")));
@@ -125,7 +128,8 @@ fn kind(r: &mut Reader<'_>, map: &Map<'_>) -> Option<&'static str> {
             help,
         );
     }
-    for key in takes.iter().filter_map(|t| t.strip_prefix('*')).filter(|key| map.node(key).is_none()) {
+    let lacking = |key: &&str| map.node(key).is_none() && !map.meant(Some(key));
+    for key in takes.iter().filter_map(|t| t.strip_prefix('*')).filter(lacking) {
         let help = match key {
             "after" => "name what it should follow, such as after: { on: deploy.started }",
             _ => "give a length of time such as 5m",

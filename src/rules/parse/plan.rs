@@ -7,7 +7,7 @@ use crate::model::diagnostic::nearest;
 use crate::model::intent::{Escalation, Guard, Plan, Rate, Verify};
 use crate::model::{Mode, Span};
 use crate::rules::build::Known;
-use crate::rules::reader::{Map, Reader, code};
+use crate::rules::reader::{Map, Reader, advice, code};
 use crate::rules::yaml::{Kind, Node};
 
 const GUARD: &[&str] = &["hold_down", "cooldown", "rate", "max_attempts", "ask_below", "blast_radius"];
@@ -49,12 +49,15 @@ pub fn plan(r: &mut Reader<'_>, map: &Map<'_>, what: &str, mode: Mode, known: &K
 }
 
 fn playbook(r: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<String> {
-    let name = r.text(node, "playbook")?;
+    let name = r.text(node, "playbooks")?;
     if known.playbooks.contains(&name) {
         return Some(name);
     }
     let names = known.playbooks.iter().map(String::as_str);
-    let help = match nearest(&name, names.clone()) {
+    // As people name files: with the folder, the ending, in capitals, with dashes.
+    let plain = name.rsplit('/').next().unwrap_or(&name).trim_end_matches(".rhai").to_lowercase();
+    let meant = names.clone().find(|known| known.replace('-', "_") == plain.replace('-', "_"));
+    let help = match meant.or_else(|| nearest(&plain, names.clone())) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.playbooks.is_empty() => "there are no playbooks".to_owned(),
         None if known.playbooks.len() <= 12 => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
@@ -107,6 +110,11 @@ fn guard(r: &mut Reader<'_>, node: &Node) -> Option<Guard> {
 }
 
 fn rate(r: &mut Reader<'_>, node: &Node) -> Option<Rate> {
+    if let Kind::Int(n) = node.kind {
+        let message = format!("`rate` is a number in a time, this is the number {n} alone");
+        r.error_help(code::TYPE, node.at.clone(), message, format!("write {n}/1h for {n} an hour"));
+        return None;
+    }
     let text = r.text(node, "rate")?;
     let parsed = text.split_once('/').and_then(|(count, within)| {
         // `10/h` is ten an hour.
@@ -116,7 +124,7 @@ fn rate(r: &mut Reader<'_>, node: &Node) -> Option<Rate> {
     let parsed = parsed.filter(|rate| rate.count > 0 && !rate.within.is_zero());
     if parsed.is_none() {
         let message = format!("`{text}` is not a rate: write a number, a slash and a time, such as 10/1h");
-        r.error(code::VALUE, node.at.clone(), message);
+        r.error_help(code::VALUE, node.at.clone(), message, advice::rate(&text).unwrap_or_default());
     }
     if let Some(rate) = parsed.filter(|rate| rate.count > Rate::MAX) {
         let message =

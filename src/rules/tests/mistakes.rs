@@ -7,7 +7,7 @@ fn every_mistake_is_shown_at_once_where_it_stands_with_the_way_out() {
     for (yaml, code, at, message, help) in [
         (one("wehn: data.x > 1"), "P0107", "wehn", "unknown key `wehn`", "did you mean `when`?"),
         (one("when: [a]"), "P0104", "[", "`when` is a text, this is a list", ""),
-        (one("description: 5"), "P0104", "5", "is a text, this is a number", "put it in quotes"),
+        (one("description: 5"), "P0104", "5", "is a text, this is the number 5", "put it in quotes"),
         (one("stop: yes"), "P0104", "yes", "true or false", ""),
         (one("on: c.d"), "P0103", "on", "`on` stands here twice", "keep one"),
         (one("when: dat.x > 1"), "P0111", "dat", "unknown name `dat`", "did you mean `data`?"),
@@ -87,7 +87,7 @@ fn every_mistake_is_shown_at_once_where_it_stands_with_the_way_out() {
         (one("when:"), "P0115", "when", "`when` is empty", "take the line out"),
         (one("when: data.n + 1"), "P0111", "data.n + 1", "never true or false", "compare"),
         (one("params: { a: 1, a: 2 }"), "P0103", "a", "twice", ""),
-        (one("mode: automatic"), "P0114", "automatic", "not a mode", "auto, ask, shadow"),
+        (one("mode: automatic"), "P0114", "automatic", "not a mode", "did you mean `auto`?"),
         (
             "rules:\n  - name: Bad Name\n    on: a\n    playbooks: restart_kernel".into(),
             "P0106",
@@ -198,9 +198,9 @@ fn an_empty_file_has_no_rules_and_no_mistakes() {
 #[test]
 fn what_is_not_yaml_is_shown_where_it_breaks() {
     for (text, line, column, message, help) in [
-        ("rules:\n  - name: \"abc\n    on: x\n", 2, 11, "unclosed quote", None),
-        ("rules:\n  - name: x\n   on: y\n", 3, 4, "did not find expected", None),
-        ("rules:\n  - name: x\n    when: data.x: 1\n", 3, 17, "mapping values", Some("in quotes")),
+        ("rules:\n  - name: \"abc\n    on: x\n", 2, 11, "unclosed quote", Some("the same quote")),
+        ("rules:\n  - name: x\n   on: y\n", 3, 4, "does not stand where it should", Some("column 5")),
+        ("rules:\n  - name: x\n    when: data.x: 1\n", 3, 17, "`: ` within a text", Some("in quotes")),
         ("rules:\n  - name: x\n    when: \"a\" == data.b\n", 3, 15, "trailing content", Some("in quotes")),
     ] {
         let compiled = built(&[("r.yaml", text)]);
