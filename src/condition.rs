@@ -5,14 +5,24 @@
 //! runs it over the whole event. Both always give the same answer, which is Rhai's. Nothing here does I/O or reads a
 //! clock. Start with [`compile`].
 
+pub mod builtin;
+mod closures;
 pub mod explain;
 pub mod fields;
+pub mod functions;
+mod lists;
 mod lower;
+mod mistakes;
+mod natives;
 pub mod path;
+pub mod patterns;
 pub mod scalar;
+mod rewrite;
 mod script;
 pub mod template;
 pub mod term;
+pub mod times;
+mod tokens;
 pub mod view;
 
 use std::fmt;
@@ -130,6 +140,7 @@ impl Condition {
         match &self.0.term {
             Some(Term::Const(value)) => !matches!(value, Scalar::Bool(_)),
             Some(Term::Sum(..) | Term::Neg(_) | Term::Lower(_) | Term::Upper(_) | Term::Len(_)) => true,
+            Some(Term::Call(builtin, _)) => !builtin.is_question(),
             _ => false,
         }
     }
@@ -205,7 +216,7 @@ impl Condition {
             script::parse(&self.0.text, &vars).expect("a text that compiled once compiles again").0
         });
         let vars = self.0.reads.iter().map(|name| (&**name, view.variable(name))).collect();
-        script::run(ast, vars)
+        script::run(ast, &self.0.text, vars, view.event().time.timestamp_micros())
     }
 
     fn vars(&self) -> impl Iterator<Item = &str> {

@@ -1,7 +1,8 @@
 //! Why a condition holds or not: the first of its clauses that decided, with the values it saw.
 
 use super::scalar::Scalar;
-use super::{Condition, View, compile};
+use super::view::written;
+use super::{Condition, Root, View, compile};
 
 /// Why a condition holds or not.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -48,8 +49,15 @@ fn about(clause: &Condition, view: &View<'_>, holds: bool, error: Option<String>
     let paths = clause.0.shown.as_deref().unwrap_or(clause.paths());
     let slots = view.slots(paths, &clause.0.vars);
     let named = paths.iter().zip(&slots);
-    let values =
-        named.map(|(path, value)| format!("{} = {}", path.display(&clause.0.vars), words(value))).collect();
+    let values = named
+        .map(|(path, value)| {
+            let value = match path.root {
+                Root::Clock => format!("{:?}", written(view.event().time)),
+                _ => words(value),
+            };
+            format!("{} = {value}", path.display(&clause.0.vars))
+        })
+        .collect();
     Explanation { holds, clause: clause.text().trim().into(), values, error }
 }
 

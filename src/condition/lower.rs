@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use rhai::{ASTFlags, ASTNode, Expr, FnCallExpr, Token};
 
-use super::path::{Path, Root};
+use super::builtin::Builtin;
+use super::path::{Key, Path, Root};
+use super::patterns::Pattern;
 use super::scalar::{Op, Scalar, Sum};
 use super::term::{Term, TextOp};
 
@@ -52,6 +54,7 @@ struct Lowering<'a> {
 /// One link of `a.b["c"].d()`.
 enum Link<'e> {
     Key(&'e str),
+    Index(usize),
     Method(&'e FnCallExpr),
 }
 
@@ -114,6 +117,18 @@ impl Lowering<'_> {
             "ends_with" => return text(TextOp::EndsWith, self),
             _ => {}
         }
+        if let Some(builtin) = Builtin::named(name, 1 + rest.len()) {
+            if let (Builtin::Matches(kind), [Expr::StringConstant(pattern, _)]) = (builtin, rest) {
+                return Some(Term::Matches(Box::new(first), Pattern::compile(kind, pattern).ok()?));
+            }
+            let mut args = Vec::with_capacity(2);
+            if builtin == Builtin::Age {
+                args.push(Term::Field(self.slot(Path::root(Root::Clock))?));
+            }
+            args.push(first);
+            args.extend(self.terms(rest)?);
+            return Some(Term::Call(builtin, args.into()));
+        }
         if !rest.is_empty() {
             return None;
         }
@@ -122,6 +137,7 @@ impl Lowering<'_> {
             "len" => Some(Term::Len(first)),
             "to_lower" => Some(Term::Lower(first)),
             "to_upper" => Some(Term::Upper(first)),
+            "is_empty" => Some(Term::IsEmpty(first)),
             "is_missing" => Some(Term::IsMissing(first)),
             "exists" => Some(Term::Not(Box::new(Term::IsMissing(first)))),
             _ => None,
@@ -134,7 +150,7 @@ impl Lowering<'_> {
         let root = if variable == "event" {
             match links.next()? {
                 Link::Key(key) => Root::of_event(key)?,
-                Link::Method(_) => return None,
+                Link::Index(_) | Link::Method(_) => return None,
             }
         } else if let Some(n) = self.vars.iter().position(|v| *v == variable) {
             Root::Var(u8::try_from(n).ok()?)
@@ -142,15 +158,18 @@ impl Lowering<'_> {
             Root::of_variable(variable)?
         };
         let mut keys = Vec::new();
-        while let Some(Link::Key(key)) = links.peek() {
-            keys.push(Box::from(*key));
-            links.next();
+        while let Some(key) = links.next_if(|link| !matches!(link, Link::Method(_))) {
+            match key {
+                Link::Key(name) => keys.push(Key::Name(name.into())),
+                Link::Index(n) => keys.push(Key::Index(n)),
+                Link::Method(_) => {}
+            }
         }
         let mut term = Term::Field(self.slot(Path { root, keys: keys.into() })?);
         for link in links {
             match link {
                 Link::Method(call) => term = self.function(call.name.as_str(), term, &call.args)?,
-                Link::Key(_) => return None,
+                Link::Key(_) | Link::Index(_) => return None,
             }
         }
         Some(term)
@@ -171,7 +190,7 @@ fn links(expr: &Expr) -> Option<(&str, Vec<Link<'_>>)> {
         return Some((x.1.as_str(), Vec::new()));
     }
     let mut links = Vec::new();
-    let mut variable = None;
+    let (mut variable, mut leaves) = (None, false);
     let (mut expr, mut indexed) = (expr, false);
     loop {
         // A chain is nested to the right; BREAK says that what stands right is no chain of its own.
@@ -184,17 +203,19 @@ fn links(expr: &Expr) -> Option<(&str, Vec<Link<'_>>)> {
             (None, Expr::Variable(x, ..)) => variable = Some(x.1.as_str()),
             (None, _) => return None,
             (Some(_), Expr::Property(x, _)) if !indexed => links.push(Link::Key(x.2.as_str())),
-            (Some(_), Expr::MethodCall(call, _)) if !indexed => links.push(Link::Method(call)),
+            (Some(_), Expr::MethodCall(call, _)) if !indexed && !leaves => links.push(Link::Method(call)),
             (Some(_), Expr::StringConstant(key, _)) if indexed => links.push(Link::Key(key.as_str())),
+            (Some(_), Expr::IntegerConstant(n, _)) if indexed => {
+                links.push(Link::Index(usize::try_from(*n).ok()?));
+            }
             _ => return None,
         }
         let Some((right, by_index, flags)) = next else {
             return Some((variable?, links));
         };
-        // `?.` and `?[` leave the whole chain where something is missing; that is left to Rhai.
-        if flags.intersects(ASTFlags::NEGATED) {
-            return None;
-        }
+        // `?.` and `?[` leave the whole chain where something is missing: for fields that is the same as to go on, but
+        // not for methods.
+        leaves |= flags.intersects(ASTFlags::NEGATED);
         if flags.intersects(ASTFlags::BREAK) && matches!(right, Expr::Dot(..) | Expr::Index(..)) {
             return None;
         }
