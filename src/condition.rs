@@ -190,6 +190,14 @@ impl Condition {
         {
             return Ok(value);
         }
+        self.value_by_script(view)
+    }
+
+    /// The same as [`Condition::value_in`], always by Rhai.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn value_by_script(&self, view: &View<'_>) -> Result<Value, EvalError> {
         script::json(&self.run(view)?)
     }
 

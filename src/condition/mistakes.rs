@@ -22,8 +22,11 @@ pub(super) fn allowed(text: &str, ast: &AST, expr: &Expr, vars: &[&str]) -> Resu
             [Stmt::FnCall(call, at)] => walk(text, &Expr::FnCall(call.clone(), *at), &seen)?,
             statements => {
                 let at = statements.first().map_or(0..text.len(), |s| token(text, s.position()));
-                return Err(Error::new(at, "a closure is one expression")
-                    .help("write it as in `data.disks.any(|d| d.used > 90)`"));
+                let help = match &text[at.clone()] {
+                    "=" => "write `==` to compare",
+                    _ => "write it as in `data.disks.any(|d| d.used > 90)`",
+                };
+                return Err(Error::new(at, "a closure is one expression").help(help));
             }
         }
     }
