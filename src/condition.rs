@@ -6,6 +6,7 @@
 //! clock. Start with [`compile`].
 
 pub mod builtin;
+mod clauses;
 mod closures;
 pub mod explain;
 pub mod fields;

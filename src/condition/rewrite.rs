@@ -33,7 +33,7 @@ struct Edit {
 }
 
 /// Questions about lists that take a closure.
-const ASKED: [&str; 6] = ["any", "all", "none", "count", "filter", "map"];
+pub(super) const ASKED: [&str; 6] = ["any", "all", "none", "count", "filter", "map"];
 
 /// Units of time, longest name first where one begins another, in seconds.
 const UNITS: [(&str, f64); 6] =
@@ -104,8 +104,8 @@ fn edits(text: &str) -> Vec<Edit> {
     edits
 }
 
-/// The token at which the chain begins that stands before the dot at `dot`.
-fn chain<'t>(tokens: &[Token], word: &impl Fn(usize) -> &'t str, dot: usize) -> Option<usize> {
+/// The token at which the chain begins that stands before the dot, which is token `dot`.
+pub(super) fn chain<'t>(tokens: &[Token], word: &impl Fn(usize) -> &'t str, dot: usize) -> Option<usize> {
     let mut at = dot.checked_sub(1)?;
     loop {
         let mut depth = 0_usize;

@@ -185,7 +185,10 @@ fn an_expression_cannot_run_away() {
 
 #[test]
 fn an_explanation_names_the_clause_and_its_values() {
-    let event = event(json!({"n": 3, "error": "oom"}));
+    let event = event(json!({
+        "n": 3, "error": "oom", "host": "web-1", "disks": [{"used": 10}, {"used": 95}], "ok": true,
+        "started": "2023-11-14T22:12:20Z", "long": "x".repeat(500)
+    }));
     for (text, expected) in [
         (
             "data.n > 1 && data.error == \"panic\"",
@@ -198,13 +201,48 @@ fn an_explanation_names_the_clause_and_its_values() {
         ),
         (
             "data.n > 1 && (data.n > 9 || data.error == \"&&\")",
-            "`(data.n > 9 || data.error == \"&&\")` is false, as data.n = 3, data.error = \"oom\"",
+            "neither of two: `data.n > 9` is false, as data.n = 3; `data.error == \"&&\"` is false, as data.error = \"oom\"",
         ),
+        (
+            "data.n > 1 && (data.n > 9 || (data.n > 2 && data.error == \"oom\"))",
+            "`data.n > 1 && (data.n > 9 || (data.n > 2 && data.error == \"oom\"))` holds, as data.n = 3, data.error = \"oom\"",
+        ),
+        ("data.n > 9 || data.error == \"oom\"", "`data.error == \"oom\"` holds, as data.error = \"oom\""),
+        (
+            "!(data.n > 9 || data.ok)",
+            "`!(data.n > 9 || data.ok)` is false, since `data.ok` holds, as data.ok = true",
+        ),
+        ("!data.ok", "`!data.ok` is false, as data.ok = true"),
         ("data.n == 3", "`data.n == 3` holds, as data.n = 3"),
         ("data.n in 5..9", "`data.n in 5..9` is false, as data.n = 3"),
+        ("(data.n ?? 0) > 5", "`(data.n ?? 0) > 5` is false, as data.n = 3"),
+        ("data.host.matches(\"^db\")", "`data.host.matches(\"^db\")` is false, as data.host = \"web-1\""),
+        (
+            "age(data.started) > 5m",
+            "`age(data.started) > 5m` is false, as data.started = \"2023-11-14T22:12:20Z\", time = \"2023-11-14T22:13:20Z\"",
+        ),
+        (
+            "data.disks.any(|d| d.used > 90)",
+            "`data.disks.any(|d| d.used > 90)` holds, as data.disks = a list of 2, data.disks[1] = {\"used\":95}",
+        ),
+        (
+            "data.n > 1 && data.disks.any(|d| d.used > 90 && d.used < data.n)",
+            "`data.disks.any(|d| d.used > 90 && d.used < data.n)` is false, as data.disks = a list of 2, data.n = 3, it holds for none of the 2 of data.disks [{\"used\":10}, {\"used\":95}]",
+        ),
+        (
+            "all(data.disks, |d| d.used < 90)",
+            "`all(data.disks, |d| d.used < 90)` is false, as data.disks = a list of 2, data.disks[1] = {\"used\":95}",
+        ),
+        (
+            "data.disks.count(|d| d.used > 90) >= 2",
+            "`data.disks.count(|d| d.used > 90) >= 2` is false, as data.disks = a list of 2, it holds for 1 of the 2 of data.disks",
+        ),
     ] {
         assert_eq!(compile(text, &[]).unwrap().explain(&event, &[]).to_string(), expected);
     }
+    let endless = vec!["data.long == data.error"; 500].join(" || ");
+    let said = compile(&endless, &[]).unwrap().explain(&event, &[]).to_string();
+    assert!(said.len() < 2_000 && said.ends_with("and 494 more"), "{said}");
 }
 
 #[test]

@@ -29,6 +29,11 @@ impl<'e> View<'e> {
         self.event
     }
 
+    /// The further variables.
+    pub fn vars(&self) -> &'e [(&'e str, &'e Value)] {
+        self.vars
+    }
+
     /// The payload.
     pub fn data(&self) -> &Value {
         self.data.get_or_init(|| self.event.data.value())
