@@ -78,9 +78,14 @@ fn node(text: &str, expr: &Expr, vars: &[&str]) -> Result<(), Error> {
             if call.op_token.is_some() && OPERATORS.contains(&name) {
                 return Ok(());
             }
-            if functions::names().any(|known| known == name) {
-                let method = matches!(expr, Expr::MethodCall(..));
-                return literals(text, call, method);
+            if let Some(function) = functions::find(name) {
+                let given = call.args.len() + usize::from(matches!(expr, Expr::MethodCall(..)));
+                return if (function.least..=function.most).contains(&given) {
+                    literals(text, call, given)
+                } else {
+                    let error = Error::new(at, format!("`{name}` does not take {given} values"));
+                    Err(error.help(format!("write `{}`", function.usage)))
+                };
             }
             let error = Error::new(at, format!("`{name}` cannot be called in an expression"));
             Err(error.help(match (instead(name), nearest(name, functions::names())) {
@@ -146,9 +151,8 @@ pub(super) fn token(text: &str, position: Position) -> std::ops::Range<usize> {
 }
 
 /// Checks the patterns and time zones that are written out.
-fn literals(text: &str, call: &FnCallExpr, method: bool) -> Result<(), Error> {
+fn literals(text: &str, call: &FnCallExpr, args: usize) -> Result<(), Error> {
     let Some(Expr::StringConstant(literal, at)) = call.args.last() else { return Ok(()) };
-    let args = call.args.len() + usize::from(method);
     let wrong = match Builtin::named(&call.name, args) {
         Some(Builtin::Matches(kind)) => Pattern::compile(kind, literal).err().map(|error| {
             let help = if error.contains("look-around") || error.contains("backreference") {

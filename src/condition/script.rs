@@ -8,7 +8,7 @@ use rhai::{AST, Dynamic, Engine, Expr, OptimizationLevel, Scope, Stmt};
 use serde_json::Value;
 
 use super::rewrite::{self, Rewritten};
-use super::{Error, EvalError, lists, mistakes, natives};
+use super::{Error, EvalError, functions, lists, mistakes, natives};
 
 /// Most operations of one evaluation: some milliseconds, so that a rule cannot hold up the rest, and
 /// enough to ask each of some thousand elements of a list.
@@ -89,6 +89,16 @@ pub(super) fn run(
         let position = if position.is_none() { outer } else { position };
         let message = match inner {
             rhai::EvalAltResult::ErrorRuntime(message, _) => message.to_string(),
+            rhai::EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+                let (name, given) = signature.split_once(" (").unwrap_or((signature, ")"));
+                let given = given.trim_end_matches(')').replace("&str | ImmutableString | String", "string");
+                match functions::find(name) {
+                    Some(function) => {
+                        format!("`{name}` is not for ({given}): it is `{}`", function.usage)
+                    }
+                    None => format!("`{name}` is not for ({given})"),
+                }
+            }
             inner => {
                 let text = inner.to_string();
                 text.split(" (line ").next().unwrap_or_default().to_owned()

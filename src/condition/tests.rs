@@ -4,7 +4,7 @@ mod agreement;
 
 use serde_json::{Value, json};
 
-use super::{Fields, VARIABLES, compile};
+use super::{Fields, VARIABLES, compile, functions};
 use crate::model::{Event, Topic, clock};
 
 fn event(data: Value) -> Event {
@@ -95,7 +95,10 @@ fn a_condition_means_what_rhai_says_and_a_missing_field_is_no_error() {
         ("data.n / 0 == 1", Err("zero")),
         ("data.n.x == 1", Err("")),
         ("data.list < data.list", Err("")),
-        ("5m > 1s && data.n.contains(1)", Err("character 19 of")),
+        (
+            "5m > 1s && data.n.contains(1)",
+            Err("`contains` is not for (i64, i64): it is `text.contains(part)` (at character 19 of"),
+        ),
         ("data.nums.any(|x| x)", Err("true or false")),
         ("matches(data.n, \"a\")", Err("wants two texts, this is a number")),
         ("data.kernel.matches(\"(\" + data.kernel)", Err("no pattern")),
@@ -153,6 +156,8 @@ fn a_mistake_is_shown_where_it_is_with_the_way_out() {
         ("data.list.any(|x| x.push(1))", "push", "cannot be called", ""),
         ("data.list.any(|x| { x; x })", ";", "", ""),
         ("data.list.any(|x| x = 1)", "=", "one expression", "write `==`"),
+        ("matches(data.x)", "matches", "does not take 1", "text.matches"),
+        ("data.list.any()", "any", "does not take 1", "list.any(|x|"),
         ("data.list.some(|x| x > 1)", "some", "cannot be called", "any"),
         ("start_with(data.x, \"a\")", "start_with", "cannot be called", "did you mean `starts_with`?"),
         ("if data.x { 1 } else { 2 }", "if", "", ""),
@@ -276,6 +281,17 @@ fn fields_are_read_from_the_text_as_from_the_value() {
     fields.read_json(&deep, &mut slots).unwrap();
     let wanted_deep = format!(r#"{{"data":{{"c":{}{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     fields.read_json(&wanted_deep, &mut slots).unwrap();
+}
+
+#[test]
+fn every_function_is_in_the_documentation_and_can_be_called() {
+    let page = include_str!("../../rules/conditions.md");
+    for function in functions::FUNCTIONS.iter().flat_map(|(_, list)| *list) {
+        let row = format!("| `{}` | {} |", function.usage, function.about);
+        assert!(page.contains(&row.replace("|x|", "\\|x\\|")), "rules/conditions.md lacks this row:\n{row}");
+        let args = vec!["data.x"; function.least].join(", ");
+        compile(&format!("{}({args})", function.name), &[]).unwrap();
+    }
 }
 
 #[test]
