@@ -105,7 +105,10 @@ pub fn compile(text: &str, vars: &[&str]) -> Result<Condition, Error> {
         None => (None, Vec::new()),
     };
     let keep = OnceLock::new();
-    let shown = term.is_none().then(|| lower::fields(&expr, vars).into());
+    let shown = term.is_none().then(|| {
+        let bodies: Vec<_> = closures::bodies(&ast).iter().filter_map(closures::Body::expression).collect();
+        lower::fields(std::iter::once(&expr).chain(&bodies), vars).into()
+    });
     if term.is_none() {
         keep.get_or_init(|| ast);
     }
@@ -208,9 +211,12 @@ impl Condition {
     /// When it fails, or its answer is not true or false.
     pub fn test_by_script(&self, view: &View<'_>) -> Result<bool, EvalError> {
         let answer = self.run(view)?;
-        answer.as_bool().map_err(|kind| {
-            let kind = if kind == "()" { "() (a missing field)" } else { kind };
-            EvalError { message: format!("a condition must be true or false, this is {kind}"), column: 0 }
+        if answer.is_unit() {
+            return Ok(false);
+        }
+        answer.as_bool().map_err(|kind| EvalError {
+            message: format!("a condition must be true or false, this is {kind}"),
+            column: 0,
         })
     }
 

@@ -103,10 +103,9 @@ impl Builtin {
         Ok(match (self, args) {
             (Self::IEquals, [S::Str(a), S::Str(b)]) => S::Bool(folded(a) == folded(b)),
             (Self::IEquals, [a, b]) => S::Bool(compare(Op::Eq, a, b).ok_or("compare single values")?),
-            (Self::IContains | Self::IStartsWith | Self::IEndsWith | Self::Matches(_), [S::Missing, _])
-            | (
+            (
                 Self::IContains | Self::IStartsWith | Self::IEndsWith | Self::Matches(_),
-                [S::Str(_), S::Missing],
+                [S::Missing, _] | [_, S::Missing],
             ) => S::Bool(false),
             (Self::IContains, [S::Str(a), S::Str(b)]) => S::Bool(folded(a).contains(&*folded(b))),
             (Self::IStartsWith, [S::Str(a), S::Str(b)]) => S::Bool(folded(a).starts_with(&*folded(b))),

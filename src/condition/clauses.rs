@@ -70,8 +70,9 @@ pub(super) fn shape(text: &str) -> Shape<'_> {
 pub(super) fn question(text: &str) -> Option<Question<'_>> {
     let all = tokens(text);
     let word = |i: usize| all.get(i).map_or("", |token| &text[token.at.clone()]);
-    let bar = (0..all.len())
-        .find(|i| word(*i) == "|" && all.get(i + 1).is_some_and(|t| t.kind == Kind::Name) && word(i + 2) == "|")?;
+    let bar = (0..all.len()).find(|i| {
+        word(*i) == "|" && all.get(i + 1).is_some_and(|t| t.kind == Kind::Name) && word(i + 2) == "|"
+    })?;
     let end = closing(bar + 3, &word)?;
     let (element, body) = (word(bar + 1), span(text, all.get(bar + 3..end)?));
     let (name, list) = match (word(bar.checked_sub(1)?), bar.checked_sub(2).map(word)) {

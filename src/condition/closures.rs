@@ -19,6 +19,17 @@ pub(super) fn bodies(ast: &AST) -> Vec<Body> {
         .collect()
 }
 
+impl Body {
+    /// The expression that it is, if it is one.
+    pub(super) fn expression(&self) -> Option<Expr> {
+        match &self.statements[..] {
+            [Stmt::Expr(expr)] => Some((**expr).clone()),
+            [Stmt::FnCall(call, at)] => Some(Expr::FnCall(call.clone(), *at)),
+            _ => None,
+        }
+    }
+}
+
 /// The variables that a closure takes from outside, if `block` is what Rhai makes of one.
 pub(super) fn captures(block: &StmtBlock) -> Option<&FnCallExpr> {
     match block.statements() {

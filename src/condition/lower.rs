@@ -28,21 +28,17 @@ pub(super) fn lower(expr: &Expr, vars: &[&str]) -> Option<Lowered> {
     Some(Lowered { term, paths: lowering.paths })
 }
 
-/// The fields that `expr` reads, as far as they are plain paths; for explanations.
-pub(super) fn fields(expr: &Expr, vars: &[&str]) -> Vec<Path> {
+/// The fields that `exprs` read, as far as they are plain paths; for explanations.
+pub(super) fn fields<'e>(exprs: impl Iterator<Item = &'e Expr>, vars: &[&str]) -> Vec<Path> {
     let mut lowering = Lowering { vars, paths: Vec::new() };
-    expr.walk(&mut Vec::new(), &mut |nodes| {
-        let chain = |node: &ASTNode<'_>| matches!(node, ASTNode::Expr(Expr::Dot(..) | Expr::Index(..)));
-        if let [above @ .., ASTNode::Expr(expr @ (Expr::Variable(..) | Expr::Dot(..) | Expr::Index(..)))] =
-            nodes
-            && !above.last().is_some_and(chain)
-        {
-            // The field is noted even if what is then done with it is not known here.
-            let known = lowering.chain(expr);
-            drop(known);
-        }
-        true
-    });
+    for expr in exprs {
+        lowering.note(expr);
+    }
+    // That a closure reads something of the payload is said by what it reads.
+    let whole = Path::root(Root::Data);
+    if lowering.paths.iter().any(|path| path.root == Root::Data && *path != whole) {
+        lowering.paths.retain(|path| *path != whole);
+    }
     lowering.paths
 }
 
@@ -59,10 +55,26 @@ enum Link<'e> {
 }
 
 impl Lowering<'_> {
+    /// Notes the fields that `expr` reads.
+    fn note(&mut self, expr: &Expr) {
+        expr.walk(&mut Vec::new(), &mut |nodes| {
+        let chain = |node: &ASTNode<'_>| matches!(node, ASTNode::Expr(Expr::Dot(..) | Expr::Index(..)));
+        if let [above @ .., ASTNode::Expr(expr @ (Expr::Variable(..) | Expr::Dot(..) | Expr::Index(..)))] =
+            nodes
+            && !above.last().is_some_and(chain)
+        {
+            // The field is noted even if what is then done with it is not known here.
+            let known = self.chain(expr);
+            drop(known);
+        }
+        true
+    });
+    }
+
     fn term(&mut self, expr: &Expr) -> Option<Term> {
         match expr {
-            Expr::And(all, _) => Some(Term::And(self.terms(all)?)),
-            Expr::Or(any, _) => Some(Term::Or(self.terms(any)?)),
+            Expr::And(all, _) => Some(Term::And(self.questions(all)?)),
+            Expr::Or(any, _) => Some(Term::Or(self.questions(any)?)),
             Expr::Coalesce(list, _) => {
                 let mut terms = self.terms(list)?.into_vec().into_iter().rev();
                 let last = terms.next()?;
@@ -78,6 +90,11 @@ impl Lowering<'_> {
         list.iter().map(|expr| self.term(expr)).collect()
     }
 
+    /// What stands under `&&`, `||` and `!`. Of what may be neither true nor false Rhai says what is wrong.
+    fn questions(&mut self, list: &[Expr]) -> Option<Box<[Term]>> {
+        self.terms(list).filter(|terms| terms.iter().all(Term::is_question))
+    }
+
     fn call(&mut self, call: &FnCallExpr) -> Option<Term> {
         let (first, rest) = call.args.split_first()?;
         let Some(token) = call.op_token.as_ref().filter(|token| !matches!(token, Token::In | Token::NotIn))
@@ -85,6 +102,9 @@ impl Lowering<'_> {
             // `x in list` is `contains(list, x)`.
             if let ("contains", Some(list), [item]) = (call.name.as_str(), list(first), rest) {
                 return Some(Term::In(Box::new(self.term(item)?), list));
+            }
+            if let ("contains", Some((least, most)), [item]) = (call.name.as_str(), range(first), rest) {
+                return Some(Term::Between(Box::new(self.term(item)?), least, most));
             }
             let first = self.term(first)?;
             return self.function(call.name.as_str(), first, rest);
@@ -100,7 +120,7 @@ impl Lowering<'_> {
             return Some(Term::Sum(op, Box::new((self.term(first)?, self.term(second)?))));
         }
         match (token, rest) {
-            (Token::Bang, []) => Some(Term::Not(Box::new(self.term(first)?))),
+            (Token::Bang, []) => Some(Term::Not(Box::new(self.term(first).filter(Term::is_question)?))),
             (Token::Minus | Token::UnaryMinus, []) => Some(Term::Neg(Box::new(self.term(first)?))),
             _ => None,
         }
@@ -134,6 +154,8 @@ impl Lowering<'_> {
         }
         let first = Box::new(first);
         match name {
+            "truth" if first.is_question() => Some(*first),
+            "truth" => Some(Term::Truth(first)),
             "len" => Some(Term::Len(first)),
             "to_lower" => Some(Term::Lower(first)),
             "to_upper" => Some(Term::Upper(first)),
@@ -220,6 +242,18 @@ fn links(expr: &Expr) -> Option<(&str, Vec<Link<'_>>)> {
             return None;
         }
         (expr, indexed) = (right, by_index);
+    }
+}
+
+/// The least and the greatest whole number of a range that is written out.
+fn range(expr: &Expr) -> Option<(i64, i64)> {
+    let Expr::FnCall(call, _) = expr else { return None };
+    match (call.name.as_str(), &call.args[..]) {
+        ("..=", [Expr::IntegerConstant(from, _), Expr::IntegerConstant(to, _)]) => Some((*from, *to)),
+        ("..", [Expr::IntegerConstant(from, _), Expr::IntegerConstant(to, _)]) => {
+            Some((*from, to.checked_sub(1)?))
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with an expression, where, and what to write instead.
 
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, FnCallExpr, Position};
 
 use super::builtin::Builtin;
 use super::patterns::Pattern;
@@ -17,10 +17,9 @@ const OPERATORS: &[&str] = &[
 pub(super) fn allowed(text: &str, ast: &AST, expr: &Expr, vars: &[&str]) -> Result<(), Error> {
     for body in closures::bodies(ast) {
         let seen: Vec<&str> = vars.iter().copied().chain(body.params.iter().map(String::as_str)).collect();
-        match &body.statements[..] {
-            [Stmt::Expr(expr)] => walk(text, expr, &seen)?,
-            [Stmt::FnCall(call, at)] => walk(text, &Expr::FnCall(call.clone(), *at), &seen)?,
-            statements => {
+        match (body.expression(), &body.statements[..]) {
+            (Some(expr), _) => walk(text, &expr, &seen)?,
+            (None, statements) => {
                 let at = statements.first().map_or(0..text.len(), |s| token(text, s.position()));
                 let help = match &text[at.clone()] {
                     "=" => "write `==` to compare",
@@ -75,7 +74,7 @@ fn node(text: &str, expr: &Expr, vars: &[&str]) -> Result<(), Error> {
             if call.is_qualified() {
                 return Err(Error::new(at, "an expression cannot use modules"));
             }
-            if call.op_token.is_some() && OPERATORS.contains(&name) {
+            if call.op_token.is_some() && OPERATORS.contains(&name) || name == "truth" {
                 return Ok(());
             }
             if let Some(function) = functions::find(name) {

@@ -1,6 +1,7 @@
 //! What Rhai is taught: a missing field can be asked anything, and the functions of [`builtin`](super::builtin).
 
 use std::cell::Cell;
+use std::ops::{Range, RangeInclusive};
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
 
@@ -53,6 +54,21 @@ fn missing(engine: &mut Engine) {
         .register_fn("len", |(): ()| 0_i64)
         .register_fn("is_empty", |(): ()| true)
         .register_fn("is_missing", |value: Dynamic| value.is_unit())
+        .register_fn("truth", |value: Dynamic| match value.as_bool() {
+            Ok(holds) => Ok(holds),
+            Err(_) if value.is_unit() => Ok(false),
+            Err(_) => Err(fail(format!(
+                "`!`, `&&` and `||` want true or false, this is {}",
+                builtin::kind(&scalar_or_text(&value))
+            ))),
+        })
+        .register_fn("contains", |range: &mut Range<i64>, x: Dynamic| {
+            between(&x, |x| range.contains(&x), range.start as f64, range.end as f64)
+                .map(|inside| inside && x.as_float() != Ok(range.end as f64))
+        })
+        .register_fn("contains", |range: &mut RangeInclusive<i64>, x: Dynamic| {
+            between(&x, |x| range.contains(&x), *range.start() as f64, *range.end() as f64)
+        })
         .register_fn("exists", |value: Dynamic| !value.is_unit())
         .register_fn("index_of", |(): (), _: Dynamic| -1_i64)
         .register_fn("contains", |_: Map, (): ()| false)
@@ -81,6 +97,22 @@ fn missing(engine: &mut Engine) {
             .register_fn(name, |_: f64, (): ()| ())
             .register_fn(name, |(): (), (): ()| ());
     }
+}
+
+/// Whether a number lies in a range; a missing one does not.
+fn between(
+    x: &Dynamic,
+    whole: impl Fn(i64) -> bool,
+    least: f64,
+    most: f64,
+) -> Result<bool, Box<EvalAltResult>> {
+    if let Ok(x) = x.as_int() {
+        return Ok(whole(x));
+    }
+    if let Ok(x) = x.as_float() {
+        return Ok((least..=most).contains(&x));
+    }
+    if x.is_unit() { Ok(false) } else { Err(fail("only a number can lie in a range")) }
 }
 
 /// An error of a native function.
@@ -115,6 +147,10 @@ fn text(value: &Dynamic) -> Option<ImmutableString> {
         return Some(c.to_string().into());
     }
     value.as_immutable_string_ref().ok().map(|text| text.clone())
+}
+
+fn scalar_or_text(value: &Dynamic) -> Scalar<'static> {
+    if value.is_string() || value.is_char() { Scalar::Str("".into()) } else { scalar(value) }
 }
 
 fn scalar(value: &Dynamic) -> Scalar<'static> {

@@ -2,7 +2,8 @@
 //!
 //! Lengths of time are numbers of seconds: `age(data.started) > 5m` becomes `age(data.started) > 300`. Questions about
 //! a list are called as functions: `data.disks.any(|d| …)` becomes `any(data.disks, |d| …)`, since Rhai would hold
-//! `data` locked while it asks, and the closure could not read it. What stands in texts and comments is left alone, and
+//! `data` locked while it asks, and the closure could not read it. A field under `!`, `&&` and `||` that is missing is
+//! false: `!data.off` becomes `!truth(data.off)`. What stands in texts and comments is left alone, and
 //! every place in the new text leads back to its place in the text that the person wrote.
 
 use std::ops::Range;
@@ -101,7 +102,51 @@ fn edits(text: &str) -> Vec<Edit> {
             edits.push(Edit { old: token.at.start..tokens[i + 2].at.end, text: ", ".into(), shown });
         }
     }
+    for (i, token) in tokens.iter().enumerate() {
+        let Some(end) = asked_alone(&tokens, &word, i) else { continue };
+        for (at, text) in [(token.at.start, "truth("), (tokens[end].at.end, ")")] {
+            let place = edits.iter().position(|edit| edit.old.start >= at).unwrap_or(edits.len());
+            edits.insert(place, Edit { old: at..at, text: text.into(), shown: token.at.clone() });
+        }
+    }
     edits
+}
+
+/// The last token of the field or call that begins at token `i`, if nothing but `!`, `&&` or `||` is done with it.
+fn asked_alone<'t>(tokens: &[Token], word: &impl Fn(usize) -> &'t str, i: usize) -> Option<usize> {
+    let before = i.checked_sub(1).map_or("", word);
+    if tokens[i].kind != Kind::Name || matches!(word(i), "true" | "false" | "in") {
+        return None;
+    }
+    if !matches!(before, "" | "!" | "(" | "&&" | "||" | "," | "|" | "[") {
+        return None;
+    }
+    let mut end = i;
+    loop {
+        match word(end + 1) {
+            "." | "?." => end += 2,
+            "(" | "[" | "?[" => {
+                let mut depth = 0_usize;
+                loop {
+                    end += 1;
+                    match word(end) {
+                        "" => return None,
+                        "(" | "[" | "{" | "?[" | "#{" => depth += 1,
+                        ")" | "]" | "}" => depth -= 1,
+                        _ => {}
+                    }
+                    if depth == 0 {
+                        break;
+                    }
+                }
+            }
+            _ => break,
+        }
+    }
+    let after = word(end + 1);
+    let logic = matches!(before, "&&" | "||") || matches!(after, "&&" | "||");
+    let alone = logic && matches!(after, "" | ")" | "&&" | "||" | "," | "|" | "]");
+    (end < tokens.len() && (before == "!" || alone)).then_some(end)
 }
 
 /// The token at which the chain begins that stands before the dot, which is token `dot`.
@@ -173,14 +218,18 @@ mod tests {
             ("#\"5m \"5m\"# + ##\"5m\"# 5m\"## + 5m", "#\"5m \"5m\"# + ##\"5m\"# 5m\"## + 300"),
             ("\"a\\\"5m\" == 5s", "\"a\\\"5m\" == 5"),
             ("0x5d + 1e5 + 5 + 1.5 + 5mm + 5sm", "0x5d + 1e5 + 5 + 1.5 + 5mm + 5sm"),
-            ("data[\"größe\"] > 5m && größe5m", "data[\"größe\"] > 300 && größe5m"),
+            ("data[\"größe\"] > 5m && größe5m > 1", "data[\"größe\"] > 300 && größe5m > 1"),
             ("\"open 5m", "\"open 5m"),
             ("data.d.any(|x| x > 5m)", "any(data.d, |x| x > 300)"),
-            ("!data[\"a b\"].f(1)[0] ?.all ( |x| x)", "!all(data[\"a b\"].f(1)[0] ,  |x| x)"),
+            ("!data[\"a b\"].f(1)[0] ?.all ( |x| x)", "!truth(all(data[\"a b\"].f(1)[0] ,  |x| x))"),
             (
                 "1 in (data.a ?? []).filter(|x| x).map(|x| x)",
                 "1 in map(filter((data.a ?? []), |x| x), |x| x)",
             ),
+            ("data.a && !data.b || data.c > 1", "truth(data.a) && !truth(data.b) || data.c > 1"),
+            ("!a.any(|x| x.u || x.d)", "!truth(any(a, |x| truth(x.u) || truth(x.d)))"),
+            ("(a[b && c] ?? d) && e", "(a[truth(b) && truth(c)] ?? d) && truth(e)"),
+            ("a.b + c && d == e || f !in g", "a.b + c && d == e || f !in g"),
             ("a.any(|g| g.m.all(|m| m > g.x))", "any(a, |g| all(g.m, |m| m > g.x))"),
             ("x.count() + x.any(f) + data.any", "x.count() + x.any(f) + data.any"),
             ("x in [1].map(|x| x)", "x in map([1], |x| x)"),

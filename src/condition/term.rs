@@ -41,6 +41,10 @@ pub enum Term {
     Len(Box<Term>),
     /// `is_missing(a)`
     IsMissing(Box<Term>),
+    /// A field under `!`, `&&` or `||`: false if it is missing.
+    Truth(Box<Term>),
+    /// `a in 1..=5`, both ends included
+    Between(Box<Term>, i64, i64),
     /// `is_empty(a)`
     IsEmpty(Box<Term>),
     /// `matches(a, "…")` and its like, with a pattern that is written out.
@@ -108,6 +112,16 @@ impl Term {
                 (Scalar::Str(_), Scalar::Missing) => Some(false),
                 _ => None,
             },
+            Self::Truth(term) => match term.value(slots)? {
+                Scalar::Bool(b) => Some(b),
+                Scalar::Missing => Some(false),
+                _ => None,
+            },
+            Self::Between(term, least, most) => match term.value(slots)? {
+                Scalar::Int(n) => Some((*least..=*most).contains(&n)),
+                Scalar::Missing => Some(false),
+                _ => None,
+            },
             Self::Matches(term, pattern) => match term.value(slots)? {
                 Scalar::Str(text) => Some(pattern.matches(&text)),
                 Scalar::Missing => Some(false),
@@ -125,8 +139,26 @@ impl Term {
             },
             _ => match self.value(slots)? {
                 Scalar::Bool(b) => Some(b),
+                // A condition that is nothing but a missing field does not hold.
+                Scalar::Missing => Some(false),
                 _ => None,
             },
+        }
+    }
+
+    /// Whether it is true or false, if it is anything.
+    pub fn is_question(&self) -> bool {
+        match self {
+            Self::Const(value) => matches!(value, Scalar::Bool(_)),
+            Self::Call(builtin, _) => builtin.is_question(),
+            Self::Field(_)
+            | Self::Sum(..)
+            | Self::Neg(_)
+            | Self::Lower(_)
+            | Self::Upper(_)
+            | Self::Len(_)
+            | Self::Else(_) => false,
+            _ => true,
         }
     }
 
@@ -169,6 +201,8 @@ impl Term {
             | Self::Compare(..)
             | Self::In(..)
             | Self::Text(..)
+            | Self::Truth(_)
+            | Self::Between(..)
             | Self::Matches(..)
             | Self::IsEmpty(_)
             | Self::IsMissing(_) => Scalar::Bool(self.test(slots)?),
@@ -196,6 +230,8 @@ impl Term {
             Self::Upper(term) => Self::Upper(one(term)),
             Self::Len(term) => Self::Len(one(term)),
             Self::IsMissing(term) => Self::IsMissing(one(term)),
+            Self::Truth(term) => Self::Truth(one(term)),
+            Self::Between(term, least, most) => Self::Between(one(term), *least, *most),
             Self::IsEmpty(term) => Self::IsEmpty(one(term)),
             Self::Matches(term, pattern) => Self::Matches(one(term), pattern.clone()),
             Self::Call(builtin, args) => Self::Call(*builtin, all(args)),

@@ -90,8 +90,11 @@ fn a_condition_means_what_rhai_says_and_a_missing_field_is_no_error() {
         ("data.deep.contains(\"er\") && \"er\" in data.deep && 3 in data.nums && 4 !in data.nums", Ok(true)),
         ("round(2.5) == 3 && floor(-0.5) == -1 && ceiling(data.f) == 1 && floor(data.n) == 3", Ok(true)),
         ("data.n", Err("true or false")),
-        ("data.zz", Err("missing field")),
-        ("data.n && true", Err("expecting bool")),
+        ("data.zz", Ok(false)),
+        ("!data.zz && (data.zz || !data.zz.y.any(|x| x) || true)", Ok(true)),
+        ("data.n && true", Err("want true or false, this is a number")),
+        ("!data.kernel", Err("want true or false, this is a text")),
+        ("data.n in 1..5 && data.n !in 4..=5 && data.f in 0..1 && data.zz !in 1..3", Ok(true)),
         ("data.n / 0 == 1", Err("zero")),
         ("data.n.x == 1", Err("")),
         ("data.list < data.list", Err("")),
@@ -125,7 +128,7 @@ fn common_conditions_need_no_script() {
         ("age(data.started) > 5m && hour(time, \"Europe/Berlin\") in [8, 9]", true),
         ("data.a?.b?.c == 1 && data.text.trim().is_empty()", true),
         ("time > \"2023\"", true),
-        ("data.x in 1..5", false),
+        ("data.x in 1..5 && data.flag && !data.other", true),
         ("data.list[-1] == 1", false),
         ("data.list.any(|x| x > 1)", false),
     ] {
@@ -200,10 +203,7 @@ fn an_explanation_names_the_clause_and_its_values() {
             "`data.error == \"panic\"` is false, as data.error = \"oom\"",
         ),
         ("data.n > 5 && data.zz.y", "`data.n > 5` is false, as data.n = 3"),
-        (
-            "data.n > 1 && data.zz.y",
-            "`data.zz.y` failed: a condition must be true or false, this is () (a missing field), as data.zz.y = () (missing)",
-        ),
+        ("data.n > 1 && data.zz.y", "`data.zz.y` is false, as data.zz.y = () (missing)"),
         (
             "data.n > 1 && (data.n > 9 || data.error == \"&&\")",
             "neither of two: `data.n > 9` is false, as data.n = 3; `data.error == \"&&\"` is false, as data.error = \"oom\"",
@@ -245,9 +245,9 @@ fn an_explanation_names_the_clause_and_its_values() {
     ] {
         assert_eq!(compile(text, &[]).unwrap().explain(&event, &[]).to_string(), expected);
     }
-    let endless = vec!["data.long == data.error"; 500].join(" || ");
+    let endless = vec!["data.long == data.error"; 100].join(" || ");
     let said = compile(&endless, &[]).unwrap().explain(&event, &[]).to_string();
-    assert!(said.len() < 2_000 && said.ends_with("and 494 more"), "{said}");
+    assert!(said.len() < 2_000 && said.ends_with("and 94 more"), "{said}");
 }
 
 #[test]

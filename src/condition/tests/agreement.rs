@@ -160,6 +160,7 @@ fn expression() -> impl Strategy<Value = String> {
         1 => (path(), prop::sample::select(vec!["any", "all", "none"]), literal())
             .prop_map(|(a, f, b)| format!("{a}.{f}(|x| x == {b} || x.len() == data.b)")),
         1 => operand().prop_map(|a| format!("is_empty({a})")),
+        1 => (operand(), prop::sample::select(vec!["0..3", "-1..=1", "1..1"])).prop_map(|(a, b)| format!("{a} in {b}")),
         1 => path(),
         1 => operand().prop_map(|a| format!("is_missing({a})")),
     ];
@@ -169,6 +170,7 @@ fn expression() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone(), inner.clone())
                 .prop_map(|(a, b, c)| format!("({a}) || ({b}) || ({c})")),
             inner.clone().prop_map(|a| format!("!({a})")),
+            (path(), path(), inner.clone()).prop_map(|(a, b, c)| format!("{a} && !{b} || {c}")),
             (inner.clone(), inner).prop_map(|(a, b)| format!("({a}) == ({b})")),
         ]
     })
