@@ -59,7 +59,7 @@ pub fn run(row: &Value) -> Result<(), String> {
     let (mut fired, mut n) = (Vec::new(), 0);
     while let Some((source, data, millis)) = waiting.pop_front() {
         n += 1;
-        let topic = Topic::try_new(&format!("ruleset.{}", source.min(last))).map_err(|e| e.to_string())?;
+        let topic = Topic::try_new(format!("ruleset.{}", source.min(last))).map_err(|e| e.to_string())?;
         let event = Event::new(
             format!("event-{n}"),
             topic,
