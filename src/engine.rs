@@ -5,14 +5,18 @@
 pub mod answer;
 pub mod build;
 pub mod config;
+pub mod decisions;
+pub mod explain;
 pub mod failing;
 pub mod ingest;
 pub mod metrics;
 pub mod ports;
 pub mod publish;
 pub mod query;
+pub mod rehearse;
 pub mod reload;
 pub mod shutdown;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
@@ -47,6 +51,8 @@ struct Inner {
     board: Arc<Board>,
     rules: Arc<RwLock<Arc<RuleSet>>>,
     windows: Arc<Mutex<Windows>>,
+    /// The rules of earlier that were asked for last.
+    pinned: Mutex<Option<Arc<RuleSet>>>,
     parts: Arc<tasks::Parts>,
     tasks: tasks::Service,
     kernels: kernels::Registry,
@@ -58,6 +64,10 @@ struct Inner {
     stop: CancellationToken,
     tracker: TaskTracker,
     failing: Arc<failing::Failing>,
+    /// Batches of events that are with the store.
+    under_way: Arc<std::sync::atomic::AtomicUsize>,
+    /// Rung whenever an intent has changed.
+    changed: Arc<tokio::sync::Notify>,
     ready: std::sync::atomic::AtomicBool,
     sources: Mutex<Vec<(String, crate::sources::jsonl::Handle)>>,
 }

@@ -85,6 +85,19 @@ impl Registry {
         Ok(Self { kernels, context })
     }
 
+    /// A registry without kernels, which touches nothing.
+    pub fn none(publisher: Arc<dyn Publisher>, clock: Clock) -> Self {
+        let context = Context {
+            publisher,
+            spawner: Spawner::none(),
+            logs_dir: PathBuf::new(),
+            clock,
+            ports: Default::default(),
+            closing: CancellationToken::new(),
+        };
+        Self { kernels: Arc::default(), context: Arc::new(context) }
+    }
+
     /// Starts every kernel, each when those it depends on have come up or have failed to (a repaired one must not find
     /// its dependents never started). Comes back when every boot has come out; how, the views say.
     pub async fn boot(&self) -> Vec<View> {

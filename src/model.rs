@@ -3,6 +3,7 @@
 //! No I/O, no clock and no randomness here: times and random bits come in as arguments. Start with [`Event`].
 
 pub mod alert;
+pub mod chance;
 pub mod clock;
 pub mod data;
 pub mod decision;
@@ -16,6 +17,7 @@ pub mod span;
 pub mod topic;
 
 pub use alert::Alert;
+pub use chance::Chance;
 pub use clock::{Clock, Time};
 pub use data::Data;
 pub use decision::Decision;

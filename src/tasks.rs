@@ -35,7 +35,7 @@ use crate::intents::board::Changes;
 use crate::kernels;
 use crate::learning::Learner;
 use crate::model::alert::Level;
-use crate::model::{Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunStatus, Status, Time};
+use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunStatus, Status, Time};
 use crate::playbook::Library;
 use crate::store::{Store, Write};
 use queue::Queue;
@@ -62,6 +62,8 @@ pub trait Inbox: Send + Sync {
 pub struct Parts {
     /// The time.
     pub clock: Clock,
+    /// Where random bits come from.
+    pub chance: Chance,
     /// What survives.
     pub store: Arc<dyn Store>,
     /// The open intents.
@@ -80,6 +82,8 @@ pub struct Parts {
     pub library: RwLock<Arc<Library>>,
     /// What is known of them.
     pub learner: Mutex<Learner>,
+    /// The candidate that is tried first, whatever is known of it; only a rehearsal names one.
+    pub first: Option<String>,
     /// The kernels, to ask how they are.
     pub kernels: kernels::Registry,
     /// Told of every intent that changed and every outcome.

@@ -149,6 +149,10 @@ impl State {
         for (number, wait) in self.wild.iter().filter(|(_, wait)| wait.pattern.matches(topic)) {
             found.push((Key::Wild(*number), Arc::clone(&wait.test)));
         }
+        // Who waited first is told first, each time the same events come.
+        found.sort_by_key(|(key, _)| match key {
+            Key::Literal(_, number) | Key::Wild(number) => *number,
+        });
         found
     }
 }

@@ -7,6 +7,7 @@ use super::{Setup, output};
 use crate::actions;
 use crate::engine::reload;
 use crate::kernels;
+use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
 
 /// Options of `check`.
@@ -54,15 +55,7 @@ pub fn main(args: &Args) -> ExitCode {
     if args.json {
         output::json(&built.diagnostics);
     } else {
-        for diagnostic in &built.diagnostics {
-            let text = diagnostic.to_string();
-            let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
-            let head = match diagnostic.severity {
-                Severity::Error => output::bad(head),
-                Severity::Warning => output::warn(head),
-            };
-            output::line(format!("{head}\n{rest}\n"));
-        }
+        built.diagnostics.iter().for_each(print);
         let rules = built.rules.as_ref().map(|set| set.rules().len());
         let playbooks = built.library.as_ref().map(|library| library.list().count());
         match (errors, rules, playbooks) {
@@ -82,6 +75,17 @@ pub fn main(args: &Args) -> ExitCode {
         }
     }
     if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// A mistake or a warning, its head in colour.
+pub fn print(diagnostic: &Diagnostic) {
+    let text = diagnostic.to_string();
+    let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let head = match diagnostic.severity {
+        Severity::Error => output::bad(head),
+        Severity::Warning => output::warn(head),
+    };
+    output::line(format!("{head}\n{rest}\n"));
 }
 
 fn count(n: usize, what: &str) -> String {

@@ -1,31 +1,20 @@
-//! The wiring, once: every part is made here, from the configuration and what the store remembers.
+//! The parts of an engine that serves: made here from the configuration and what the store remembers.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::ingest::Ingest;
-use super::metrics::Metrics;
-use super::ports::{AlertBook, Inbox, Watch};
-use super::publish::Publish;
-use super::{Config, Delivery, Engine, Inner, StartError, reload};
-use crate::bus::{Lanes, Publisher, Taps, Waiters};
-use crate::intents::Board;
+use super::wire::{Doors, Rest};
+use super::{Config, Engine, StartError, reload};
+use crate::bus::Publisher;
 use crate::kernels::{self, Shim, Spawner};
 use crate::learning::Learner;
-use crate::model::{Clock, Event};
+use crate::model::{Chance, Clock, Event};
 use crate::observability::{Aggregator, alerts::Book};
-use crate::rules::Windows;
 use crate::store::{Sqlite, Store};
 use crate::tasks::lock;
 use crate::{actions, sources, tasks};
-
-/// Batches handed to the store and not durable yet: enough to fill a group commit, few enough to stay small.
-const UNDER_WAY: usize = 64;
 
 /// How far back the events are counted again when no aggregates were kept.
 const AGGREGATED: chrono::TimeDelta = chrono::TimeDelta::days(7);
@@ -43,31 +32,20 @@ impl Engine {
     /// When the store cannot be opened, or rules, playbooks or kernels have mistakes.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let other = |what: &str, why: String| StartError::Other { what: what.into(), why };
-        let lanes = Arc::new(Lanes::new(config.limits.inbox, |delivery: &Delivery| delivery.events.len()));
-        let runtime = tokio::runtime::Handle::current();
-        let inbox = Arc::new(Inbox { lanes: lanes.clone(), runtime: runtime.clone() });
-
         let store: Arc<dyn Store> = Arc::new(
             Sqlite::open(&config.data, clock.clone())
                 .map_err(|error| StartError::Store { dir: config.data.clone(), error })?,
         );
-        let board = Arc::new(Board::new(store.clone(), clock.clone(), config.limits.open_intents));
         let remembered = Remembered::read(store.as_ref(), &config, clock.now())
             .await
             .map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
-        let observed = Arc::new(Mutex::new(remembered.observed));
-        let alerts = Arc::new(AlertBook {
-            clock: clock.clone(),
-            store: store.clone(),
-            board: board.clone(),
-            book: Mutex::new(remembered.book),
-            tasks: OnceLock::new(),
-            inbox: inbox.clone(),
-        });
+        let Remembered { learner, book, observed } = remembered;
+        let doors = Doors::open(config, store, clock.clone(), Chance::system(), book);
+        let config = &doors.config;
 
         let spawner =
             Spawner::new(Shim::own()).map_err(|e| other("start the spawner of kernels", e.to_string()))?;
-        let publisher: Arc<dyn Publisher> = inbox.clone();
+        let publisher: Arc<dyn Publisher> = doors.inbox.clone();
         let logs = config.logs.join("kernels");
         let kernels =
             kernels::Registry::new(config.kernels.clone(), publisher, spawner.clone(), logs, clock.clone())
@@ -75,110 +53,31 @@ impl Engine {
         let actions = actions::Registry::builtin(&actions::Ports {
             kernels: kernels.clone(),
             spawner,
-            alerts: alerts.clone(),
-            intents: alerts.clone(),
+            alerts: doors.alerts.clone(),
+            intents: doors.alerts.clone(),
             config: config.actions.clone(),
         });
-        let actions = Arc::new(actions);
-
-        let known: Vec<String> = actions.list().iter().map(|spec| spec.name.clone()).collect();
-        let built = reload::build(&config.rules, &config.playbooks, &known)
+        let built = reload::build(&config.rules, &config.playbooks, &actions.names())
             .map_err(|why| other("read rules and playbooks", why))?;
         let (Some(rules), Some(library)) = (built.rules, built.library) else {
             return Err(StartError::Invalid(built.diagnostics));
         };
-        let metrics = Arc::new(Metrics::default());
-        metrics.rules.set(rules.rules().len() as i64);
-        let rules = Arc::new(RwLock::new(Arc::new(rules)));
-        let windows = Arc::new(Mutex::new(Windows::default()));
-        let reload = reload::State::default();
-        reload.loaded([&config.rules, &config.playbooks], built.diagnostics, clock.now());
-
-        let stop = CancellationToken::new();
-        let waiters = Arc::new(Waiters::default());
-        let parts = Arc::new(tasks::Parts {
-            clock: clock.clone(),
-            pool: tasks::pool::Pool::start()
-                .map_err(|e| other("start the threads of playbooks", e.to_string()))?,
-            store: store.clone(),
-            board: board.clone(),
-            waiters: waiters.clone(),
-            inbox: inbox.clone(),
-            actions: actions.clone(),
-            alerts: alerts.clone(),
-            library: RwLock::new(Arc::new(library)),
-            learner: Mutex::new(remembered.learner),
-            kernels: kernels.clone(),
-            watch: Arc::new(Watch { metrics: metrics.clone(), observed: observed.clone() }),
-        });
-        let tasks = tasks::Service::new(parts.clone(), config.limits.concurrency, stop.clone());
-        drop(alerts.tasks.set(tasks.clone()));
-
-        let engine = Self(Arc::new(Inner {
-            started_at: clock.now(),
-            config,
-            clock,
-            store,
-            lanes,
-            taps: Arc::new(Taps::default()),
-            board,
-            rules,
-            windows,
-            parts,
-            tasks,
-            kernels,
-            actions,
-            observed,
-            metrics,
-            reload,
-            alerts,
-            stop,
-            tracker: TaskTracker::new(),
-            failing: Arc::default(),
-            ready: AtomicBool::new(false),
-            sources: Mutex::default(),
-        }));
-        engine.serve(waiters, runtime).await?;
+        let pool =
+            tasks::pool::Pool::start().map_err(|e| other("start the threads of playbooks", e.to_string()))?;
+        let rest = Rest { kernels, actions, rules, library, learner, first: None, observed, pool };
+        let engine = Self::assemble(doors, rest);
+        let dirs = [engine.0.config.rules.as_path(), engine.0.config.playbooks.as_path()];
+        engine.0.reload.loaded(dirs, built.diagnostics, engine.0.clock.now());
+        engine.serve().await?;
         Ok(engine)
     }
 
     /// Starts the parts that run by themselves, in the order in which each needs the one before.
-    async fn serve(&self, waiters: Arc<Waiters>, runtime: tokio::runtime::Handle) -> Result<(), StartError> {
+    async fn serve(&self) -> Result<(), StartError> {
         let inner = &self.0;
-        let (committed, batches) = mpsc::channel(UNDER_WAY);
-        let (ready, is_ready) = oneshot::channel();
-        let failed = Arc::new(AtomicUsize::new(0));
-        let under_way = Arc::new(AtomicUsize::new(0));
-        let ingest = Ingest {
-            lanes: inner.lanes.clone(),
-            store: inner.store.clone(),
-            board: inner.board.clone(),
-            rules: inner.rules.clone(),
-            windows: inner.windows.clone(),
-            failing: inner.failing.clone(),
-            metrics: inner.metrics.clone(),
-            clock: inner.clock.clone(),
-            window: inner.config.limits.idempotency_window,
-            committed,
-            failed: failed.clone(),
-            under_way: under_way.clone(),
-            ready,
-        };
-        let publish = Publish {
-            batches,
-            failed,
-            under_way,
-            waiters,
-            taps: inner.taps.clone(),
-            observed: inner.observed.clone(),
-            kernels: inner.kernels.clone(),
-            tasks: inner.tasks.clone(),
-            metrics: inner.metrics.clone(),
-            clock: inner.clock.clone(),
-            lanes: inner.lanes.clone(),
-            stop: inner.stop.clone(),
-        };
+        let (ingest, publish, is_ready) = self.pipe();
         inner.tracker.spawn(publish.run());
+        let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
             .name("ingest".into())
             .spawn(move || runtime.block_on(ingest.run()))

@@ -14,7 +14,9 @@ use crate::intents::Board;
 use crate::intents::board::{Changes, MANUAL};
 use crate::model::alert::Level;
 use crate::model::intent::Plan;
-use crate::model::{AlertId, Clock, Event, Failure, Intent, IntentId, OutcomeRecord, Priority, Span, Topic};
+use crate::model::{
+    AlertId, Chance, Clock, Event, Failure, Intent, IntentId, OutcomeRecord, Priority, Span, Topic,
+};
 use crate::observability::Aggregator;
 use crate::observability::alerts::{Book, Notice};
 use crate::store::{Store, Write};
@@ -61,6 +63,8 @@ impl Publisher for Inbox {
 pub struct AlertBook {
     /// The time.
     pub clock: Clock,
+    /// Where random bits come from.
+    pub chance: Chance,
     /// What survives.
     pub store: Arc<dyn Store>,
     /// The open intents.
@@ -85,7 +89,7 @@ impl actions::Alerts for AlertBook {
     ) -> BoxFuture<'static, Result<AlertId, Failure>> {
         let now = self.clock.now();
         let notice = Notice { key, level, title, message, target, intent };
-        let alert = lock(&self.book).raise(notice, AlertId::new(now, rand::random()), now);
+        let alert = lock(&self.book).raise(notice, AlertId::new(now, self.chance.identity()), now);
         let commit = self.store.commit(vec![Write::Alert(alert.clone())]);
         if let Ok(topic) = Topic::try_new("alert.raised") {
             let id = format!("{}/{}", alert.id, alert.count);
@@ -140,7 +144,7 @@ impl AlertBook {
             return Err(invalid("`playbooks` is empty: name at least one playbook that may be tried"));
         }
         let now = self.clock.now();
-        let id = IntentId::new(now, rand::random());
+        let id = IntentId::new(now, self.chance.identity());
         let topic = Topic::try_new("intent.requested").map_err(|error| invalid(&error.to_string()))?;
         let key = if wish.key.is_empty() { id.to_string() } else { wish.key.clone() };
         let mut event =
@@ -173,6 +177,8 @@ pub struct Watch {
     pub metrics: Arc<Metrics>,
     /// What the dashboard shows.
     pub observed: Arc<Mutex<Aggregator>>,
+    /// Rung whenever an intent has changed.
+    pub changed: Arc<tokio::sync::Notify>,
 }
 
 impl tasks::Watch for Watch {
@@ -181,6 +187,7 @@ impl tasks::Watch for Watch {
             self.metrics.ended(intent.status);
         }
         lock(&self.observed).observe_intent(intent);
+        self.changed.notify_one();
     }
 
     fn outcome(&self, outcome: &OutcomeRecord) {

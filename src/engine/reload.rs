@@ -82,13 +82,21 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
 /// # Errors
 /// In words, when a directory or file cannot be read.
 pub fn build(rules_dir: &Path, playbooks_dir: &Path, known_actions: &[String]) -> Result<Built, String> {
+    build_of(&files(rules_dir, &["yaml", "yml"])?, playbooks_dir, known_actions)
+}
+
+/// The same with rule files that were read already.
+///
+/// # Errors
+/// In words, when the directory or a file of playbooks cannot be read.
+pub fn build_of(
+    rule_files: &[SourceFile],
+    playbooks_dir: &Path,
+    known_actions: &[String],
+) -> Result<Built, String> {
     let playbook_files: Vec<playbook::SourceFile> = read(playbooks_dir, &["rhai"])?
         .into_iter()
         .map(|(path, text)| playbook::SourceFile { path, text })
-        .collect();
-    let rule_files: Vec<SourceFile> = read(rules_dir, &["yaml", "yml"])?
-        .into_iter()
-        .map(|(path, text)| SourceFile { path, text })
         .collect();
     let root = playbooks_dir.to_string_lossy();
     let (library, mut diagnostics) = match Library::load(&root, &playbook_files, known_actions) {
@@ -103,9 +111,17 @@ pub fn build(rules_dir: &Path, playbooks_dir: &Path, known_actions: &[String]) -
         // With broken playbooks the names still say which exist, so that rules are not blamed for them.
         None => playbook_files.iter().filter_map(|f| stem(&f.path)).collect::<Vec<_>>(),
     };
-    let compiled = rules::compile(&rule_files, &rules::Known { playbooks: &names });
+    let compiled = rules::compile(rule_files, &rules::Known { playbooks: &names });
     diagnostics.extend(compiled.diagnostics);
     Ok(Built { rules: compiled.set, library, diagnostics })
+}
+
+/// The file at `path`, or all files below it with one of the extensions, in order of path; none if it is not there.
+///
+/// # Errors
+/// In words, when it cannot be read.
+pub fn files(path: &Path, extensions: &[&str]) -> Result<Vec<SourceFile>, String> {
+    Ok(read(path, extensions)?.into_iter().map(|(path, text)| SourceFile { path, text }).collect())
 }
 
 fn stem(path: &str) -> Option<String> {
@@ -131,6 +147,9 @@ fn read(dir: &Path, extensions: &[&str]) -> Result<Vec<(String, String)>, String
 }
 
 fn list(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, String> {
+    if dir.is_file() {
+        return Ok(vec![dir.to_path_buf()]);
+    }
     let mut found = Vec::new();
     let mut open = vec![(dir.to_path_buf(), 0)];
     while let Some((dir, depth)) = open.pop() {

@@ -1,42 +1,71 @@
-//! Where the time comes from: the machine's clock, or one that a test or a replay sets.
+//! Where the time comes from: the machine's clock, one that a test or a replay sets, or one that follows another.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// A moment, in UTC.
 pub type Time = DateTime<Utc>;
 
 /// A source of the present time; cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+#[derive(Clone, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Default)]
+enum Source {
+    #[default]
+    System,
+    Fixed(Arc<AtomicI64>),
+    Following(Time, Arc<dyn Fn() -> Duration + Send + Sync>),
+}
 
 impl Clock {
     /// The machine's own clock.
     pub fn system() -> Self {
-        Self(None)
+        Self(Source::System)
     }
 
     /// A clock that stands still at `time` until [`Clock::set`] moves it.
     pub fn fixed(time: Time) -> Self {
-        Self(Some(Arc::new(AtomicI64::new(time.timestamp_micros()))))
+        Self(Source::Fixed(Arc::new(AtomicI64::new(time.timestamp_micros()))))
+    }
+
+    /// A clock that is as far past `start` as `elapsed` says: virtual time.
+    pub fn following(start: Time, elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Source::Following(start, Arc::new(elapsed)))
     }
 
     /// The present time, to the microsecond.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     pub fn now(&self) -> Time {
         match &self.0 {
-            None => micros(Utc::now().timestamp_micros()),
-            Some(at) => micros(at.load(Ordering::SeqCst)),
+            Source::System => micros(Utc::now().timestamp_micros()),
+            Source::Fixed(at) => micros(at.load(Ordering::SeqCst)),
+            Source::Following(start, elapsed) => {
+                let past = TimeDelta::from_std(elapsed()).unwrap_or(TimeDelta::MAX);
+                micros(start.checked_add_signed(past).unwrap_or(Time::MAX_UTC).timestamp_micros())
+            }
         }
     }
 
-    /// Moves a fixed clock; does nothing to the machine's.
+    /// Moves a fixed clock; does nothing to any other.
     pub fn set(&self, time: Time) {
-        if let Some(at) = &self.0 {
+        if let Source::Fixed(at) = &self.0 {
             at.store(time.timestamp_micros(), Ordering::SeqCst);
         }
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Source::System => "Clock(system)",
+            Source::Fixed(_) => "Clock(fixed)",
+            Source::Following(..) => "Clock(following)",
+        })
     }
 }
 

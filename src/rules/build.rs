@@ -57,7 +57,8 @@ pub fn compile(files: &[SourceFile], known: &Known<'_>) -> Compiled {
         hash.update(rule.name.as_bytes());
         hash.update(rule.hash.as_bytes());
     }
-    let set = RuleSet::new(rules.into_iter().map(Arc::new).collect(), hex(&hash.finalize()));
+    let rules = rules.into_iter().map(Arc::new).collect();
+    let set = RuleSet::new(rules, hex(&hash.finalize()), files.to_vec());
     Compiled { set: Some(set), diagnostics }
 }
 

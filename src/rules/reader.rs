@@ -41,8 +41,8 @@ pub mod code {
     pub const VALUE: &str = "P0114";
     /// A list that must not be empty.
     pub const EMPTY: &str = "P0115";
-    /// Part of the language, not yet of this version.
-    pub const UNSUPPORTED: &str = "P0116";
+    /// Not a schedule.
+    pub const SCHEDULE: &str = "P0116";
     /// Read, but not yet enforced.
     pub const UNENFORCED: &str = "P0117";
 }
@@ -347,7 +347,9 @@ impl<'a> Reader<'a> {
             _ => self.text(node, what)?,
         };
         let compiled = condition::compile(&text, vars);
-        compiled.map_err(|error| self.within(code::EXPRESSION, node, &text, error)).ok()
+        compiled
+            .map_err(|error| self.within(code::EXPRESSION, node, &text, error.at, error.message, error.help))
+            .ok()
     }
 
     /// An expression that is true or false.
@@ -367,12 +369,23 @@ impl<'a> Reader<'a> {
             Kind::Int(n) => n.to_string(),
             _ => self.text(node, what)?,
         };
-        Template::compile(&text, &[]).map_err(|error| self.within(code::TEMPLATE, node, &text, error)).ok()
+        Template::compile(&text, &[])
+            .map_err(|error| self.within(code::TEMPLATE, node, &text, error.at, error.message, error.help))
+            .ok()
     }
 
-    fn within(&mut self, code: &str, node: &Node, text: &str, error: condition::Error) {
-        let at = node.inside(&self.file.text, text, error.at);
-        self.report(code, at, error.message, error.help);
+    /// Reports an error at `at` within `text`, which is what `node` says.
+    pub fn within(
+        &mut self,
+        code: &str,
+        node: &Node,
+        text: &str,
+        at: Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) {
+        let at = node.inside(&self.file.text, text, at);
+        self.report(code, at, message, help);
     }
 
     fn wrong<T>(&mut self, node: &Node, what: &str, wanted: &str) -> Option<T> {

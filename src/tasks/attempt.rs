@@ -48,7 +48,7 @@ pub fn open(
         Err(failure) => (declared, Some(failure)),
     };
     let run = Run {
-        id: RunId::new(now, rand::random()),
+        id: RunId::new(now, parts.chance.identity()),
         intent: intent.id,
         attempt: number,
         playbook: playbook.name.clone(),
@@ -303,7 +303,7 @@ fn ctx(intent: &Intent, attempt: u32, confidence: f64, params: Map<String, Value
         .collect();
     json!({
         "event": intent.event,
-        "events": [intent.event],
+        "events": if intent.events.is_empty() { json!([intent.event]) } else { json!(intent.events) },
         "target": intent.target,
         "params": params,
         "rule": intent.rule,

@@ -66,6 +66,8 @@ async fn expected(worker: &mut Worker<'_>, intent: &Intent) -> Result<Option<Ver
     let rest = (until - worker.parts.clock.now()).to_std().unwrap_or_default();
     worker.slot.release();
     let verdict = tokio::select! {
+        // What came in time counts, even where the time is up in the same moment.
+        biased;
         event = waiter => Verdict::Works(seen(&event)),
         () = tokio::time::sleep(rest) => missed(&verify.expect.to_string(), verify.within),
         () = worker.cancel.cancelled() => return Err(Stop::Told),

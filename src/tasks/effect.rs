@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::worker::{Stop, Worker};
 use super::{ask, wait};
 use crate::actions::{self, Action, Call};
-use crate::model::{Event, Failure, Intent, Span, Step, Topic};
+use crate::model::{Chance, Event, Failure, Intent, Span, Step, Topic};
 use crate::playbook::{ActRequest, Request};
 
 /// Longest pause between two tries of an action.
@@ -98,6 +98,7 @@ struct Planned {
     timeout: Span,
     retries: u32,
     backoff: Duration,
+    chance: Chance,
 }
 
 fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Result<Planned, Failure> {
@@ -122,7 +123,8 @@ fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Resu
     actions::check(action.spec(), &call).map_err(|failure| failure.of(&act.action))?;
     let timeout = act.timeout.unwrap_or(action.spec().timeout);
     let backoff = act.backoff.map_or(Duration::from_secs(1), |span| span.0);
-    Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff })
+    let chance = worker.parts.chance.clone();
+    Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff, chance })
 }
 
 async fn limited(
@@ -157,7 +159,7 @@ async fn tries(
             return Ok(Err(failure));
         }
         // Half to one and a half times the pause, so that many retries do not come at once.
-        let pause_now = pause.mul_f64(0.5 + rand::random::<f64>()).min(MAX_BACKOFF);
+        let pause_now = pause.mul_f64(0.5 + plan.chance.fraction()).min(MAX_BACKOFF);
         tokio::select! {
             () = tokio::time::sleep(pause_now) => {}
             // A further try would be a further effect. After a restart an idempotent action is tried again.

@@ -15,7 +15,7 @@ const LEAST_THREADS: usize = 4;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A pool of threads with a stack that any script fits on.
-pub struct Pool(mpsc::SyncSender<Job>);
+pub struct Pool(Option<mpsc::SyncSender<Job>>);
 
 impl Pool {
     /// Starts the threads.
@@ -41,11 +41,19 @@ impl Pool {
                     }
                 })?;
         }
-        Ok(Self(send))
+        Ok(Self(Some(send)))
+    }
+
+    /// No threads: whoever hands in work computes it, on a thread that must have [`playbook::STACK`] of stack.
+    pub fn in_place() -> Self {
+        Self(None)
     }
 
     /// Carries out `work` on one of the threads; `None` if it panicked, which takes its thread's work and no more.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let Some(threads) = &self.0 else {
+            return std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok();
+        };
         let (send, receive) = oneshot::channel();
         let job: Job = Box::new(move || {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
@@ -53,7 +61,7 @@ impl Pool {
             drop(send.send(result.ok()));
         });
         if let Err(mpsc::TrySendError::Full(job) | mpsc::TrySendError::Disconnected(job)) =
-            self.0.try_send(job)
+            threads.try_send(job)
         {
             drop(job);
             return None;

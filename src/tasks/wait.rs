@@ -67,6 +67,8 @@ pub async fn event(
     let limit = worker.time_left();
     worker.slot.release();
     let result = tokio::select! {
+        // What came in time counts, even where the time is up in the same moment.
+        biased;
         event = waiter => Ok(Some(event)),
         () = tokio::time::sleep(rest.min(limit)) => if rest > limit { Err(time_up()) } else { Ok(None) },
         () = worker.cancel.cancelled() => return Err(Stop::Told),

@@ -176,8 +176,9 @@ impl<'a> Worker<'a> {
     pub async fn pause(&mut self, how_long: Duration) -> bool {
         self.slot.release();
         tokio::select! {
-            () = tokio::time::sleep(how_long) => true,
+            biased;
             () = self.cancel.cancelled() => false,
+            () = tokio::time::sleep(how_long) => true,
         }
     }
 

@@ -111,6 +111,12 @@ impl Spawner {
         Ok(Self { jobs })
     }
 
+    /// One that starts nothing and has no thread: every start fails.
+    pub fn none() -> Self {
+        let (jobs, _) = sync_channel(0);
+        Self { jobs }
+    }
+
     /// Starts a process.
     ///
     /// # Errors

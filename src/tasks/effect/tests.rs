@@ -46,6 +46,7 @@ async fn a_person_who_ends_an_intent_sees_no_further_try() {
             timeout: Span::secs(1),
             retries: 10,
             backoff: Duration::from_secs(20),
+            chance: Chance::seeded(1),
         };
         let cancel = CancellationToken::new();
         let work = limited(plan, false, Duration::from_secs(600), &cancel);

@@ -1,0 +1,177 @@
+//! The loop, wired once: the same for an engine that serves and for a rehearsal, which hands in other parts.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::ingest::Ingest;
+use super::metrics::Metrics;
+use super::ports::{AlertBook, Inbox, Watch};
+use super::publish::Publish;
+use super::{Config, Delivery, Engine, Inner, reload};
+use crate::bus::{Lanes, Taps, Waiters};
+use crate::intents::Board;
+use crate::learning::Learner;
+use crate::model::{Chance, Clock};
+use crate::observability::{Aggregator, alerts::Book};
+use crate::playbook::Library;
+use crate::rules::{RuleSet, Windows};
+use crate::store::Store;
+use crate::{actions, kernels, tasks};
+
+/// Batches handed to the store and not durable yet: enough to fill a group commit, few enough to stay small.
+const UNDER_WAY: usize = 64;
+
+/// What actions and kernels are given of the engine before it is there.
+pub(super) struct Doors {
+    pub(super) config: Config,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) alerts: Arc<AlertBook>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    chance: Chance,
+    board: Arc<Board>,
+    lanes: Arc<Lanes<Delivery>>,
+}
+
+/// What it is made of besides.
+pub(super) struct Rest {
+    pub(super) kernels: kernels::Registry,
+    pub(super) actions: actions::Registry,
+    pub(super) rules: RuleSet,
+    pub(super) library: Library,
+    pub(super) learner: Learner,
+    /// The candidate that is tried first, whatever is known of it; only a rehearsal names one.
+    pub(super) first: Option<String>,
+    pub(super) observed: Aggregator,
+    pub(super) pool: tasks::pool::Pool,
+}
+
+impl Doors {
+    /// Within the runtime on which the engine is to live.
+    pub(super) fn open(
+        config: Config,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        chance: Chance,
+        book: Book,
+    ) -> Self {
+        let lanes = Arc::new(Lanes::new(config.limits.inbox, |delivery: &Delivery| delivery.events.len()));
+        let runtime = tokio::runtime::Handle::current();
+        let inbox = Arc::new(Inbox { lanes: lanes.clone(), runtime });
+        let board = Arc::new(Board::new(store.clone(), clock.clone(), config.limits.open_intents));
+        let alerts = Arc::new(AlertBook {
+            clock: clock.clone(),
+            chance: chance.clone(),
+            store: store.clone(),
+            board: board.clone(),
+            book: Mutex::new(book),
+            tasks: OnceLock::new(),
+            inbox: inbox.clone(),
+        });
+        Self { config, inbox, alerts, store, clock, chance, board, lanes }
+    }
+}
+
+impl Engine {
+    /// Puts the parts together; nothing runs yet.
+    pub(super) fn assemble(doors: Doors, rest: Rest) -> Self {
+        let Doors { config, inbox, alerts, store, clock, chance, board, lanes } = doors;
+        let Rest { kernels, actions, rules, library, learner, first, observed, pool } = rest;
+        let metrics = Arc::new(Metrics::default());
+        metrics.rules.set(rules.rules().len() as i64);
+        let observed = Arc::new(Mutex::new(observed));
+        let changed = Arc::new(Notify::new());
+        let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
+        let actions = Arc::new(actions);
+        let stop = CancellationToken::new();
+        let parts = Arc::new(tasks::Parts {
+            clock: clock.clone(),
+            chance,
+            pool,
+            store: store.clone(),
+            board: board.clone(),
+            waiters: Arc::new(Waiters::default()),
+            inbox,
+            actions: actions.clone(),
+            alerts: alerts.clone(),
+            library: RwLock::new(Arc::new(library)),
+            learner: Mutex::new(learner),
+            first,
+            kernels: kernels.clone(),
+            watch: Arc::new(watch),
+        });
+        let tasks = tasks::Service::new(parts.clone(), config.limits.concurrency, stop.clone());
+        drop(alerts.tasks.set(tasks.clone()));
+        Self(Arc::new(Inner {
+            started_at: clock.now(),
+            config,
+            clock,
+            store,
+            lanes,
+            taps: Arc::new(Taps::default()),
+            board,
+            rules: Arc::new(RwLock::new(Arc::new(rules))),
+            windows: Arc::new(Mutex::new(Windows::default())),
+            pinned: Mutex::default(),
+            parts,
+            tasks,
+            kernels,
+            actions,
+            observed,
+            metrics,
+            reload: reload::State::default(),
+            alerts,
+            stop,
+            tracker: TaskTracker::new(),
+            failing: Arc::default(),
+            under_way: Arc::default(),
+            changed,
+            ready: AtomicBool::new(false),
+            sources: Mutex::default(),
+        }))
+    }
+
+    /// The two ends of the way of events: what takes them in, what tells of them once they are durable, and the word
+    /// that events may come.
+    pub(super) fn pipe(&self) -> (Ingest, Publish, oneshot::Receiver<()>) {
+        let inner = &self.0;
+        let (committed, batches) = mpsc::channel(UNDER_WAY);
+        let (ready, is_ready) = oneshot::channel();
+        let failed = Arc::new(AtomicUsize::new(0));
+        let ingest = Ingest {
+            lanes: inner.lanes.clone(),
+            store: inner.store.clone(),
+            board: inner.board.clone(),
+            rules: inner.rules.clone(),
+            windows: inner.windows.clone(),
+            failing: inner.failing.clone(),
+            metrics: inner.metrics.clone(),
+            clock: inner.clock.clone(),
+            chance: inner.parts.chance.clone(),
+            window: inner.config.limits.idempotency_window,
+            committed,
+            failed: failed.clone(),
+            under_way: inner.under_way.clone(),
+            ready,
+        };
+        let publish = Publish {
+            batches,
+            failed,
+            under_way: inner.under_way.clone(),
+            waiters: inner.parts.waiters.clone(),
+            taps: inner.taps.clone(),
+            observed: inner.observed.clone(),
+            kernels: inner.kernels.clone(),
+            tasks: inner.tasks.clone(),
+            metrics: inner.metrics.clone(),
+            clock: inner.clock.clone(),
+            lanes: inner.lanes.clone(),
+            stop: inner.stop.clone(),
+        };
+        (ingest, publish, is_ready)
+    }
+}
