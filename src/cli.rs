@@ -16,6 +16,7 @@ pub mod schema;
 pub mod send;
 pub mod stats;
 pub mod stress;
+pub mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     Demo(demo::Args),
     /// Check rules, playbooks and the configuration, and print every mistake
     Check(check::Args),
+    /// Play the tests of rules, in virtual time and without touching anything
+    Test(test::Args),
     /// Send an event to a running engine
     Send(send::Args),
     /// Boot kernels again and again and measure it
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(&args),
         Command::Demo(args) => demo::main(&args),
         Command::Check(args) => check::main(&args),
+        Command::Test(args) => test::main(&args),
         Command::Send(args) => send::main(args),
         Command::Stress(command) => stress::main(&command),
         Command::Intents(args) => intents::main(args),

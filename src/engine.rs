@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod ports;
 pub mod publish;
 pub mod query;
+pub mod rehearse;
 pub mod reload;
 pub mod shutdown;
 mod wire;
@@ -66,6 +67,8 @@ struct Inner {
     failing: Arc<failing::Failing>,
     /// Batches of events that are with the store.
     under_way: Arc<std::sync::atomic::AtomicUsize>,
+    /// Rung whenever an intent has changed.
+    changed: Arc<tokio::sync::Notify>,
     ready: std::sync::atomic::AtomicBool,
     sources: Mutex<Vec<(String, crate::sources::jsonl::Handle)>>,
 }

@@ -12,7 +12,7 @@ mod hits;
 mod index;
 mod parse;
 mod pattern;
-mod reader;
+pub mod reader;
 mod review;
 mod rule;
 mod set;

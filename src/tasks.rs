@@ -82,6 +82,8 @@ pub struct Parts {
     pub library: RwLock<Arc<Library>>,
     /// What is known of them.
     pub learner: Mutex<Learner>,
+    /// The candidate that is tried first, whatever is known of it; only a rehearsal names one.
+    pub first: Option<String>,
     /// The kernels, to ask how they are.
     pub kernels: kernels::Registry,
     /// Told of every intent that changed and every outcome.

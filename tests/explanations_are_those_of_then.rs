@@ -19,6 +19,8 @@ fn rules(limit: u32, count: u32) -> String {
     format!(
         "rules:
   - {{ name: many, on: e.fail, when: data.ms > {limit}, group_by: data.k, playbooks: [note], pattern: {{ count: {count}, within: 5m }}, intent: {{ target: \"${{data.k}}\" }} }}
+  - {{ name: cool, on: e.cool, group_by: data.k, playbooks: [note], guard: {{ cooldown: 1h }}, intent: {{ target: \"${{data.k}}\" }} }}
+  - {{ name: shadow, on: e.shadow, mode: shadow, playbooks: [note], intent: {{ target: t }} }}
   - {{ name: other, on: e.other, playbooks: [note] }}
   - {{ name: held, on: e.held, group_by: data.k, playbooks: [note], guard: {{ hold_down: 10m }}, resolved: {{ on: e.ok }}, intent: {{ target: \"${{data.k}}\" }} }}
 "
@@ -73,6 +75,16 @@ async fn an_event_of_the_past_is_explained_by_the_rules_and_windows_of_then() {
     let held =
         explain(&engine, json!({"event": {"topic": "e.held", "source": "test", "data": {"k": "k1"}}})).await;
     assert!(reason(&held, "held").contains("it would be counted on intent"), "{held}");
+
+    // Guards and modes are named.
+    send(&engine, "cool", "e.cool", 0).await;
+    engine
+        .until("/api/intents?rule=cool&open=false", Duration::from_secs(10), |a| a["items"][0].is_object())
+        .await;
+    let ask = |topic: &str| json!({"event": {"topic": topic, "source": "test", "data": {"k": "k1"}}});
+    let cool = explain(&engine, ask("e.cool")).await;
+    assert!(reason(&cool, "cool").contains("for cooldown"), "{cool}");
+    assert!(reason(&explain(&engine, ask("e.shadow")).await, "shadow").contains("shadow mode"));
 
     // The rules change, and the engine dies.
     home.write("rules/r.yaml", &rules(5, 1));

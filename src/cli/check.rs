@@ -85,7 +85,7 @@ pub fn main(args: &Args) -> ExitCode {
             playbooks: built.library.as_ref().map(|library| library.list().count()),
         });
     } else {
-        print(&built, errors, warnings);
+        print_all(&built, errors, warnings);
     }
     let failed = errors > 0 || args.deny_warnings && warnings > 0;
     if failed { ExitCode::from(1) } else { ExitCode::SUCCESS }
@@ -154,16 +154,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn print(built: &Built, errors: usize, warnings: usize) {
-    for diagnostic in &built.diagnostics {
-        let text = diagnostic.to_string();
-        let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
-        let head = match diagnostic.severity {
-            Severity::Error => output::bad(head),
-            Severity::Warning => output::warn(head),
-        };
-        output::line(format!("{head}\n{rest}\n"));
-    }
+fn print_all(built: &Built, errors: usize, warnings: usize) {
+    built.diagnostics.iter().for_each(print);
     let rules = built.rules.as_ref().map(|set| set.rules().len());
     let playbooks = built.library.as_ref().map(|library| library.list().count());
     match (errors, rules, playbooks) {
@@ -193,6 +185,17 @@ fn explain(code: &str, json: bool) -> ExitCode {
         output::line(page.to_string().trim_end());
     }
     ExitCode::SUCCESS
+}
+
+/// A mistake or a warning, its head in colour.
+pub fn print(diagnostic: &Diagnostic) {
+    let text = diagnostic.to_string();
+    let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let head = match diagnostic.severity {
+        Severity::Error => output::bad(head),
+        Severity::Warning => output::warn(head),
+    };
+    output::line(format!("{head}\n{rest}\n"));
 }
 
 fn count(n: usize, what: &str) -> String {

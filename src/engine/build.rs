@@ -64,7 +64,7 @@ impl Engine {
         };
         let pool =
             tasks::pool::Pool::start().map_err(|e| other("start the threads of playbooks", e.to_string()))?;
-        let rest = Rest { kernels, actions, rules, library, learner, observed, pool };
+        let rest = Rest { kernels, actions, rules, library, learner, first: None, observed, pool };
         let engine = Self::assemble(doors, rest);
         let dirs = [engine.0.config.rules.as_path(), engine.0.config.playbooks.as_path()];
         engine.0.reload.loaded(dirs, built.diagnostics, engine.0.clock.now());

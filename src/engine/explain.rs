@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::Engine;
 use super::decisions::{self, Decisions};
-use crate::intents::board::Became;
+use crate::guard::{self, Facts, Verdict};
+use crate::intents::board::{Became, birth};
 use crate::model::{Event, Intent, IntentId, Mode, Status, Time};
-use crate::rules::{self, Rule, RuleReason, RuleSet, is_timer};
+use crate::rules::{self, Fired, Firing, RuleReason, RuleSet, is_timer};
 use crate::store::Error;
 use crate::tasks::lock;
 
@@ -63,12 +64,26 @@ struct Reason {
     status: Option<Status>,
 }
 
+impl Explanation {
+    /// The reasons alone, in the order of the rules.
+    pub fn into_reasons(self) -> Vec<RuleReason> {
+        self.rules.into_iter().map(|rule| rule.reason).collect()
+    }
+}
+
 impl Engine {
     /// What would come of `event`, if it came now.
     pub fn explain(&self, event: &Arc<Event>) -> Explanation {
         let set = self.rule_set();
-        let reasons = rules::preview(&set, &lock(&self.0.windows), event);
-        let rules = reasons.into_iter().map(|reason| self.would(&set, reason)).collect();
+        let (reasons, firings) = rules::preview(&set, &lock(&self.0.windows), event);
+        let would = |reason: RuleReason| {
+            let fired = firings.iter().find_map(|firing| match firing {
+                Firing::Fire(fired) if fired.rule.name == reason.rule => Some(fired),
+                _ => None,
+            });
+            self.would(reason, fired, event)
+        };
+        let rules = reasons.into_iter().map(would).collect();
         let decided = Decided::Now { rules: set.hash().into() };
         Explanation { event: event.as_ref().clone(), decided, rules }
     }
@@ -122,20 +137,55 @@ impl Engine {
         Ok(last.ok_or_else(|| "this version cannot read the rules of then any more".to_owned()))
     }
 
-    fn would(&self, set: &RuleSet, mut reason: RuleReason) -> Reason {
-        let rule = set.get(&reason.rule).filter(|_| reason.fired);
-        let open = rule.and_then(|rule| self.0.board.open_of(&rule.name, reason.group.as_deref()?));
-        if let (Some(rule), None) = (rule, &open) {
-            reason.reason.push_str(&outlook(rule));
-        }
-        if let Some(intent) = &open {
-            let id = intent.id;
-            reason
-                .reason
-                .push_str(&format!("; it would be counted on intent {id}, which is {}", intent.status));
-        }
+    fn would(&self, mut reason: RuleReason, fired: Option<&Fired>, event: &Arc<Event>) -> Reason {
+        let Some(fired) = fired else { return Reason { reason, intent: None, status: None } };
+        let open = self.0.board.open_of(&fired.rule.name, &fired.group);
+        reason.reason.push_str(&match &open {
+            Some(intent) => {
+                format!("; it would be counted on intent {}, which is {}", intent.id, intent.status)
+            }
+            None => self.outlook(fired, event),
+        });
         let (intent, status) = open.map(|intent| (intent.id, intent.status)).unzip();
         Reason { reason, intent, status }
+    }
+
+    /// What would become of an intent that `fired` opened now: its mode, and what the guards would say first.
+    fn outlook(&self, fired: &Fired, event: &Arc<Event>) -> String {
+        let now = self.0.clock.now();
+        let intent = birth(fired, event, now, 0);
+        match (intent.status, &intent.reason) {
+            (Status::Shadowed | Status::Denied, Some(why)) => {
+                return format!("; it would only be recorded as {}: {why}", intent.status);
+            }
+            (Status::Held, Some(why)) => return format!("; it would open an intent that is held: {why}"),
+            _ => {}
+        }
+        let starts = self.0.board.starts(&intent.rule);
+        let last = starts.iter().rev().find(|(_, target)| *target == intent.target).map(|(at, _)| *at);
+        let all: Vec<Time> = starts.iter().map(|(at, _)| *at).collect();
+        let facts = Facts {
+            intent: &intent,
+            now,
+            last_start: last,
+            rule_starts: &all,
+            confidence: None,
+            approved: false,
+        };
+        let ruling = guard::combine(&facts);
+        match (ruling.verdict, intent.plan.mode) {
+            (Verdict::Deny { reason, .. }, _) => {
+                format!("; it would open an intent that is denied by {}: {reason}", ruling.guard)
+            }
+            (Verdict::Wait { until, reason }, _) => {
+                format!("; it would open an intent that waits until {until} for {}: {reason}", ruling.guard)
+            }
+            (Verdict::Ask { reason }, _) => {
+                format!("; it would open an intent that waits for a person, by {}: {reason}", ruling.guard)
+            }
+            (Verdict::Allow, Mode::Ask) => "; it would open an intent that waits for a person".into(),
+            (Verdict::Allow, _) => "; it would open an intent".into(),
+        }
     }
 
     async fn did(&self, mut reason: RuleReason, what: Option<Became>) -> Result<Reason, Error> {
@@ -158,17 +208,6 @@ impl Engine {
             intent.as_ref().map(|i| stands(i)).unwrap_or_default()
         ));
         Ok(Reason { reason, intent: Some(id), status: intent.map(|intent| intent.status) })
-    }
-}
-
-/// What would become of an intent of `rule`.
-fn outlook(rule: &Rule) -> String {
-    let hold_down = rule.plan.guard.hold_down.unwrap_or_default();
-    match rule.plan.mode {
-        Mode::Shadow => "; it would only be recorded, as the rule is in shadow mode".into(),
-        _ if !hold_down.is_zero() => format!("; it would open an intent that is held for {hold_down}"),
-        Mode::Ask => "; it would open an intent that waits for a person".into(),
-        Mode::Auto => "; it would open an intent".into(),
     }
 }
 

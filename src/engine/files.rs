@@ -161,6 +161,19 @@ impl Sources {
     }
 }
 
+/// The rule files below `path`, or the one that it is; none if it is not there.
+///
+/// # Errors
+/// In words, when one cannot be read.
+pub fn rule_files(path: &Path) -> Result<Vec<rules::SourceFile>, String> {
+    let mut sources = Sources::default();
+    sources.add_rules(path);
+    match sources.problems.first() {
+        Some(problem) => Err(problem.to_string()),
+        None => Ok(sources.rules),
+    }
+}
+
 /// Leaves out warnings that a comment allows: `allow P0216` on the line or the one before it, or anywhere in the file
 /// where the warning is about all of it.
 fn allow(diagnostics: &mut Vec<Diagnostic>, texts: &HashMap<&str, &str>) {

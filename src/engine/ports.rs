@@ -177,6 +177,8 @@ pub struct Watch {
     pub metrics: Arc<Metrics>,
     /// What the dashboard shows.
     pub observed: Arc<Mutex<Aggregator>>,
+    /// Rung whenever an intent has changed.
+    pub changed: Arc<tokio::sync::Notify>,
 }
 
 impl tasks::Watch for Watch {
@@ -185,6 +187,7 @@ impl tasks::Watch for Watch {
             self.metrics.ended(intent.status);
         }
         lock(&self.observed).observe_intent(intent);
+        self.changed.notify_one();
     }
 
     fn outcome(&self, outcome: &OutcomeRecord) {

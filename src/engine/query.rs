@@ -54,6 +54,15 @@ pub struct RuleView {
     line: u32,
     on: Vec<Pattern>,
     when: Option<String>,
+    /// The kind of its pattern; `every` where it has none.
+    pattern: &'static str,
+    /// The calendar that it fires by, with the time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+    /// How many groups its pattern follows now.
+    groups: usize,
+    enabled: bool,
+    priority: i32,
     mode: Mode,
     playbooks: Vec<String>,
     /// How its condition failed, if it did.
@@ -98,6 +107,7 @@ impl Engine {
     /// The rules that are live, and how the last load went.
     pub fn rules(&self) -> Rules {
         let set = self.rule_set();
+        let windows = lock(&self.0.windows);
         let items = set
             .rules()
             .iter()
@@ -108,6 +118,11 @@ impl Engine {
                 line: rule.line,
                 on: rule.topics(),
                 when: rule.when.as_ref().map(|when| when.text().to_string()),
+                pattern: rule.kind(),
+                schedule: rule.schedule.as_ref().map(|s| format!("{} {}", s.text(), s.timezone())),
+                groups: windows.groups_of(rule),
+                enabled: rule.enabled,
+                priority: rule.priority,
                 mode: rule.plan.mode,
                 playbooks: rule.plan.playbooks.clone(),
                 failed: self.0.failing.of(&rule.name),

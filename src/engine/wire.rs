@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -44,6 +44,8 @@ pub(super) struct Rest {
     pub(super) rules: RuleSet,
     pub(super) library: Library,
     pub(super) learner: Learner,
+    /// The candidate that is tried first, whatever is known of it; only a rehearsal names one.
+    pub(super) first: Option<String>,
     pub(super) observed: Aggregator,
     pub(super) pool: tasks::pool::Pool,
 }
@@ -78,10 +80,12 @@ impl Engine {
     /// Puts the parts together; nothing runs yet.
     pub(super) fn assemble(doors: Doors, rest: Rest) -> Self {
         let Doors { config, inbox, alerts, store, clock, chance, board, lanes } = doors;
-        let Rest { kernels, actions, rules, library, learner, observed, pool } = rest;
+        let Rest { kernels, actions, rules, library, learner, first, observed, pool } = rest;
         let metrics = Arc::new(Metrics::default());
         metrics.rules.set(rules.rules().len() as i64);
         let observed = Arc::new(Mutex::new(observed));
+        let changed = Arc::new(Notify::new());
+        let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
         let actions = Arc::new(actions);
         let stop = CancellationToken::new();
         let parts = Arc::new(tasks::Parts {
@@ -96,8 +100,9 @@ impl Engine {
             alerts: alerts.clone(),
             library: RwLock::new(Arc::new(library)),
             learner: Mutex::new(learner),
+            first,
             kernels: kernels.clone(),
-            watch: Arc::new(Watch { metrics: metrics.clone(), observed: observed.clone() }),
+            watch: Arc::new(watch),
         });
         let tasks = tasks::Service::new(parts.clone(), config.limits.concurrency, stop.clone());
         drop(alerts.tasks.set(tasks.clone()));
@@ -124,6 +129,7 @@ impl Engine {
             tracker: TaskTracker::new(),
             failing: Arc::default(),
             under_way: Arc::default(),
+            changed,
             ready: AtomicBool::new(false),
             sources: Mutex::default(),
         }))

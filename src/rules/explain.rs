@@ -9,7 +9,7 @@ use super::hits::Scratch;
 use super::pattern::Correlation;
 use super::rule::{Part, RESOLVED, Rule};
 use super::set::RuleSet;
-use super::windows::{Note, Why, Windows};
+use super::windows::{Firing, Note, Why, Windows};
 use crate::condition::View;
 use crate::model::{Event, clock};
 
@@ -27,10 +27,11 @@ pub struct RuleReason {
     pub reason: String,
 }
 
-/// Why each enabled rule of `set` would or would not fire for `event`, if it came now.
-pub fn preview(set: &RuleSet, windows: &Windows, event: &Arc<Event>) -> Vec<RuleReason> {
+/// Why each enabled rule of `set` would or would not fire for `event`, if it came now, and what would fire.
+pub fn preview(set: &RuleSet, windows: &Windows, event: &Arc<Event>) -> (Vec<RuleReason>, Vec<Firing>) {
     let hits = set.hits(event, &mut Scratch::default());
-    explain(set, event, &windows.preview(set, event, &hits))
+    let (firings, notes) = windows.preview(set, event, &hits);
+    (explain(set, event, &notes), firings)
 }
 
 /// Why each enabled rule of `set` did or did not fire for `event`, of which its patterns made `notes`.

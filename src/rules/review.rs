@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 pub use self::place::Places;
 
-
 use super::build::SourceFile;
 use super::pattern::Correlation;
 use super::rule::{Part, RESOLVED, Rule};

@@ -10,10 +10,8 @@ use serde_json::{Value, json};
 
 use std::sync::Arc;
 
-use super::{
-    Compiled, Fired, Firing, Hit, Known, RESOLVED, RuleSet, Scratch, SourceFile, Windows, compile, preview,
-};
-use crate::model::{Event, Pattern, Span, Topic, clock};
+use super::{Compiled, Fired, Firing, Hit, Known, RuleSet, Scratch, SourceFile, Windows, compile, preview};
+use crate::model::{Event, Span, Topic, clock};
 
 /// The example of the contract, word for word.
 const CONTRACT: &str = r#"
@@ -269,7 +267,7 @@ fn an_explanation_says_what_kept_a_rule_from_firing() {
     );
     let set = set(&text);
     let mut windows = Windows::default();
-    let ask = |windows: &Windows, event: &Event| preview(&set, windows, &Arc::new(event.clone()));
+    let ask = |windows: &Windows, event: &Event| preview(&set, windows, &Arc::new(event.clone())).0;
     let hit = event("a.b", 0, json!({"n": 6, "e": "x", "k": "k1"}));
     play(&set, &mut windows, std::slice::from_ref(&hit));
     for (event, expected) in [
@@ -288,7 +286,8 @@ fn an_explanation_says_what_kept_a_rule_from_firing() {
     assert!(third.fired && third.reason.contains("3 of 3"), "{third:?}");
 
     let set = self::set(&one("group_by: data.k\npattern: { once_within: 60s }"));
-    let ask = |windows: &Windows, event: &Event| preview(&set, windows, &Arc::new(event.clone()))[0].clone();
+    let ask =
+        |windows: &Windows, event: &Event| preview(&set, windows, &Arc::new(event.clone())).0[0].clone();
     let mut windows = Windows::default();
     let first = event("a.b", 0, json!({"k": "x"}));
     assert!(ask(&windows, &first).fired);

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::groups::Groups;
+use self::state::State;
 use self::timers::Timers;
 use super::hits::Hit;
 use super::pattern::Correlation;
@@ -145,13 +146,15 @@ impl Windows {
             if let Some(groups) = self.rules.get_mut(&rule.name) {
                 groups.forget(&group);
             }
+            // One that is expected from the start is waited for anew.
+            self.expect(rule, event.arrival().timestamp_micros());
             out.push(Firing::Resolved { rule: rule.clone(), group });
             notes.push(Note { rule: hit.rule, why: Why::Over });
         }
     }
 
     /// What [`Windows::apply`] would make of `event`, with nothing changed.
-    pub fn preview(&self, set: &RuleSet, event: &Arc<Event>, hits: &[Hit]) -> Vec<Note> {
+    pub fn preview(&self, set: &RuleSet, event: &Arc<Event>, hits: &[Hit]) -> (Vec<Firing>, Vec<Note>) {
         let view = View::new(event, &[]);
         let mut copy = Self::default();
         for hit in hits {
@@ -160,9 +163,9 @@ impl Windows {
                 copy.rules.entry(rule.name.clone()).or_insert_with(|| groups.only(&rule.group(&view)));
             }
         }
-        let mut notes = Vec::new();
-        copy.apply(set, event, hits, &mut Vec::new(), &mut notes);
-        notes
+        let (mut firings, mut notes) = (Vec::new(), Vec::new());
+        copy.apply(set, event, hits, &mut firings, &mut notes);
+        (firings, notes)
     }
 
     /// Makes `set` the set that is followed from `now` on: drops the state of rules that it does not have, or has with
@@ -181,9 +184,24 @@ impl Windows {
         self.timers.next().map(clock::micros)
     }
 
+    /// When the next group is due that waits because of an event; schedules are not among them, as they come for ever.
+    pub fn waits_until(&self) -> Option<Time> {
+        let mut next = None;
+        for group in self.rules.values().flat_map(Groups::iter) {
+            let due = group.state.due().filter(|_| !matches!(group.state, State::Scheduled(_)));
+            next = [next, due].into_iter().flatten().min();
+        }
+        next.map(clock::micros)
+    }
+
     /// How many groups have state, over all rules.
     pub fn len(&self) -> usize {
         self.rules.values().map(Groups::len).sum()
+    }
+
+    /// How many groups of `rule` have state.
+    pub fn groups_of(&self, rule: &Rule) -> usize {
+        self.of(rule).map_or(0, Groups::len)
     }
 
     /// Whether nothing is remembered.

@@ -133,7 +133,7 @@ fn approved(worker: &Worker<'_>, intent: &Intent) -> Option<Decision> {
 /// What learning prefers among the candidates that were not tried yet.
 fn choose(worker: &Worker<'_>, intent: &Intent) -> Option<Decision> {
     let library = worker.parts.library();
-    let candidates: Vec<Candidate> = intent
+    let mut candidates: Vec<Candidate> = intent
         .plan
         .playbooks
         .iter()
@@ -146,6 +146,11 @@ fn choose(worker: &Worker<'_>, intent: &Intent) -> Option<Decision> {
         })
         .collect();
     let tried: Vec<String> = intent.repairs().map(|attempt| attempt.playbook.clone()).collect();
+    if let Some(first) = worker.parts.first.as_ref().filter(|first| !tried.contains(first))
+        && candidates.iter().any(|it| it.playbook == *first)
+    {
+        candidates.retain(|it| it.playbook == *first);
+    }
     let max = intent.plan.guard.max_attempts.unwrap_or(guard::MAX_ATTEMPTS);
     let situation = Situation {
         class: &intent.learning_class(),

@@ -239,7 +239,8 @@ impl Drop for Batch<'_> {
     }
 }
 
-fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
+/// The intent that a firing opens, with the status that it is born with.
+pub fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
     let rule = &fired.rule;
     let plan: Arc<Plan> = rule.plan.clone();
     let hold_down = plan.guard.hold_down.unwrap_or_default();

@@ -116,6 +116,18 @@ fn each_pattern_fires_when_it_says_and_not_otherwise() {
 }
 
 #[test]
+fn what_is_over_is_waited_for_anew_where_it_is_expected() {
+    let set = set(
+        "rules:\n  - name: one\n    group_by: data.k\n    playbooks: restart_kernel\n    resolved: { on: planned }\n    pattern: { absent: beat, for: 30s, expect: [x], lateness: 0s }\n",
+    );
+    let mut windows = Windows::default();
+    windows.adopt(&set, second(0));
+    let steps = [(0, "beat y"), (20, "planned x"), (21, "planned y")];
+    let told = tell(&set, &mut windows, &story(&steps), 99);
+    assert_eq!(told, ["20 -one:x", "21 -one:y", "50 one:x:1"]);
+}
+
+#[test]
 fn what_is_collected_fires_once_with_the_number() {
     let set = set(&one("group_by: data.k\npattern: { once_after: 30s, lateness: 0s }"));
     let steps = [(0, "a.b"), (10, "a.b"), (29, "a.b"), (30, "a.b"), (31, "a.b y")];
@@ -245,14 +257,14 @@ fn a_group_that_waits_is_not_forgotten_for_another() {
         applied(&set, &mut windows, &beat(n));
     }
     assert_eq!((windows.len(), windows.tally().refused), (10_000, 50));
-    let notes = windows.preview(&set, &Arc::new(beat(10_049)), &[Hit { rule: 0, part: 0 }]);
+    let (_, notes) = windows.preview(&set, &Arc::new(beat(10_049)), &[Hit { rule: 0, part: 0 }]);
     assert_eq!(notes.len(), 1);
     let mut due = Vec::new();
     windows.advance(&set, second(60), &mut due);
     assert_eq!(due.len(), 10_000, "each of them is told");
     assert!(applied(&set, &mut windows, &beat(10_049)).is_empty());
     assert!(windows.len() <= 10_000, "those that were told make room");
-    let heard = windows.preview(&set, &Arc::new(beat(10_049)), &[Hit { rule: 0, part: 0 }]);
+    let (_, heard) = windows.preview(&set, &Arc::new(beat(10_049)), &[Hit { rule: 0, part: 0 }]);
     assert!(matches!(heard[0].why, Why::Heard(_)), "{heard:?}");
 }
 

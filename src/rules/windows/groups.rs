@@ -61,6 +61,11 @@ impl Groups {
     }
 
     /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// All of them by name, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut Group)> {
         self.groups.iter_mut()
     }

@@ -1,0 +1,207 @@
+//! `paramedic test`: plays the tests of rules in virtual time, with actions that only answer, and shows what differs.
+
+mod junit;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Setup, check, output};
+use crate::engine::rehearse::{self, Line, Mark, Report, Suite, SuiteError};
+use crate::model::Span;
+
+/// What `--help` ends with.
+const EXAMPLE: &str = r#"A test stands in the `tests:` of a rule, or in a file with `tests:` on top:
+
+  tests:
+    - name: a crash restarts it
+      events:
+        - topic: telemetry.kernel.exited
+          data: { kernel: k1, expected: false, reason: crash }
+      actions:    # one answer a call, the last stays; what is not named goes well
+        kernel.restart: [{ fails: no memory, retryable: true }, { takes: 3s }]
+        kernel.health: { result: { healthy: true } }
+      expect:     # exactly these, in order; of each only what is named here
+        intents:
+          - { rule: kernel-crashed, status: succeeded, playbook: restart_kernel }
+        steps: [kernel.restart, kernel.health]
+        alerts: []
+
+Events and people take `at: 10s`, which is time from the start of the test.
+People: `people: [{ approve: true }, { at: 1m, answer: "yes" }]`.
+
+Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use."#;
+
+/// Options of `test`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// Files or folders with tests or rules [default: all rules, and tests/ beside the configuration]
+    paths: Vec<PathBuf>,
+    /// Only tests whose name, rule or file holds this text
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Directory of rules, instead of the configured one
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// Directory of playbooks, instead of the configured one
+    #[arg(long, value_name = "DIR")]
+    playbooks: Option<PathBuf>,
+    /// Write a report for a CI system, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    setup: Setup,
+}
+
+/// Plays the tests; exit status 1 if one fails.
+pub fn main(args: &Args) -> ExitCode {
+    let mut suite = match find(args) {
+        Ok(suite) => suite,
+        Err(SuiteError::Missing(path)) => return output::misused(&SuiteError::Missing(path).to_string()),
+        Err(error) => return output::failed(&error.to_string()),
+    };
+    if suite.errors().next().is_some() {
+        return mistakes(&suite, args.json);
+    }
+    if let Some(text) = &args.filter {
+        suite.filter(text);
+    }
+    let began = Instant::now();
+    let mut reports = Vec::with_capacity(suite.len());
+    let mut each = |report: Report| {
+        if !args.json {
+            print(&report);
+        }
+        reports.push(report);
+    };
+    if let Err(error) = rehearse::rehearse(&suite.groups, &mut each) {
+        return output::failed(&format!("the tests could not be played: {error}"));
+    }
+    let took = began.elapsed();
+    let failed = reports.iter().filter(|report| !report.passed()).count();
+    if args.json {
+        output::json(&told(&reports, failed, took));
+    } else {
+        sum_up(&reports, failed, took, args.filter.as_deref());
+    }
+    if let Some(file) = &args.junit
+        && let Err(error) = std::fs::write(file, junit::write(&reports, took))
+    {
+        return output::failed(&format!("failed to write {}: {error}", file.display()));
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn find(args: &Args) -> Result<Suite, SuiteError> {
+    let mut config = args.setup.load().map_err(SuiteError::Read)?;
+    let mut fixed = args.setup.config.is_some();
+    for (given, configured) in [(&args.rules, &mut config.rules), (&args.playbooks, &mut config.playbooks)] {
+        if let Some(dir) = given {
+            if !dir.is_dir() {
+                return Err(SuiteError::Missing(dir.display().to_string()));
+            }
+            configured.clone_from(dir);
+            fixed = true;
+        }
+    }
+    let base = args.setup.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    Suite::find(&config, base, &args.paths, fixed)
+}
+
+fn mistakes(suite: &Suite, json: bool) -> ExitCode {
+    if json {
+        output::json(&json!({ "diagnostics": suite.diagnostics }));
+    } else {
+        let mut count = 0;
+        for diagnostic in suite.errors() {
+            check::print(diagnostic);
+            count += 1;
+        }
+        output::line(output::bad(format!(
+            "{count} mistake{}, so no test was played",
+            if count == 1 { "" } else { "s" }
+        )));
+    }
+    ExitCode::from(1)
+}
+
+fn print(report: &Report) {
+    let case = &report.case;
+    let name = if case.rule.is_empty() { case.name.clone() } else { format!("{}: {}", case.rule, case.name) };
+    let verdict = if report.passed() { output::good("ok    ") } else { output::bad("FAILED") };
+    let times = format!("({} in {})", passed(report.seen.virtual_time), real(report.took));
+    output::line(format!("{verdict} {name} {}", output::dim(times)));
+    if report.passed() {
+        return;
+    }
+    output::line(output::dim(format!("       {}:{}", case.file, case.line)));
+    for line in &report.differences {
+        output::line(format!("       {}", coloured(line)));
+    }
+}
+
+fn coloured(line: &Line) -> String {
+    match line.mark {
+        Mark::Missing => output::bad(line),
+        Mark::Extra => output::good(line),
+        Mark::Same => output::dim(line),
+        Mark::Note => line.to_string(),
+    }
+}
+
+fn sum_up(reports: &[Report], failed: usize, took: Duration, filter: Option<&str>) {
+    if reports.is_empty() {
+        let which =
+            filter.map(|text| format!(" whose name, rule or file holds `{text}`")).unwrap_or_default();
+        return output::line(output::warn(format!("there is no test{which}")));
+    }
+    let lived: Duration = reports.iter().map(|report| report.seen.virtual_time).sum();
+    let good = reports.len() - failed;
+    let text = format!("{good} passed, {failed} failed; {} of virtual time in {}", passed(lived), real(took));
+    output::line("");
+    output::line(if failed == 0 { output::good(text) } else { output::bad(text) });
+    if failed > 0 {
+        output::line(output::dim("- expected and not seen, + seen and not expected"));
+    }
+}
+
+fn told(reports: &[Report], failed: usize, took: Duration) -> Value {
+    let tests: Vec<Value> = reports
+        .iter()
+        .map(|report| {
+            let case = &report.case;
+            let mut test = json!({
+                "name": case.name, "rule": case.rule, "file": case.file, "line": case.line,
+                "passed": report.passed(), "differences": report.differences,
+                "virtual_ms": millis(report.seen.virtual_time), "ms": millis(report.took),
+            });
+            if !report.passed() {
+                test["seen"] = json!(report.seen);
+            }
+            test
+        })
+        .collect();
+    json!({ "tests": tests, "passed": reports.len() - failed, "failed": failed, "ms": millis(took) })
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Virtual time, to the millisecond.
+fn passed(time: Duration) -> String {
+    Span(Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))).to_string()
+}
+
+fn real(time: Duration) -> String {
+    match time.as_secs_f64() {
+        secs if secs >= 1.0 => format!("{secs:.2} s"),
+        secs => format!("{:.1} ms", secs * 1e3),
+    }
+}
