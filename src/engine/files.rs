@@ -77,6 +77,11 @@ impl Sources {
         sources
     }
 
+    /// Adds what was found to be wrong before.
+    pub fn add_problems(&mut self, problems: Vec<Diagnostic>) {
+        self.problems.extend(problems);
+    }
+
     /// Adds the rule files below `path`, or the one that it is.
     pub fn add_rules(&mut self, path: &Path) {
         for (path, text) in self.read(path, &["yaml", "yml"]) {

@@ -9,8 +9,12 @@ use serde::Serialize;
 
 use crate::model::diagnostic::nearest;
 
-const FAMILIES: [&str; 3] =
-    [include_str!("pages/files.md"), include_str!("pages/rules.md"), include_str!("pages/playbooks.md")];
+const FAMILIES: [&str; 4] = [
+    include_str!("pages/files.md"),
+    include_str!("pages/rules.md"),
+    include_str!("pages/playbooks.md"),
+    include_str!("pages/config.md"),
+];
 
 /// What is told of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

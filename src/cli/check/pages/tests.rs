@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::actions;
+use crate::engine::config::problems;
 use crate::engine::files::Sources;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
@@ -50,6 +51,10 @@ fn found(code: &str, example: &str) -> Vec<Diagnostic> {
     };
     let playbook =
         |doc: &str| format!("//! {doc}\n//! ---\n//! actions: []\nfn run(ctx) {{ log(\"info\", \"\") }}\n");
+    if code.starts_with("P03") {
+        put("paramedic.yaml", example);
+        return problems::problems(&dir.path().join("paramedic.yaml"));
+    }
     if code.starts_with("P02") {
         let names = ["example", "restart", "start_anew", "restart_kernel"];
         put("rules/all.yaml", &format!("rules: [{{ name: all, on: a, playbooks: [{}] }}]", names.join(", ")));
