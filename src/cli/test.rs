@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Setup, check, output};
-use crate::engine::rehearse::{self, Line, Mark, Report, Suite, SuiteError};
+use crate::engine::rehearse::{self, Line, Mark, Report, Suite, SuiteError, Unreached};
 use crate::model::Span;
 
 /// What `--help` ends with.
@@ -72,6 +72,9 @@ pub fn main(args: &Args) -> ExitCode {
     if let Some(text) = &args.filter {
         suite.filter(text);
     }
+    if suite.is_empty() && (args.filter.is_some() || !args.paths.is_empty()) {
+        return output::misused(&none(args.filter.as_deref()));
+    }
     let began = Instant::now();
     let mut reports = Vec::with_capacity(suite.len());
     let mut each = |report: Report| {
@@ -85,10 +88,13 @@ pub fn main(args: &Args) -> ExitCode {
     }
     let took = began.elapsed();
     let failed = reports.iter().filter(|report| !report.passed()).count();
+    // Of a part of the tests it would say nothing.
+    let whole = args.filter.is_none() && args.paths.iter().all(|path| path.join("paramedic.yaml").exists());
+    let unreached = if whole { rehearse::unreached(&suite, &reports) } else { Unreached::default() };
     if args.json {
-        output::json(&told(&reports, failed, took));
+        output::json(&told(&reports, failed, took, &unreached));
     } else {
-        sum_up(&reports, failed, took, args.filter.as_deref());
+        sum_up(&reports, failed, took, &unreached);
     }
     if let Some(file) = &args.junit
         && let Err(error) = std::fs::write(file, junit::write(&reports, took))
@@ -155,23 +161,33 @@ fn coloured(line: &Line) -> String {
     }
 }
 
-fn sum_up(reports: &[Report], failed: usize, took: Duration, filter: Option<&str>) {
+fn none(filter: Option<&str>) -> String {
+    let which = filter.map(|text| format!(" whose name, rule or file holds `{text}`")).unwrap_or_default();
+    format!("there is no test{which}")
+}
+
+fn sum_up(reports: &[Report], failed: usize, took: Duration, unreached: &Unreached) {
     if reports.is_empty() {
-        let which =
-            filter.map(|text| format!(" whose name, rule or file holds `{text}`")).unwrap_or_default();
-        return output::line(output::warn(format!("there is no test{which}")));
+        return output::line(output::warn(none(None)));
     }
     let lived: Duration = reports.iter().map(|report| report.seen.virtual_time).sum();
     let good = reports.len() - failed;
     let text = format!("{good} passed, {failed} failed; {} of virtual time in {}", passed(lived), real(took));
     output::line("");
+    for (what, names) in
+        [("rules that never fired", &unreached.rules), ("playbooks that never ran", &unreached.playbooks)]
+    {
+        if !names.is_empty() {
+            output::line(output::dim(format!("{what}: {}", names.join(", "))));
+        }
+    }
     output::line(if failed == 0 { output::good(text) } else { output::bad(text) });
     if failed > 0 {
         output::line(output::dim("- expected and not seen, + seen and not expected"));
     }
 }
 
-fn told(reports: &[Report], failed: usize, took: Duration) -> Value {
+fn told(reports: &[Report], failed: usize, took: Duration, unreached: &Unreached) -> Value {
     let tests: Vec<Value> = reports
         .iter()
         .map(|report| {
@@ -187,7 +203,10 @@ fn told(reports: &[Report], failed: usize, took: Duration) -> Value {
             test
         })
         .collect();
-    json!({ "tests": tests, "passed": reports.len() - failed, "failed": failed, "ms": millis(took) })
+    json!({
+        "tests": tests, "passed": reports.len() - failed, "failed": failed, "ms": millis(took),
+        "unreached": unreached,
+    })
 }
 
 fn millis(time: Duration) -> f64 {

@@ -5,6 +5,7 @@
 //! clock that jumps, actions that answer what the test says. Start with [`Suite::find`] and [`rehearse`].
 
 pub mod case;
+mod cover;
 mod judge;
 mod mock;
 mod people;
@@ -28,6 +29,7 @@ use crate::playbook::{self, Library};
 use crate::rules::RuleSet;
 
 pub use case::Case;
+pub use cover::{Unreached, unreached};
 pub use judge::{Line, Mark};
 pub use read::{Names, cases};
 pub use seen::Seen;

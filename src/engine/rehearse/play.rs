@@ -60,7 +60,7 @@ pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen
     let mut seen = seen::collect(engine.store(), &case.events).await;
     seen.virtual_time = virtual_time;
     let sent = std::mem::take(&mut *lock(&sent));
-    seen.troubles.extend(cut.map(|cut| format!("it came to no end: {cut}")));
+    seen.troubles.extend(cut.map(|cut| format!("it came to no end: {cut}; `until:` ends a test before")));
     seen.troubles.extend(sent.refused);
     if let Some(first) = case.events.get(sent.count) {
         let (n, at) = (sent.count + 1, first.at);

@@ -40,13 +40,14 @@ pub(super) async fn collect(store: &dyn Store, sent: &[Happening]) -> Seen {
     let mut intents = all_intents(store).await;
     intents.reverse();
     for intent in intents {
-        let mut own = Vec::new();
+        let (mut own, mut said) = (Vec::new(), Vec::new());
         let runs = store.runs_of(intent.id).await.unwrap_or_default();
         for run in &runs {
             let journal = store.steps(run.id).await.unwrap_or_default();
+            said.extend(journal.iter().filter_map(|step| line(run, step)));
             own.push(journal.into_iter().flat_map(|step| acts(&step)).collect::<Vec<_>>());
         }
-        seen.intents.push(view(&intent, &runs, &own));
+        seen.intents.push(view(&intent, &runs, &own, said));
         steps.extend(own.into_iter().flatten());
     }
     steps.sort_by_key(|(at, _)| *at);
@@ -95,7 +96,14 @@ fn acts(step: &Step) -> Vec<Act> {
     wishes.iter().enumerate().map(act).collect()
 }
 
-fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
+/// What a playbook logged.
+fn line(run: &Run, step: &Step) -> Option<String> {
+    let text = step.request["text"].as_str().filter(|_| step.kind == StepKind::Log)?;
+    let level = step.request["level"].as_str().unwrap_or("info");
+    Some(format!("{} says ({level}): {text}", run.playbook))
+}
+
+fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>], said: Vec<String>) -> Value {
     let steps_of = |attempt: &crate::model::Attempt| {
         let at = runs.iter().position(|run| run.id == attempt.run);
         let steps = at.and_then(|at| steps.get(at)).map(Vec::as_slice).unwrap_or_default();
@@ -111,11 +119,11 @@ fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
         .collect();
     let escalation: Vec<&str> =
         intent.attempts.iter().filter(|it| it.escalation).map(|it| it.playbook.as_str()).collect();
-    let said = |it: &crate::model::Attempt| {
+    let ended = |it: &crate::model::Attempt| {
         let how = it.outcome.map_or("failed", |outcome| outcome.as_str());
         it.message.as_ref().map(|message| format!("{}, {how}: {message}", it.playbook))
     };
-    let notes: Vec<String> = intent.attempts.iter().filter_map(said).collect();
+    let notes: Vec<String> = intent.attempts.iter().filter_map(ended).chain(said).collect();
     let last = intent.repairs().last();
     let all: Vec<Value> = steps.iter().flatten().map(|(_, step)| step.clone()).collect();
     let mut view = Map::new();
