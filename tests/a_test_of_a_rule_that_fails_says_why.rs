@@ -128,9 +128,9 @@ fn tests_are_found_in_rules_in_folders_and_in_set_ups() {
 #[test]
 fn the_report_for_ci_systems_is_well_formed_and_tells_the_same() {
     let dir = set_up();
-    let (output, _) = test(dir.path(), &[".", "more", "--junit", "report.xml"]);
+    let (output, _) = test(dir.path(), &[".", "more", "--junit", "reports/paramedic.xml"]);
     assert_eq!(output.status.code(), Some(1));
-    let xml = std::fs::read_to_string(dir.path().join("report.xml")).unwrap();
+    let xml = std::fs::read_to_string(dir.path().join("reports/paramedic.xml")).unwrap();
     let tags = well_formed(&xml);
     let count = |tag: &str| tags.iter().filter(|it| *it == tag).count();
     assert_eq!(
@@ -141,6 +141,26 @@ fn the_report_for_ci_systems_is_well_formed_and_tells_the_same() {
     assert!(xml.contains("tests=\"4\" failures=\"1\""), "{xml}");
     assert!(xml.contains("name=\"ajar is &lt;open&gt; &amp; &quot;wide&quot;\""), "{xml}");
     assert!(xml.contains("-   rule: door-open"), "{xml}");
+}
+
+#[test]
+fn the_same_tests_say_the_same_each_time() {
+    let dir = set_up();
+    let said = || {
+        let (_, said) = test(dir.path(), &[".", "more", "--json"]);
+        let mut said: Value = serde_json::from_str(&said).unwrap();
+        // How long it took is all that may differ.
+        said.as_object_mut().unwrap().remove("ms");
+        for test in said["tests"].as_array_mut().unwrap() {
+            test.as_object_mut().unwrap().remove("ms");
+        }
+        said.to_string()
+    };
+    let first = said();
+    assert!(first.contains("\"seen\""), "what was seen is told where a test fails");
+    for _ in 0..5 {
+        assert_eq!(said(), first);
+    }
 }
 
 #[test]

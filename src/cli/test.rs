@@ -29,7 +29,8 @@ const EXAMPLE: &str = r#"A test stands in the `tests:` of a rule, or in a file w
         steps: [kernel.restart, kernel.health]
         alerts: []
 
-Events and people take `at: 10s`, which is time from the start of the test.
+Events and people take `at: 10s`, which is time from the start of the test; so do
+intents, steps, alerts and events that are expected.
 People: `people: [{ approve: true }, { at: 1m, answer: "yes" }]`.
 
 Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use."#;
@@ -97,11 +98,18 @@ pub fn main(args: &Args) -> ExitCode {
         sum_up(&reports, failed, took, &unreached);
     }
     if let Some(file) = &args.junit
-        && let Err(error) = std::fs::write(file, junit::write(&reports, took))
+        && let Err(error) = save(file, &junit::write(&reports, took))
     {
         return output::failed(&format!("failed to write {}: {error}", file.display()));
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn save(file: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    std::fs::write(file, text)
 }
 
 fn find(args: &Args) -> Result<Suite, SuiteError> {

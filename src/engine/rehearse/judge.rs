@@ -2,13 +2,15 @@
 //!
 //! Lists are aligned first, so that one missing item does not make all that follow look wrong.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::case::Expected;
 use super::play::flow;
 use super::seen::Seen;
-use crate::model::Pattern;
+use crate::model::{Pattern, Span};
 
 /// A line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,6 +56,9 @@ impl std::fmt::Display for Line {
         write!(f, "{mark} {}", self.text)
     }
 }
+
+/// Two times that are nearer than this are the same.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// What names an item of a list of each kind, for people.
 const INTENT: &[&str] = &["rule", "target", "class", "status", "playbook"];
@@ -203,6 +208,10 @@ fn fits(key: &str, wanted: &Value, found: &Value) -> bool {
         }
         (Value::String(pattern), Value::String(topic)) if key == "topic" => {
             Pattern::try_new(pattern).is_ok_and(|pattern| pattern.matches(topic))
+        }
+        (Value::String(wanted), Value::String(found)) if key == "at" => {
+            let [wanted, found] = [wanted, found].map(|text| Span::parse(text).unwrap_or_default());
+            wanted.0.abs_diff(found.0) < MOMENT
         }
         (Value::Bool(any), found) if key == "fails" => *any != found.is_null(),
         (Value::Object(wanted), Value::Object(_)) => mismatches(wanted, found).is_empty(),

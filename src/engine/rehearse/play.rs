@@ -57,7 +57,7 @@ pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen
     let (virtual_time, cut) = watching.to_the_end(case, &mut people).await;
     // What has not come by now does not come.
     sending.abort();
-    let mut seen = seen::collect(engine.store(), &case.events).await;
+    let mut seen = seen::collect(engine.store(), case.start, &case.events).await;
     seen.virtual_time = virtual_time;
     let sent = std::mem::take(&mut *lock(&sent));
     seen.troubles.extend(cut.map(|cut| format!("it came to no end: {cut}; `until:` ends a test before")));
