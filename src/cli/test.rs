@@ -145,9 +145,13 @@ fn mistakes(suite: &Suite, json: bool) -> ExitCode {
     ExitCode::from(1)
 }
 
-fn print(report: &Report) {
+fn title(report: &Report) -> String {
     let case = &report.case;
-    let name = if case.rule.is_empty() { case.name.clone() } else { format!("{}: {}", case.rule, case.name) };
+    if case.rule.is_empty() { case.name.clone() } else { format!("{}: {}", case.rule, case.name) }
+}
+
+fn print(report: &Report) {
+    let (case, name) = (&report.case, title(report));
     let verdict = if report.passed() { output::good("ok    ") } else { output::bad("FAILED") };
     let times = format!("({} in {})", passed(report.seen.virtual_time), real(report.took));
     output::line(format!("{verdict} {name} {}", output::dim(times)));
@@ -188,6 +192,16 @@ fn sum_up(reports: &[Report], failed: usize, took: Duration, unreached: &Unreach
         if !names.is_empty() {
             output::line(output::dim(format!("{what}: {}", names.join(", "))));
         }
+    }
+    // Of many tests those that failed are far above by now.
+    for report in reports.iter().filter(|report| !report.passed() && reports.len() > 20) {
+        output::line(format!(
+            "{} {}:{} {}",
+            output::bad("FAILED"),
+            report.case.file,
+            report.case.line,
+            title(report)
+        ));
     }
     output::line(if failed == 0 { output::good(text) } else { output::bad(text) });
     if failed > 0 {

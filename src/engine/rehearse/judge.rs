@@ -2,6 +2,7 @@
 //!
 //! Lists are aligned first, so that one missing item does not make all that follow look wrong.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -85,16 +86,15 @@ pub(super) fn judge(expected: &Expected, seen: &Seen) -> Vec<Line> {
     lines
 }
 
-/// Rules of which an intent was expected and none was seen.
+/// Rules of which more intents were expected than seen.
 pub(super) fn silent(expected: &Expected, seen: &Seen) -> Vec<String> {
-    let mut silent: Vec<String> = Vec::new();
-    for rule in expected.intents.iter().flatten().filter_map(|it| it.get("rule")?.as_str()) {
-        let fired = seen.intents.iter().any(|it| it["rule"] == rule);
-        if !fired && !silent.iter().any(|known| known == rule) {
-            silent.push(rule.into());
-        }
+    let rules = expected.intents.iter().flatten().filter_map(|it| it.get("rule")?.as_str());
+    let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
+    for rule in rules {
+        *wanted.entry(rule).or_default() += 1;
     }
-    silent
+    let fired = |rule: &str| seen.intents.iter().filter(|it| it["rule"] == rule).count();
+    wanted.into_iter().filter(|(rule, n)| fired(rule) < *n).map(|(rule, _)| rule.to_owned()).collect()
 }
 
 /// Exactly `wanted`, in order.

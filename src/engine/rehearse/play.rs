@@ -21,6 +21,7 @@ use crate::engine::wire::{Doors, Rest};
 use crate::engine::{Config, Engine};
 use crate::model::{Chance, Clock, Event, Pattern, Time};
 use crate::observability::{Aggregator, alerts::Book};
+use crate::rules::RuleReason;
 use crate::store::Memory;
 use crate::tasks::lock;
 use crate::{actions, kernels, tasks};
@@ -39,8 +40,8 @@ const NAP: Duration = Duration::from_secs(3_600);
 const MOST_CHANGES: usize = 5_000;
 const CHANGES_AN_EVENT: usize = 50;
 
-/// Why a rule did or did not fire for an event: the event's place in the test, from 0, and the reason.
-pub(super) type Reasons = Vec<(usize, String)>;
+/// Whether a rule fired for an event and why: the event's place in the test, from 0, and what `explain` says.
+pub(super) type Reasons = Vec<(usize, RuleReason)>;
 
 /// Plays `case`; with `ask`, also says why that rule did or did not fire for each event.
 pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen, Reasons) {
@@ -173,8 +174,7 @@ impl Sender {
             }
             if let Some(rule) = &self.ask {
                 let all = self.engine.explain(&moment[0].event, true).into_reasons();
-                sent.reasons
-                    .extend(all.into_iter().filter(|it| it.rule == *rule).map(|it| (number, it.reason)));
+                sent.reasons.extend(all.into_iter().filter(|it| it.rule == *rule).map(|it| (number, it)));
             }
             sent.count += moment.len();
         }

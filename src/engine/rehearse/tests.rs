@@ -266,6 +266,33 @@ fn the_same_test_takes_the_same_course_each_time() {
 }
 
 #[test]
+fn a_rule_that_fires_less_often_than_expected_is_asked_why() {
+    let reports = play(
+        "
+  - name: two doors, of which one squeaks only
+    events:
+      - { topic: door.opened, data: { door: d1 } }
+      - { topic: door.opened, at: 5s, data: { door: d1 } }
+      - { topic: door.squeaks, at: 5s, data: { door: d2 } }
+    until: 10s
+    expect: { intents: [{ rule: door-open, target: d1 }, { rule: door-squeaks }, { rule: door-open, target: d2 }] }
+",
+    );
+    let expected = "  intents: 3 expected, 2 seen
+    rule: door-open, target: d1
+    rule: door-squeaks
+-   rule: door-open, target: d2
+  why `door-open` did not fire more often:
+    event 1 (door.opened): it fired: ";
+    let said = difference(&reports[0]);
+    assert!(said.starts_with(expected), "{said}");
+    assert!(
+        said.contains("event 3 (door.squeaks): topic `door.squeaks` is not covered by `door.opened`"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_a_test_says_and_does_not_come_to_pass_is_said() {
     let reports = play(
         "
