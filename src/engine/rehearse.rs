@@ -12,6 +12,7 @@ mod people;
 mod play;
 mod prior;
 mod read;
+mod schema;
 mod seen;
 mod suite;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use case::Case;
 pub use cover::{Unreached, unreached};
 pub use judge::{Line, Mark};
 pub use read::{Names, cases};
+pub use schema::schema;
 pub use seen::Seen;
 pub use suite::{Suite, SuiteError};
 

@@ -18,8 +18,8 @@ pub(super) const NOTHING: &str = "P0303";
 /// An action's result that it cannot have.
 pub(super) const RESULT: &str = "P0304";
 
-const EXPECT: &[&str] = &["intents", "steps", "alerts", "events"];
-const INTENT: &[&str] = &[
+pub(super) const EXPECT: &[&str] = &["intents", "steps", "alerts", "events"];
+pub(super) const INTENT: &[&str] = &[
     "rule",
     "target",
     "group",
@@ -38,10 +38,10 @@ const INTENT: &[&str] = &[
     "steps",
     "at",
 ];
-const ATTEMPT: &[&str] = &["playbook", "outcome", "message", "steps"];
-const STEP: &[&str] = &["action", "params", "fails", "message", "at"];
-const ALERT: &[&str] = &["title", "message", "level", "target", "status", "count", "key", "at"];
-const EVENT: &[&str] = &["topic", "subject", "source", "id", "priority", "data", "at"];
+pub(super) const ATTEMPT: &[&str] = &["playbook", "outcome", "message", "steps"];
+pub(super) const STEP: &[&str] = &["action", "params", "fails", "message", "at"];
+pub(super) const ALERT: &[&str] = &["title", "message", "level", "target", "status", "count", "key", "at"];
+pub(super) const EVENT: &[&str] = &["topic", "subject", "source", "id", "priority", "data", "at"];
 
 const STATUSES: [Status; 13] = [
     Status::Held,
