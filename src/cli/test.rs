@@ -12,6 +12,9 @@ use super::{Setup, check, output};
 use crate::engine::rehearse::{self, Line, Mark, Report, Suite, SuiteError, Unreached};
 use crate::model::Span;
 
+/// What `-h` ends with.
+const STATUS: &str = "Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use.";
+
 /// What `--help` ends with.
 const EXAMPLE: &str = r#"A test stands in the `tests:` of a rule, or in a file with `tests:` on top:
 
@@ -29,15 +32,33 @@ const EXAMPLE: &str = r#"A test stands in the `tests:` of a rule, or in a file w
         steps: [kernel.restart, kernel.health]
         alerts: []
 
-Events and people take `at: 10s`, which is time from the start of the test; so do
-intents, steps, alerts and events that are expected.
-People: `people: [{ approve: true }, { at: 1m, answer: "yes" }]`.
+The rules are all those of the set, as they are live. Actions do nothing but answer;
+only alert.operator and intent.create are real, as they stay within the engine.
+
+  events    topic; at (time from the start), data, subject, source, id, priority,
+            time (where it differs from the arrival); those of one moment come together
+  actions   result (what it leaves out is as usual), or fails, kind, retryable; takes;
+            then: [{ topic, after, data, subject, source }], which follows from it.
+            A kernel that is started usually says telemetry.kernel.healthy; `then: []`
+            keeps it silent
+  people    approve: true, deny: true, cancel: true or answer: TEXT; at, rule, target
+  learned   how often playbooks have helped so far: { restart_kernel: 90% }
+  playbook  the candidate that is tried first
+  start     when it begins, such as 2026-03-29T01:59:00+01:00
+  until     how long it is watched; otherwise until nothing is under way
+  expect    intents: rule, target, group, class, status, reason, count, goal, domain,
+              priority, fleet, playbook, outcome, attempts, escalation, steps, at
+            steps: ACTION, or action, params, fails (true, false or a kind), message, at
+            alerts: part of the title, or title, message, level, target, count, at
+            events: TOPIC, or topic, subject, source, data, at; others may come between
+
+A file of tests may also say `rules:` and `playbooks:`, paths from where it lies.
 
 Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use."#;
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = STATUS, after_long_help = EXAMPLE)]
 pub struct Args {
     /// Files or folders with tests or rules [default: all rules, and tests/ beside the configuration]
     paths: Vec<PathBuf>,
@@ -56,8 +77,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    setup: Setup,
+    /// The configuration [default: paramedic.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Plays the tests; exit status 1 if one fails.
@@ -113,8 +135,9 @@ fn save(file: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn find(args: &Args) -> Result<Suite, SuiteError> {
-    let mut config = args.setup.load().map_err(SuiteError::Read)?;
-    let mut fixed = args.setup.config.is_some();
+    let setup = Setup { config: args.config.clone(), data: None, listen: None };
+    let mut config = setup.load().map_err(SuiteError::Read)?;
+    let mut fixed = args.config.is_some();
     for (given, configured) in [(&args.rules, &mut config.rules), (&args.playbooks, &mut config.playbooks)] {
         if let Some(dir) = given {
             if !dir.is_dir() {
@@ -124,7 +147,7 @@ fn find(args: &Args) -> Result<Suite, SuiteError> {
             fixed = true;
         }
     }
-    let base = args.setup.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let base = args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     Suite::find(&config, base, &args.paths, fixed)
 }
 
