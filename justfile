@@ -19,3 +19,4 @@ bench:
     cargo bench --bench matching
     cargo bench --bench ingest
     cargo bench --bench latency
+    cargo bench --bench start

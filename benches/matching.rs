@@ -1,7 +1,8 @@
 //! P1: JSON event in, decision out, through the real rule engine, for 10 to 10,000 rules.
 //!
 //! Beside it, in the same run: an ideal hash index written for exactly these rules, with a serde struct of exactly
-//! these fields, and SEC with hash dispatch, if `sec` is installed. Figures are events per second of processor time,
+//! these fields, SEC with hash dispatch, if `sec` is installed, and ansible-rulebook, if `ANSIBLE_PYTHON` names a
+//! Python that has it. Figures are events per second of processor time,
 //! medians of several runs; on a shared machine only their ratios say much.
 //!
 //! `cargo bench --bench matching`. The workload is taken from `$BENCH_DIR/data` if it is there, made by
@@ -46,9 +47,9 @@ fn main() {
     }
     println!("P1 matching: events per second of processor time, median of {RUNS} runs of {EVENTS} events\n");
     println!(
-        "| rules | Paramedic | ns/event | ideal index + serde struct | ratio | SEC, hash dispatch | times SEC | fires | compiled in | memory |"
+        "| rules | Paramedic | ns/event | ideal index + serde struct | ratio | SEC, hash dispatch | times SEC | ansible-rulebook | times it | fires | compiled in | memory |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut costs = Vec::new();
     for size in SIZES {
         let work = workload(size);
@@ -67,13 +68,16 @@ fn main() {
         assert_eq!(fires.0, fires.1, "the two must agree on what fires");
         let (ours, best) = (median(ours), median(best));
         let sec = sec(&work);
+        let rulebook = rulebook(size);
         costs.push(1.0 / ours);
         println!(
-            "| {size} | {ours:.0} | {:.0} | {best:.0} | {:.2} | {} | {} | {} | {} ms | {} MB |",
+            "| {size} | {ours:.0} | {:.0} | {best:.0} | {:.2} | {} | {} | {} | {} | {} | {} ms | {} MB |",
             1e9 / ours,
             ours / best,
             sec.map_or("–".into(), |n| format!("{n:.0}")),
             sec.map_or("–".into(), |n| format!("{:.0}", ours / n)),
+            rulebook.map_or("–".into(), |n| format!("{n:.0}")),
+            rulebook.map_or("–".into(), |n| format!("{:.0}", ours / n)),
             fires.0,
             compiled.as_millis(),
             memory >> 10,
@@ -225,6 +229,29 @@ fn feed(dir: &Path, lines: &[String]) -> Option<f64> {
     child.kill().unwrap();
     child.wait().unwrap();
     Some(lines.len() as f64 / spent)
+}
+
+/// ansible-rulebook by the runner that lies beside the checkout, where both are there: `$ANSIBLE_PYTHON` is the Python
+/// of an environment that has it.
+fn rulebook(size: usize) -> Option<f64> {
+    let python = std::env::var_os("ANSIBLE_PYTHON")?;
+    let runner = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/bench/match/eda_bench.py");
+    if size > 1_000 || !runner.exists() {
+        // With 10,000 rules it had handled nothing after five minutes.
+        return None;
+    }
+    let dir = std::env::var_os("BENCH_DIR")
+        .map_or_else(|| std::env::temp_dir().join("paramedic-bench"), PathBuf::from);
+    let ran = Command::new(python)
+        .arg(runner)
+        .args([&size.to_string(), "2000", "1", "50"])
+        .env("BENCH_DIR", dir)
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let rate =
+        text.split_whitespace().find_map(|word| word.strip_prefix("ev_per_cpu_s=")?.parse::<f64>().ok());
+    rate.filter(|rate| rate.is_finite())
 }
 
 // ── measuring ──

@@ -139,6 +139,14 @@ impl Condition {
         &self.0.paths
     }
 
+    /// The one field that it is, if it is nothing else.
+    pub fn path(&self) -> Option<&Path> {
+        match (&self.0.term, &self.0.paths[..]) {
+            (Some(Term::Field(_)), [path]) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Whether it holds for `event`.
     ///
     /// # Errors

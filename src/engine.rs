@@ -5,7 +5,10 @@
 pub mod answer;
 pub mod build;
 pub mod config;
+pub mod decisions;
+pub mod explain;
 pub mod failing;
+pub mod files;
 pub mod ingest;
 pub mod metrics;
 pub mod ports;
@@ -49,6 +52,8 @@ struct Inner {
     board: Arc<Board>,
     rules: Arc<RwLock<Arc<RuleSet>>>,
     windows: Arc<Mutex<Windows>>,
+    /// The rules of earlier that were asked for last.
+    pinned: Mutex<Option<Arc<RuleSet>>>,
     parts: Arc<tasks::Parts>,
     tasks: tasks::Service,
     kernels: kernels::Registry,

@@ -6,22 +6,28 @@
 //! events in the same order always fire the same rules. No I/O, no clock, no randomness.
 
 mod build;
+pub mod cron;
 mod explain;
 mod hits;
 mod index;
 mod parse;
+mod pattern;
 pub mod reader;
+mod review;
 mod rule;
 mod set;
 mod windows;
 pub mod yaml;
 
 pub use self::build::{Compiled, Known, SourceFile, compile};
-pub use self::explain::{RuleReason, explain};
+pub use self::explain::{RuleReason, explain, preview};
 pub use self::hits::{Hit, Scratch};
-pub use self::rule::{Correlation, Resolved, Rule, Wish};
+pub use self::pattern::{Change, Correlation, Member};
+pub use self::reader::code;
+pub use self::review::{Places, review};
+pub use self::rule::{Part, RESOLVED, Resolved, Rule, Wish};
 pub use self::set::{Changes, RuleSet};
-pub use self::windows::{Fired, Firing, Windows};
+pub use self::windows::{Fired, Firing, Note, Tally, Timed, Why, Windows, is_timer};
 pub use self::yaml::MAX_FILE;
 
 #[cfg(test)]

@@ -46,6 +46,16 @@ pub trait Store: Send + Sync {
     /// Gives `each` every kept event that happened at `since` or later, in order of arrival; answers how many.
     fn replay_events(&self, since: Time, each: Box<dyn FnMut(Event) + Send>) -> Read<'_, u64>;
 
+    /// Gives `each` every kept event with a number above `after`, with its number, in order; answers the number of the
+    /// last event. Numbers are those of arrival, from 1, without gaps.
+    fn replay_log(&self, after: u64, each: Box<dyn FnMut(u64, Event) + Send>) -> Read<'_, u64>;
+
+    /// The latest event with this id, and its number.
+    fn find_event(&self, id: String) -> Read<'_, Option<(u64, Event)>>;
+
+    /// What was noted about event number `number` and its neighbours, and the number of the first of them.
+    fn notes(&self, number: u64) -> Read<'_, Option<(u64, String)>>;
+
     /// Events that pass the query. A page may be short, even empty, when much had to be read for it: only
     /// `next_cursor` says whether there is more.
     fn events(&self, query: EventQuery) -> Read<'_, Page<Event>>;
@@ -104,6 +114,13 @@ pub trait Store: Send + Sync {
 pub enum Write {
     /// Appends to the event log, in this order. The store does not look for duplicates.
     Events(Vec<Arc<Event>>),
+    /// Keeps a text about the last `about` events that the same unit appends before it, as long as they are kept.
+    Notes {
+        /// How many events it is about.
+        about: usize,
+        /// The text.
+        text: String,
+    },
     /// Keeps an intent, in place of the one with the same id.
     Intent(Arc<Intent>),
     /// Keeps a run, in place of the one with the same id.

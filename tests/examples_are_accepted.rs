@@ -15,12 +15,12 @@ fn every_example_is_checked_without_a_mistake_or_a_warning() {
         }
         seen += 1;
         let output = Command::new(env!("CARGO_BIN_EXE_paramedic"))
-            .args(["check", "--json"])
+            .args(["check", "--json", "--deny-warnings"])
             .current_dir(&dir)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.trim() == "[]", "{}: {said}", dir.display());
+        assert!(output.status.success(), "{}: {said}", dir.display());
         for part in ["rules", "playbooks", "README.md"] {
             assert!(dir.join(part).exists(), "{} has no {part}", dir.display());
         }

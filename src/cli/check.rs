@@ -1,11 +1,15 @@
 //! `paramedic check`: every mistake in rules, playbooks and the configuration, at once. Starts nothing.
 
-use std::path::PathBuf;
+mod pages;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use serde::Serialize;
 
 use super::{Setup, output};
 use crate::actions;
-use crate::engine::reload;
+use crate::engine::files::{Built, Sources};
 use crate::kernels;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
@@ -13,6 +17,10 @@ use crate::model::diagnostic::Severity;
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Rule files and folders of them to check, instead of the configured ones; a folder with a `paramedic.yaml` is
+    /// checked as a whole
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
     #[command(flatten)]
     setup: Setup,
     /// Directory of rules, instead of the configured one
@@ -21,19 +29,96 @@ pub struct Args {
     /// Directory of playbooks, instead of the configured one
     #[arg(long, value_name = "DIR")]
     playbooks: Option<PathBuf>,
-    /// Print JSON
+    /// Print JSON, for editors and CI
     #[arg(long)]
     json: bool,
+    /// Take a warning for a mistake
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Print what a code such as P0107 means, with an example and how to mend it
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "rules", "playbooks", "deny_warnings"])]
+    explain: Option<String>,
 }
 
-/// Prints every mistake; exit status 1 if there is one.
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    diagnostics: Vec<Entry<'a>>,
+    errors: usize,
+    warnings: usize,
+    /// How many rules are fine; none if any has a mistake.
+    rules: Option<usize>,
+    /// How many playbooks are fine; none if any has a mistake.
+    playbooks: Option<usize>,
+}
+
+/// A diagnostic in the form that editors want: a range from `column` up to, but without, `end_column`.
+#[derive(Serialize)]
+struct Entry<'a> {
+    file: &'a str,
+    line: u32,
+    column: u32,
+    end_column: u32,
+    severity: Severity,
+    code: &'a str,
+    message: &'a str,
+    help: Option<&'a str>,
+}
+
+/// Prints every mistake; exit status 1 if there is one, 2 if what is to be checked is not there.
 pub fn main(args: &Args) -> ExitCode {
-    let mut config = match args.setup.load() {
-        Ok(config) => config,
-        Err(error) => return output::failed(&error),
+    if let Some(code) = &args.explain {
+        return explain(code, args.json);
+    }
+    let built = match read(args) {
+        Ok(built) => built,
+        Err(exit) => return exit,
     };
+    let errors = built.errors();
+    let warnings = built.diagnostics.len() - errors;
+    if args.json {
+        output::json(&Report {
+            diagnostics: built.diagnostics.iter().map(Entry::of).collect(),
+            errors,
+            warnings,
+            rules: built.rules.as_ref().map(|set| set.rules().len()),
+            playbooks: built.library.as_ref().map(|library| library.list().count()),
+        });
+    } else {
+        print_all(&built, errors, warnings);
+    }
+    let failed = errors > 0 || args.deny_warnings && warnings > 0;
+    if failed { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+/// Everything that is to be checked, checked; or the exit status, where it is not there.
+fn read(args: &Args) -> Result<Built, ExitCode> {
+    let given = [args.rules.as_ref(), args.playbooks.as_ref()].into_iter().flatten();
+    for dir in given {
+        if !dir.is_dir() {
+            return Err(output::misused(&format!("{} is not a directory", dir.display())));
+        }
+    }
+    for path in &args.paths {
+        if !path.exists() {
+            return Err(output::misused(&format!("{} is not there", path.display())));
+        }
+        if path.is_file() && !path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            let told = format!("{} is no rule file: those end in .yaml or .yml", path.display());
+            return Err(output::misused(&told));
+        }
+    }
+    let whole = match args.paths.as_slice() {
+        [path] if path.join("paramedic.yaml").is_file() && args.setup.config.is_none() => Some(path),
+        _ => None,
+    };
+    let setup = match whole {
+        Some(path) => Setup { config: Some(path.join("paramedic.yaml")), ..args.setup.clone() },
+        None => args.setup.clone(),
+    };
+    let mut config = setup.load().map_err(|error| output::failed(&error))?;
     if let Err(error) = kernels::spec::check(&config.kernels) {
-        return output::failed(&format!("the configuration's kernels are not valid: {error}"));
+        return Err(output::failed(&format!("the configuration's kernels are not valid: {error}")));
     }
     if let Some(rules) = &args.rules {
         config.rules.clone_from(rules);
@@ -41,40 +126,65 @@ pub fn main(args: &Args) -> ExitCode {
     if let Some(playbooks) = &args.playbooks {
         config.playbooks.clone_from(playbooks);
     }
-    for dir in [args.rules.as_ref(), args.playbooks.as_ref()].into_iter().flatten() {
-        if !dir.is_dir() {
-            return output::misused(&format!("{} is not a directory", dir.display()));
-        }
-    }
-    let known = actions::BUILTIN.map(String::from);
-    let built = match reload::build(&config.rules, &config.playbooks, &known) {
-        Ok(built) => built,
-        Err(error) => return output::failed(&error),
+    let mut sources = Sources::default();
+    sources.add_playbooks(&config.playbooks);
+    let configured: [&Path; 1] = [&config.rules];
+    let rules: Vec<&Path> = match whole {
+        None if !args.paths.is_empty() => args.paths.iter().map(PathBuf::as_path).collect(),
+        _ => configured.into(),
     };
-    let errors = built.errors();
-    if args.json {
-        output::json(&built.diagnostics);
-    } else {
-        built.diagnostics.iter().for_each(print);
-        let rules = built.rules.as_ref().map(|set| set.rules().len());
-        let playbooks = built.library.as_ref().map(|library| library.list().count());
-        match (errors, rules, playbooks) {
-            (0, Some(rules), Some(playbooks)) => {
-                let counted =
-                    [(rules, "rule"), (playbooks, "playbook"), (built.diagnostics.len(), "warning")];
-                let [rules, playbooks, warnings] = counted.map(|(n, what)| count(n, what));
-                output::line(output::good(format!("{rules} and {playbooks} are fine, {warnings}")));
-                if built.rules.is_some_and(|set| set.rules().is_empty()) {
-                    let dir = config.rules.display();
-                    output::line(output::warn(format!(
-                        "there is no rule in {dir}, so nothing would be repaired"
-                    )));
-                }
-            }
-            _ => output::line(output::bad(count(errors, "mistake"))),
+    for path in rules {
+        sources.add_rules(path);
+    }
+    Ok(sources.build(&actions::BUILTIN.map(String::from)))
+}
+
+impl<'a> Entry<'a> {
+    fn of(it: &'a Diagnostic) -> Self {
+        Self {
+            file: &it.file,
+            line: it.line,
+            column: it.column,
+            end_column: it.column + it.length,
+            severity: it.severity,
+            code: &it.code,
+            message: &it.message,
+            help: it.help.as_deref(),
         }
     }
-    if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn print_all(built: &Built, errors: usize, warnings: usize) {
+    built.diagnostics.iter().for_each(print);
+    let rules = built.rules.as_ref().map(|set| set.rules().len());
+    let playbooks = built.library.as_ref().map(|library| library.list().count());
+    match (errors, rules, playbooks) {
+        (0, Some(rules), Some(playbooks)) => {
+            let counted = [(rules, "rule"), (playbooks, "playbook"), (warnings, "warning")];
+            let [rules_text, playbooks, warnings] = counted.map(|(n, what)| count(n, what));
+            output::line(output::good(format!("{rules_text} and {playbooks} are fine, {warnings}")));
+            if rules == 0 {
+                output::line(output::warn("there is no rule, so nothing would be repaired"));
+            }
+        }
+        _ => output::line(output::bad(format!(
+            "{}, {}; `paramedic check --explain CODE` says more",
+            count(errors, "mistake"),
+            count(warnings, "warning")
+        ))),
+    }
+}
+
+fn explain(code: &str, json: bool) -> ExitCode {
+    let Some(page) = pages::find(code) else {
+        return output::misused(&pages::unknown(code));
+    };
+    if json {
+        output::json(&page);
+    } else {
+        output::line(page.to_string().trim_end());
+    }
+    ExitCode::SUCCESS
 }
 
 /// A mistake or a warning, its head in colour.

@@ -58,6 +58,13 @@ fn print(answer: &Value, only: Option<&str>) {
         text(&event["subject"]),
         output::dim(text(&event["id"]))
     ));
+    let decided = &answer["decided"];
+    output::line(output::dim(match text(&decided["when"]).as_str() {
+        "now" => "as it would be decided now".to_owned(),
+        "then" if decided["still_live"] == true => format!("as it was decided at {}", text(&decided["at"])),
+        "then" => format!("as it was decided at {}, by the rules as they were then", text(&decided["at"])),
+        _ => format!("by the rules of today: {}", text(&decided["why"])),
+    }));
     let empty = Vec::new();
     let rules = answer["rules"].as_array().unwrap_or(&empty);
     if rules.is_empty() && items(answer).is_empty() {

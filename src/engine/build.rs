@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
+use super::files::Sources;
 use super::wire::{Doors, Rest};
-use super::{Config, Engine, StartError, reload};
+use super::{Config, Engine, StartError};
 use crate::bus::Publisher;
 use crate::kernels::{self, Shim, Spawner};
 use crate::learning::Learner;
@@ -57,8 +58,7 @@ impl Engine {
             intents: doors.alerts.clone(),
             config: config.actions.clone(),
         });
-        let built = reload::build(&config.rules, &config.playbooks, &actions.names())
-            .map_err(|why| other("read rules and playbooks", why))?;
+        let built = Sources::below(&config.rules, &config.playbooks).build(&actions.names());
         let (Some(rules), Some(library)) = (built.rules, built.library) else {
             return Err(StartError::Invalid(built.diagnostics));
         };

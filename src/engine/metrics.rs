@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::model::{Outcome, Status};
+use crate::rules;
 
 /// The engine's own numbers; one registry an engine, so that two in one process do not mix.
 pub struct Metrics {
@@ -40,6 +41,8 @@ pub struct Metrics {
     pub kernels: Family<StateLabel, Gauge>,
     /// The last value of each number that events and playbooks reported.
     pub reported: Family<NameLabel, Gauge<f64, AtomicU64>>,
+    /// What patterns have met: late and disordered matches, groups forgotten and refused for want of room.
+    patterns: Family<MetLabel, Counter>,
     ended: Family<StatusLabel, Counter>,
     outcomes: Family<OutcomeLabel, Counter>,
 }
@@ -49,6 +52,13 @@ pub struct Metrics {
 pub struct ResultLabel {
     /// How it went.
     pub result: &'static str,
+}
+
+/// `met="late"`, `"out_of_order"`, `"evicted"` or `"refused"`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct MetLabel {
+    /// What was met.
+    pub met: &'static str,
 }
 
 /// A kernel's state.
@@ -94,6 +104,7 @@ impl Default for Metrics {
             rules: Gauge::default(),
             kernels: Family::default(),
             reported: Family::default(),
+            patterns: Family::default(),
             ended: Family::default(),
             outcomes: Family::default(),
         };
@@ -117,6 +128,11 @@ impl Default for Metrics {
             "conditions_failed",
             "Conditions of rules that failed, which counts as not holding",
             metrics.conditions_failed.clone(),
+        );
+        registry.register(
+            "pattern_matches",
+            "Matches of patterns that came late or out of order, and groups forgotten or refused for want of room",
+            metrics.patterns.clone(),
         );
         registry.register("reloads", "Reloads of rules and playbooks by result", metrics.reloads.clone());
         registry.register_with_unit(
@@ -145,6 +161,19 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// What the patterns have met so far; what is counted never goes back.
+    pub fn patterns(&self, tally: rules::Tally) {
+        let rules::Tally { late, disordered, evicted, refused } = tally;
+        for (met, n) in
+            [("late", late), ("out_of_order", disordered), ("evicted", evicted), ("refused", refused)]
+        {
+            self.patterns
+                .get_or_create(&MetLabel { met })
+                .inner()
+                .fetch_max(n, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
     /// Counts an intent that ended.
     pub fn ended(&self, status: Status) {
         self.ended.get_or_create(&StatusLabel { status: status.as_str() }).inc();

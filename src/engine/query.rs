@@ -11,16 +11,12 @@ use super::metrics::{NameLabel, StateLabel};
 use super::reload::Report;
 use crate::learning::{self, Learner};
 use crate::model::diagnostic::Severity;
-use crate::model::{Alert, AlertId, Event, Mode, Pattern, Risk, Span};
+use crate::model::{Alert, AlertId, Mode, Pattern, Risk, Span};
 use crate::observability::{
     Aggregator, Alerts, Dashboard, KernelState, RemediationStats, StressCurrent, StressTrends, alerts,
 };
-use crate::rules::{self, RuleReason};
-use crate::store::{EventQuery, Write};
+use crate::store::Write;
 use crate::tasks::lock;
-
-/// How far back an event is looked for by its id.
-const LOOK_BACK: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
 /// The rules that are live, and how the last load went.
 #[derive(Debug, Serialize)]
@@ -58,6 +54,15 @@ pub struct RuleView {
     line: u32,
     on: Vec<Pattern>,
     when: Option<String>,
+    /// The kind of its pattern; `every` where it has none.
+    pattern: &'static str,
+    /// The calendar that it fires by, with the time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+    /// How many groups its pattern follows now.
+    groups: usize,
+    enabled: bool,
+    priority: i32,
     mode: Mode,
     playbooks: Vec<String>,
     /// How its condition failed, if it did.
@@ -87,20 +92,6 @@ pub struct PlaybookDetail {
     source: String,
 }
 
-/// Why each rule does or does not fire for an event, by the rules as they are now.
-#[derive(Debug, Serialize)]
-pub struct Explanation {
-    event: Event,
-    rules: Vec<RuleReason>,
-}
-
-impl Explanation {
-    /// The reasons alone, in the order of the rules.
-    pub fn into_reasons(self) -> Vec<RuleReason> {
-        self.rules
-    }
-}
-
 /// Why an alert was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertError {
@@ -116,6 +107,7 @@ impl Engine {
     /// The rules that are live, and how the last load went.
     pub fn rules(&self) -> Rules {
         let set = self.rule_set();
+        let windows = lock(&self.0.windows);
         let items = set
             .rules()
             .iter()
@@ -124,8 +116,13 @@ impl Engine {
                 description: rule.description.clone(),
                 file: rule.file.clone(),
                 line: rule.line,
-                on: rule.on.clone(),
+                on: rule.topics(),
                 when: rule.when.as_ref().map(|when| when.text().to_string()),
+                pattern: rule.kind(),
+                schedule: rule.schedule.as_ref().map(|s| format!("{} {}", s.text(), s.timezone())),
+                groups: windows.groups_of(rule),
+                enabled: rule.enabled,
+                priority: rule.priority,
                 mode: rule.plan.mode,
                 playbooks: rule.plan.playbooks.clone(),
                 failed: self.0.failing.of(&rule.name),
@@ -159,40 +156,6 @@ impl Engine {
     /// Confidence in a playbook before anything was seen of it for any class, from 0 to 1.
     pub fn assumed(&self) -> f64 {
         Learner::default().posterior("", "", "").mean
-    }
-
-    /// Why each rule did or did not fire for `event`, if it is `taken`, or else would.
-    pub fn explain(&self, event: &Event, taken: bool) -> Explanation {
-        let set = self.rule_set();
-        let rules = rules::explain(&set, &lock(&self.0.windows), event, taken);
-        Explanation { event: event.clone(), rules }
-    }
-
-    /// The latest event in the log with this id.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn find_event(&self, id: &str) -> Result<Option<Event>, crate::store::Error> {
-        let since = self.0.clock.now() - LOOK_BACK;
-        let mut cursor = None;
-        loop {
-            let query = EventQuery {
-                since: Some(since),
-                text: Some(id.into()),
-                limit: 100,
-                cursor,
-                newest_first: true,
-                ..EventQuery::default()
-            };
-            let page = self.0.store.events(query).await?;
-            if let Some(event) = page.items.into_iter().find(|event| event.id == id) {
-                return Ok(Some(event));
-            }
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(None);
-            }
-        }
     }
 
     /// `GET /api/observability/stress/current`
@@ -291,7 +254,7 @@ impl Engine {
         observed
     }
 
-    fn rule_set(&self) -> Arc<rules::RuleSet> {
+    pub(super) fn rule_set(&self) -> Arc<crate::rules::RuleSet> {
         self.0.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

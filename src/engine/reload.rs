@@ -13,11 +13,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Engine;
+use super::files::{Built, Sources, list};
 use super::metrics::ResultLabel;
 use crate::model::diagnostic::Severity;
 use crate::model::{Diagnostic, Event, Time, Topic};
-use crate::playbook::{self, Library};
-use crate::rules::{self, RuleSet, SourceFile};
+use crate::playbook::Library;
+use crate::rules::RuleSet;
 
 /// How often the files are looked at; a save is live well within a second.
 const POLL: Duration = Duration::from_millis(250);
@@ -49,23 +50,6 @@ pub struct Report {
 /// By file: modification time, size, inode.
 type Stamp = BTreeMap<PathBuf, (i64, i64, u64, u64)>;
 
-/// Everything that was read, good or not.
-pub struct Built {
-    /// The rules, if every file is good.
-    pub rules: Option<RuleSet>,
-    /// The playbooks, if every file is good.
-    pub library: Option<Library>,
-    /// All mistakes and warnings.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-impl Built {
-    /// The mistakes among the diagnostics.
-    pub fn errors(&self) -> usize {
-        self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
-    }
-}
-
 /// One line and every mistake below it.
 pub fn summary(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
@@ -75,107 +59,6 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
         text.push_str(&diagnostic.to_string());
     }
     text
-}
-
-/// Reads and compiles everything in the two directories; missing directories are empty ones.
-///
-/// # Errors
-/// In words, when a directory or file cannot be read.
-pub fn build(rules_dir: &Path, playbooks_dir: &Path, known_actions: &[String]) -> Result<Built, String> {
-    build_of(&files(rules_dir, &["yaml", "yml"])?, playbooks_dir, known_actions)
-}
-
-/// The same with rule files that were read already.
-///
-/// # Errors
-/// In words, when the directory or a file of playbooks cannot be read.
-pub fn build_of(
-    rule_files: &[SourceFile],
-    playbooks_dir: &Path,
-    known_actions: &[String],
-) -> Result<Built, String> {
-    let playbook_files: Vec<playbook::SourceFile> = read(playbooks_dir, &["rhai"])?
-        .into_iter()
-        .map(|(path, text)| playbook::SourceFile { path, text })
-        .collect();
-    let root = playbooks_dir.to_string_lossy();
-    let (library, mut diagnostics) = match Library::load(&root, &playbook_files, known_actions) {
-        Ok(library) => {
-            let warnings = library.warnings().to_vec();
-            (Some(library), warnings)
-        }
-        Err(diagnostics) => (None, diagnostics),
-    };
-    let names = match &library {
-        Some(library) => library.names(),
-        // With broken playbooks the names still say which exist, so that rules are not blamed for them.
-        None => playbook_files.iter().filter_map(|f| stem(&f.path)).collect::<Vec<_>>(),
-    };
-    let compiled = rules::compile(rule_files, &rules::Known { playbooks: &names });
-    diagnostics.extend(compiled.diagnostics);
-    Ok(Built { rules: compiled.set, library, diagnostics })
-}
-
-/// The file at `path`, or all files below it with one of the extensions, in order of path; none if it is not there.
-///
-/// # Errors
-/// In words, when it cannot be read.
-pub fn files(path: &Path, extensions: &[&str]) -> Result<Vec<SourceFile>, String> {
-    Ok(read(path, extensions)?.into_iter().map(|(path, text)| SourceFile { path, text }).collect())
-}
-
-fn stem(path: &str) -> Option<String> {
-    Path::new(path).file_stem().map(|s| s.to_string_lossy().into_owned())
-}
-
-/// All files below `dir` with one of the extensions, as (path, text), in order of path.
-fn read(dir: &Path, extensions: &[&str]) -> Result<Vec<(String, String)>, String> {
-    let mut files = Vec::new();
-    for path in list(dir, extensions)? {
-        let size = std::fs::metadata(&path).map(|m| m.len()).unwrap_or_default();
-        if size > rules::MAX_FILE as u64 {
-            let limit = rules::MAX_FILE >> 20;
-            return Err(format!("{} is {} MiB, the limit is {limit} MiB", path.display(), size >> 20));
-        }
-        let bytes = std::fs::read(&path).map_err(|e| format!("failed to read {}: {e}", path.display()))?;
-        let text = String::from_utf8(bytes).map_err(|e| {
-            format!("{} is not UTF-8 text (byte {})", path.display(), e.utf8_error().valid_up_to())
-        })?;
-        files.push((path.to_string_lossy().into_owned(), text));
-    }
-    Ok(files)
-}
-
-fn list(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, String> {
-    if dir.is_file() {
-        return Ok(vec![dir.to_path_buf()]);
-    }
-    let mut found = Vec::new();
-    let mut open = vec![(dir.to_path_buf(), 0)];
-    while let Some((dir, depth)) = open.pop() {
-        let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(format!("failed to read {}: {error}", dir.display())),
-        };
-        for entry in entries {
-            let entry = entry.map_err(|e| format!("failed to read {}: {e}", dir.display()))?;
-            let (path, name) = (entry.path(), entry.file_name());
-            // Hidden entries are editors' swap files and the `..data` links of ConfigMaps.
-            if name.to_string_lossy().starts_with('.') {
-                continue;
-            }
-            if path.is_dir() {
-                if depth < 8 {
-                    open.push((path, depth + 1));
-                }
-            } else if path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x)) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 fn stamp(dirs: [&Path; 2]) -> Stamp {
@@ -237,16 +120,12 @@ impl Engine {
     pub fn reload(&self) -> Report {
         let known: Vec<String> = self.0.actions.list().iter().map(|spec| spec.name.clone()).collect();
         let now = self.0.clock.now();
-        let built = build(&self.0.config.rules, &self.0.config.playbooks, &known);
-        let report = match built {
-            Ok(Built { rules: Some(rules), library: Some(library), diagnostics }) => {
+        let sources = Sources::below(&self.0.config.rules, &self.0.config.playbooks);
+        let report = match sources.build(&known) {
+            Built { rules: Some(rules), library: Some(library), diagnostics } => {
                 self.swap(rules, library, diagnostics, now)
             }
-            Ok(built) => self.refuse(built.diagnostics, now),
-            Err(why) => {
-                let at = self.0.config.rules.to_string_lossy().into_owned();
-                self.refuse(vec![Diagnostic::error("P0001", &at, "", 0..0, why)], now)
-            }
+            built => self.refuse(built.diagnostics, now),
         };
         self.0.reload.set(report.clone());
         report

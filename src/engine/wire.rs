@@ -116,6 +116,7 @@ impl Engine {
             board,
             rules: Arc::new(RwLock::new(Arc::new(rules))),
             windows: Arc::new(Mutex::new(Windows::default())),
+            pinned: Mutex::default(),
             parts,
             tasks,
             kernels,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Api;
 use super::page::Body;
 use super::problem::Problem;
-use crate::engine::query::Explanation;
+use crate::engine::explain::Explanation;
 use crate::sources::cloudevents;
 
 /// The routes of this resource.
@@ -34,10 +34,10 @@ async fn explain(
             let now = api.engine.clock().now();
             let fresh = &mut || uuid::Uuid::now_v7().to_string();
             let event = cloudevents::decode_line(&event.to_string(), now, "http", fresh)?;
-            Ok(Json(api.engine.explain(&event, false)))
+            Ok(Json(api.engine.explain(&std::sync::Arc::new(event))))
         }
-        Question { event: None, id: Some(id) } => match api.engine.find_event(&id).await? {
-            Some(event) => Ok(Json(api.engine.explain(&event, true))),
+        Question { event: None, id: Some(id) } => match api.engine.explain_logged(&id).await? {
+            Some(explanation) => Ok(Json(explanation)),
             None => Err(Problem::not_found(format!("no event with the id `{id}` is in the log"))),
         },
         _ => Err(Problem::bad_request(

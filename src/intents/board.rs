@@ -13,7 +13,7 @@ use crate::model::{Clock, Intent, IntentId, OutcomeRecord, Time};
 use crate::store::{Commit, Store, Write};
 use state::{State, is_recorded_only, key, version};
 
-pub use batch::{Batch, Changes};
+pub use batch::{Batch, Became, Changes, birth};
 pub use state::{Ended, Relapse};
 
 /// Most open intents unless configured otherwise; more would be a storm that nobody could work off.
@@ -138,6 +138,13 @@ impl Board {
     /// The open intent `id`.
     pub fn get(&self, id: IntentId) -> Option<Arc<Intent>> {
         self.lock_state().open.get(&id).cloned()
+    }
+
+    /// The open intent of `rule` and `group`.
+    pub fn open_of(&self, rule: &str, group: &str) -> Option<Arc<Intent>> {
+        let state = self.lock_state();
+        let id = state.by_key.get(&key(rule, group))?;
+        state.open.get(id).cloned()
     }
 
     /// All open intents, oldest first.

@@ -36,6 +36,9 @@ pub enum Severity {
     Warning,
 }
 
+/// Longest advice that stands beside the caret.
+const BESIDE: usize = 60;
+
 impl Diagnostic {
     /// An error at byte range `at` of `text`, the content of `file`.
     pub fn error(
@@ -102,7 +105,9 @@ impl std::fmt::Display for Diagnostic {
         let carets = "^".repeat(self.length as usize);
         write!(f, "{pad} | {indent}{carets}")?;
         match &self.help {
-            Some(help) => write!(f, " {help}"),
+            // Beside the caret while that can be read at a glance, else on a line of its own.
+            Some(help) if help.chars().count() <= BESIDE => write!(f, " {help}"),
+            Some(help) => write!(f, "\n{pad} = {help}"),
             None => Ok(()),
         }
     }

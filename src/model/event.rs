@@ -23,6 +23,9 @@ pub struct Event {
     pub subject: Option<String>,
     /// When it happened; windows go by it.
     pub time: Time,
+    /// When it came in, where that is another time; timers go by it. What senders say of it is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<Time>,
     /// Which lane it takes.
     #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
@@ -58,6 +61,7 @@ impl Event {
             source: source.into(),
             subject: None,
             time,
+            arrived: None,
             priority: Priority::Normal,
             traceparent: None,
             correlationid: None,
@@ -65,6 +69,11 @@ impl Event {
             extensions: BTreeMap::new(),
             data: data.into(),
         }
+    }
+
+    /// When it came in.
+    pub fn arrival(&self) -> Time {
+        self.arrived.unwrap_or(self.time)
     }
 
     /// The same with a subject.

@@ -39,6 +39,9 @@ pub struct Intent {
     pub count: u64,
     /// The event that completed the first match.
     pub event: Arc<Event>,
+    /// All events that made the rule's pattern complete, in order of time, where it keeps them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Arc<Event>>,
     /// What the rule asked for when it fired; a reload does not change it.
     pub plan: Arc<Plan>,
     /// Playbook runs so far, in order.
@@ -286,6 +289,7 @@ impl Intent {
             reason: None,
             count: 1,
             event,
+            events: Vec::new(),
             expires_at: now + plan.expire.delta(),
             plan,
             attempts: Vec::new(),

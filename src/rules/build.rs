@@ -6,13 +6,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::model::Diagnostic;
-use crate::model::diagnostic::Severity;
+use crate::model::diagnostic::{Severity, nearest};
 
 use super::parse::{self, hex};
 use super::reader::{Reader, code};
 use super::rule::Rule;
 use super::set::RuleSet;
-use super::yaml::{self, Kind};
+use super::yaml::{self, Key, Kind, Node};
 
 /// A file as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,8 @@ pub fn compile(files: &[SourceFile], known: &Known<'_>) -> Compiled {
         hash.update(rule.name.as_bytes());
         hash.update(rule.hash.as_bytes());
     }
-    let set = RuleSet::new(rules.into_iter().map(Arc::new).collect(), hex(&hash.finalize()));
+    let rules = rules.into_iter().map(Arc::new).collect();
+    let set = RuleSet::new(rules, hex(&hash.finalize()), files.to_vec());
     Compiled { set: Some(set), diagnostics }
 }
 
@@ -84,31 +85,16 @@ fn read_rules(
         Ok(tree) => tree,
         Err(error) => {
             let code = if error.limit { code::LIMIT } else { code::SYNTAX };
-            let quotes = ["mapping values", "trailing content", "unexpected character"];
-            return if quotes.iter().any(|part| error.message.contains(part)) {
-                r.error_help(
-                    code,
-                    error.at,
-                    error.message,
-                    "if this belongs to a text, put all of the text in quotes",
-                );
-            } else {
-                r.error(code, error.at, error.message);
-            };
+            return r.error_help(code, error.at, error.message, error.help.unwrap_or_default());
         }
     };
     if matches!(tree.kind, Kind::Null) {
         return;
     }
-    let Some(top) = r.map(&tree, "a rule file", &["rules"]) else { return };
-    let Some(list) = top.get("rules") else {
-        if top.node("rules").is_none() {
-            r.missing(&top, "the file", "rules", "a rule file is `rules:` and a list");
-        }
-        return;
-    };
+    let Some(list) = list(r, &tree) else { return };
     let Kind::List(nodes) = &list.kind else {
-        return r.error(code::TYPE, list.at.clone(), format!("`rules` is a list, this is {}", list.what()));
+        let message = format!("`rules` is a list, this is {}", list.what());
+        return r.error_help(code::TYPE, list.at.clone(), message, "begin each rule below it with `- `");
     };
     for node in nodes {
         let rule = parse::rule(r, node, &file.path, known);
@@ -129,5 +115,37 @@ fn read_rules(
             names.insert(name.clone(), here);
         }
         rules.extend(rule);
+    }
+}
+
+/// The value of `rules`. A file that is something else altogether is told so once, and not key by key.
+fn list<'n>(r: &mut Reader<'_>, tree: &'n Node) -> Option<&'n Node> {
+    const KEYS: &[&str] = &["name", "on", "when", "playbooks"];
+    let what = "a rule file is `rules:` and a list of rules below it";
+    match &tree.kind {
+        Kind::Map(entries) if !entries.is_empty() => {
+            let known = |(key, _): &(Key, Node)| nearest(&key.name, ["rules"]).is_some();
+            if !entries.iter().any(known) {
+                let rule = entries.iter().any(|(key, _)| KEYS.contains(&key.name.as_str()));
+                let help = if rule {
+                    "write `rules:` above it, and `- ` before the first key of the rule"
+                } else {
+                    "if this is no rule file, keep it in another folder"
+                };
+                r.error_help(code::MISSING, entries[0].0.at.clone(), what, help);
+                return None;
+            }
+            r.map(tree, "a rule file", &["rules"])?.get("rules")
+        }
+        Kind::List(_) => {
+            let help = "write `rules:` above it";
+            r.error_help(code::TYPE, tree.at.clone(), format!("{what}, this is the list alone"), help);
+            None
+        }
+        _ => {
+            let help = "such as rules: [{ name: one, on: disk.full, playbooks: clean_up }]";
+            r.error_help(code::TYPE, tree.at.clone(), format!("{what}, this is {}", tree.what()), help);
+            None
+        }
     }
 }

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::index::{Entry, Test};
+#[cfg(doc)]
+use super::rule::Part;
+use super::rule::RESOLVED;
 use super::set::RuleSet;
 use crate::condition::{EvalError, Scalar, View};
 use crate::model::{Event, clock};
@@ -14,8 +17,15 @@ use crate::model::{Event, clock};
 pub struct Hit {
     /// Which: an index into [`RuleSet::rules`].
     pub rule: u32,
+    /// What the event is to it: see [`Part::number`].
+    pub part: u16,
+}
+
+impl Hit {
     /// Whether it shows that the failure is over, rather than that it is there.
-    pub resolved: bool,
+    pub fn resolved(self) -> bool {
+        self.part == RESOLVED
+    }
 }
 
 /// What a thread keeps between events, so that matching need not allocate.
@@ -94,7 +104,7 @@ impl RuleSet {
         }
         let mut hits = Vec::new();
         let mut test = |entry: &Entry| {
-            let hit = Hit { rule: entry.rule, resolved: entry.resolved };
+            let hit = Hit { rule: entry.rule, part: entry.part };
             let answer = match &entry.test {
                 Test::Pass => Some(true),
                 Test::Term(term) => term.test(slots),
@@ -128,13 +138,15 @@ impl RuleSet {
     }
 
     fn script(&self, hit: Hit, view: &View<'_>) -> Result<bool, EvalError> {
-        let rule = &self.rules()[hit.rule as usize];
-        let when = if hit.resolved {
-            rule.resolved.as_ref().and_then(|r| r.when.as_ref())
-        } else {
-            rule.when.as_ref()
-        };
-        when.map_or(Ok(true), |when| when.test_by_script(view))
+        let parts = self.rules()[hit.rule as usize].parts();
+        let part =
+            parts.iter().find(|part| part.number == hit.part).expect("the index holds parts of its rules");
+        for when in &part.when {
+            if !when.test_in(view)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::rule::Rule;
+use super::rule::{Part, Rule};
 use crate::condition::scalar::Op;
-use crate::condition::{Condition, Fields, Path, Root, Scalar, Term};
+use crate::condition::{Fields, Path, Root, Scalar, Term};
 use crate::model::Pattern;
 
 type Map<K, V> = HashMap<K, V, ahash::RandomState>;
@@ -52,8 +52,8 @@ pub struct Keyed {
 pub struct Entry {
     /// Which rule of the set.
     pub rule: u32,
-    /// Whether this is its `resolved:` part.
-    pub resolved: bool,
+    /// Which part of the rule.
+    pub part: u16,
     /// What is left to be tested.
     pub test: Test,
 }
@@ -97,8 +97,9 @@ impl Index {
     /// Indexes the enabled ones of `rules`.
     pub fn new(rules: &[Arc<Rule>]) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let parts: Vec<Part<'_>> = rules.iter().enumerate().flat_map(|(n, rule)| parts(n, rule)).collect();
-        let paths = parts.iter().filter_map(|part| part.when).flat_map(|when| when.paths().iter().cloned());
+        let parts: Vec<(u32, Part<'_>)> = (0..).zip(rules).flat_map(|(n, rule)| parts(n, rule)).collect();
+        let paths =
+            parts.iter().flat_map(|(_, part)| &part.when).flat_map(|when| when.paths().iter().cloned());
         let topic = Path::root(Root::Topic);
         let fields = Fields::new(paths.chain([topic.clone()]));
         let mut index = Self {
@@ -109,24 +110,24 @@ impl Index {
             literals: Map::default(),
             wildcards: vec![Token::default()],
         };
-        let terms: Vec<Option<Term>> = parts.iter().map(|part| part.term(&index.fields)).collect();
+        let terms: Vec<Option<Term>> = parts.iter().map(|(_, part)| term(part, &index.fields)).collect();
         let mut values: HashMap<u32, HashSet<Key>> = HashMap::new();
         for (slot, keys) in terms.iter().flatten().flat_map(|t| index.choices(t)) {
             values.entry(slot).or_default().extend(keys);
         }
         let spread: HashMap<u32, usize> = values.into_iter().map(|(slot, keys)| (slot, keys.len())).collect();
-        for (part, term) in parts.iter().zip(terms) {
+        for ((rule, part), term) in parts.iter().zip(terms) {
             let choices = term.as_ref().map(|t| index.choices(t)).unwrap_or_default();
             let choice = choices.into_iter().max_by_key(|(slot, _)| spread.get(slot));
-            let test = match (part.when, term) {
-                (None, _) => Test::Pass,
-                (Some(_), None) => Test::Script,
-                (Some(_), Some(term)) => Test::Term(term),
+            let test = match term {
+                _ if part.when.is_empty() => Test::Pass,
+                None => Test::Script,
+                Some(term) => Test::Term(term),
             };
             let mut seen = HashSet::new();
             for pattern in part.on.iter().filter(|pattern| seen.insert(pattern.as_str())) {
                 let group = index.group(pattern);
-                let entry = Entry { rule: part.rule, resolved: part.resolved, test: test.clone() };
+                let entry = Entry { rule: *rule, part: part.number, test: test.clone() };
                 index.groups[group as usize].add(entry, choice.as_ref());
             }
         }
@@ -250,36 +251,18 @@ impl Keyed {
     }
 }
 
-/// A rule's `on` and `when`, or those of its `resolved`.
-struct Part<'r> {
-    rule: u32,
-    resolved: bool,
-    on: &'r [Pattern],
-    when: Option<&'r Condition>,
-}
-
-impl Part<'_> {
-    /// The condition's lowered form over the set's slots.
-    fn term(&self, fields: &Fields) -> Option<Term> {
-        let when = self.when?;
+/// The lowered form of a part's conditions over the set's slots, if all of them have one.
+fn term(part: &Part<'_>, fields: &Fields) -> Option<Term> {
+    let mut terms = Vec::new();
+    for when in &part.when {
         let slots: Option<Vec<u32>> = when.paths().iter().map(|path| fields.slot(path)).collect();
-        Some(when.term()?.renumbered(&slots?))
+        terms.push(when.term()?.renumbered(&slots?));
     }
+    if terms.len() > 1 { Some(Term::And(terms.into())) } else { terms.pop() }
 }
 
-fn parts(n: usize, rule: &Rule) -> Vec<Part<'_>> {
-    if !rule.enabled {
-        return Vec::new();
-    }
-    let rule_number = u32::try_from(n).expect("a set has fewer than 2^32 rules");
-    let on = Part { rule: rule_number, resolved: false, on: &rule.on, when: rule.when.as_ref() };
-    let resolved = rule.resolved.as_ref().map(|resolved| Part {
-        rule: rule_number,
-        resolved: true,
-        on: &resolved.on,
-        when: resolved.when.as_ref(),
-    });
-    std::iter::once(on).chain(resolved).collect()
+fn parts(n: u32, rule: &Rule) -> impl Iterator<Item = (u32, Part<'_>)> {
+    rule.parts().into_iter().map(move |part| (n, part))
 }
 
 fn key(value: &Scalar<'_>) -> Option<Key> {

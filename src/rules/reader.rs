@@ -1,5 +1,8 @@
 //! Reads typed values out of a YAML tree and collects every mistake on the way, each where it stands.
 
+pub mod advice;
+mod words;
+
 use std::ops::Range;
 
 use crate::condition::{self, Condition, Template};
@@ -41,8 +44,8 @@ pub mod code {
     pub const VALUE: &str = "P0114";
     /// A list that must not be empty.
     pub const EMPTY: &str = "P0115";
-    /// Part of the language, not yet of this version.
-    pub const UNSUPPORTED: &str = "P0116";
+    /// Not a schedule.
+    pub const SCHEDULE: &str = "P0116";
     /// Read, but not yet enforced.
     pub const UNENFORCED: &str = "P0117";
 }
@@ -64,6 +67,8 @@ pub struct Map<'n> {
     /// Where the map stands: its first key.
     pub at: Range<usize>,
     entries: &'n [(Key, Node)],
+    /// Keys that other keys were surely meant to be; they are not missed as well.
+    meant: Vec<String>,
 }
 
 impl<'n> Map<'n> {
@@ -75,6 +80,11 @@ impl<'n> Map<'n> {
     /// The value under `key`, even if it is nothing.
     pub fn node(&self, key: &str) -> Option<&'n Node> {
         self.entries.iter().rev().find(|(k, _)| k.name == key).map(|(_, node)| node)
+    }
+
+    /// Whether another key was surely meant to be `key`; of none in particular, whether that is so of any.
+    pub fn meant(&self, key: Option<&str>) -> bool {
+        self.meant.iter().any(|meant| key.is_none_or(|key| meant == key))
     }
 
     /// Where `key` itself stands, or the map if it does not.
@@ -121,7 +131,7 @@ impl<'a> Reader<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.report(code, at, message.into(), Some(help.into()));
+        self.report(code, at, message.into(), Some(help.into()).filter(|help: &String| !help.is_empty()));
     }
 
     /// Reports something that is not an error.
@@ -155,22 +165,22 @@ impl<'a> Reader<'a> {
     /// Checks that `node` is a map with no other keys than `known`, each once.
     pub fn map<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Map<'n>> {
         let Kind::Map(entries) = &node.kind else {
-            self.error(code::TYPE, node.at.clone(), format!("{what} is a map, this is {}", node.what()));
+            let message = format!("{what} is a map, this is {}", advice::what(node));
+            let keys: Vec<String> = known.iter().take(2).map(|key| format!("{key}: …")).collect();
+            let help = match what.strip_prefix('`').and_then(|what| what.strip_suffix('`')) {
+                Some(key) => format!("write {key}: {{ {} }}", keys.join(", ")),
+                None => format!("write {{ {} }}", keys.join(", ")),
+            };
+            self.error_help(code::TYPE, node.at.clone(), message, help);
             return None;
         };
-        let mut seen = Vec::new();
+        let (mut seen, mut meant) = (Vec::new(), Vec::new());
         for (key, _) in entries {
             if !known.contains(&key.name.as_str()) {
-                let help = match nearest(&key.name, known.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("{what} knows {}", known.join(", ")),
-                };
-                self.error_help(
-                    code::UNKNOWN_KEY,
-                    key.at.clone(),
-                    format!("unknown key `{}`", key.name),
-                    help,
-                );
+                let advice = words::advice(what, &key.name, known);
+                meant.extend(advice.meant);
+                let message = format!("unknown key `{}`", key.name);
+                self.error_help(code::UNKNOWN_KEY, key.at.clone(), message, advice.help);
             } else if !seen.contains(&key.name.as_str()) {
                 seen.push(&key.name);
             } else {
@@ -179,11 +189,14 @@ impl<'a> Reader<'a> {
             }
         }
         let at = entries.first().map_or(node.at.clone(), |(key, _)| key.at.clone());
-        Some(Map { at, entries })
+        Some(Map { at, entries, meant })
     }
 
     /// Reports that `key` must be there.
     pub fn missing(&mut self, map: &Map<'_>, what: &str, key: &str, help: &str) {
+        if map.meant(Some(key)) {
+            return;
+        }
         self.error_help(code::MISSING, map.key_at(key), format!("{what} has no `{key}`"), help);
     }
 
@@ -193,10 +206,26 @@ impl<'a> Reader<'a> {
         for (key, value) in map.entries {
             if matches!(value.kind, Kind::Null) && known.contains(&key.name.as_str()) {
                 let message = format!("`{}` is empty", key.name);
-                self.error_help(code::EMPTY, key.at.clone(), message, "give it a value or take the line out");
+                let help = self.why_empty(&key.at);
+                self.error_help(code::EMPTY, key.at.clone(), message, help);
             }
         }
         Some(map)
+    }
+
+    /// What to do about a key without a value: what looks like one may be something else to YAML.
+    fn why_empty(&self, key: &Range<usize>) -> String {
+        let after = self.file.text[key.end.min(self.file.text.len())..].lines().next().unwrap_or("");
+        let after = after.trim_start_matches(['"', '\'', ':', ' ']);
+        let value = after.trim_end().trim_end_matches(['}', ']', ' ']);
+        match after.chars().next() {
+            Some('!') => format!("`!` begins a tag in YAML: put it in quotes: \"{value}\""),
+            Some('#') => {
+                format!("`#` begins a comment in YAML: if it is meant, put it in quotes: \"{value}\"")
+            }
+            Some('&') => format!("`&` begins an anchor in YAML: put it in quotes: \"{value}\""),
+            _ => "give it a value or take the line out".into(),
+        }
     }
 
     /// The value under `key`, which must be there. That it is empty was said when the map was read.
@@ -231,11 +260,11 @@ impl<'a> Reader<'a> {
         match &node.kind {
             Kind::Text(text) => Some(text.clone()),
             Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) => {
-                let message = format!("`{what}` is a text, this is {}", node.what());
+                let message = format!("`{what}` is a text, this is {}", advice::what(node));
                 self.error_help(code::TYPE, node.at.clone(), message, "put it in quotes");
                 None
             }
-            _ => self.wrong(node, what, "a text"),
+            _ => self.wrong(node, what, "a text", None),
         }
     }
 
@@ -243,7 +272,7 @@ impl<'a> Reader<'a> {
     pub fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
         match node.kind {
             Kind::Bool(b) => Some(b),
-            _ => self.wrong(node, what, "true or false"),
+            _ => self.wrong(node, what, "true or false", advice::flag(node)),
         }
     }
 
@@ -260,7 +289,7 @@ impl<'a> Reader<'a> {
                 );
                 None
             }
-            _ => self.wrong(node, what, "a whole number"),
+            _ => self.wrong(node, what, "a whole number", advice::int(node)),
         }
     }
 
@@ -277,7 +306,7 @@ impl<'a> Reader<'a> {
         let share = share.filter(|n| (0.0..=1.0).contains(n));
         if share.is_none() {
             let message = format!("`{what}` is a share: a number from 0 to 1, or a percentage such as 20%");
-            self.error(code::VALUE, node.at.clone(), message);
+            self.report(code::VALUE, node.at.clone(), message, advice::share(node));
         }
         share
     }
@@ -292,7 +321,12 @@ impl<'a> Reader<'a> {
             Kind::Float(n) => Span::from_secs_f64(*n).ok_or_else(|| format!("`{n}` is not a length of time")),
             _ => Err(format!("`{what}` is a length of time such as 30s, this is {}", node.what())),
         };
-        span.map_err(|message| self.error(code::SPAN, node.at.clone(), message)).ok()
+        let help = match &node.kind {
+            Kind::Text(text) => advice::span(text),
+            Kind::Int(..0) | Kind::Float(..0.0) => Some("a length of time is never negative".into()),
+            _ => None,
+        };
+        span.map_err(|message| self.report(code::SPAN, node.at.clone(), message, help)).ok()
     }
 
     /// One of a few words.
@@ -300,11 +334,15 @@ impl<'a> Reader<'a> {
     where
         T: Copy,
     {
-        let text = self.text(node, what)?;
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let Kind::Text(text) = &node.kind else {
+            let known = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+            return self.wrong(node, what, &format!("one of {known}"), None);
+        };
+        let found = words.iter().find(|(word, _)| word == text).map(|(_, value)| *value);
         if found.is_none() {
             let known = words.iter().map(|(word, _)| *word);
-            let help = match nearest(&text, known.clone()) {
+            let near = words::value(what, text).or_else(|| nearest(text, known.clone()));
+            let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("use {}", known.collect::<Vec<_>>().join(", ")),
             };
@@ -328,11 +366,24 @@ impl<'a> Reader<'a> {
     /// One or more topic patterns.
     pub fn patterns(&mut self, node: &Node, what: &str, at: Range<usize>) -> Vec<Pattern> {
         let mut patterns = Vec::new();
-        for item in self.items(node, what, at) {
+        for item in self.items(node, what, at.clone()) {
+            if let Kind::Map(_) = item.kind {
+                let help = format!("write the topic itself, such as {what}: telemetry.kernel.exited");
+                self.wrong::<()>(item, what, "a text", Some(help));
+                continue;
+            }
             let Some(text) = self.text(item, what) else { continue };
             match Pattern::try_new(&text) {
                 Ok(pattern) => patterns.push(pattern),
-                Err(error) => self.error(code::TOPIC, item.at.clone(), error.to_string()),
+                Err(_) if text.trim().is_empty() => {
+                    let help =
+                        "a `>` at the end of a line begins a text of several lines: put it in quotes: \">\"";
+                    let message = format!("`{what}` is empty");
+                    self.error_help(code::EMPTY, at.clone(), message, help);
+                }
+                Err(error) => {
+                    self.report(code::TOPIC, item.at.clone(), error.to_string(), advice::topic(&text));
+                }
             }
         }
         patterns
@@ -344,10 +395,20 @@ impl<'a> Reader<'a> {
         let text = match &node.kind {
             Kind::Bool(b) => b.to_string(),
             Kind::Int(n) => n.to_string(),
+            Kind::List(_) => {
+                let help = "write one text, and join its parts with `&&` or `||`";
+                return self.wrong(node, what, "a text", Some(help.into()));
+            }
+            Kind::Map(_) => {
+                let help = "write an expression, such as data.used > 0.9";
+                return self.wrong(node, what, "a text", Some(help.into()));
+            }
             _ => self.text(node, what)?,
         };
         let compiled = condition::compile(&text, vars);
-        compiled.map_err(|error| self.within(code::EXPRESSION, node, &text, error)).ok()
+        compiled
+            .map_err(|error| self.within(code::EXPRESSION, node, &text, error.at, error.message, error.help))
+            .ok()
     }
 
     /// An expression that is true or false.
@@ -367,16 +428,37 @@ impl<'a> Reader<'a> {
             Kind::Int(n) => n.to_string(),
             _ => self.text(node, what)?,
         };
-        Template::compile(&text, &[]).map_err(|error| self.within(code::TEMPLATE, node, &text, error)).ok()
+        if let Some(start) = text.find("{{")
+            && let Some(len) = text[start..].find("}}")
+        {
+            let inner = text[start + 2..start + len].trim();
+            let message = "`{{` and `}}` stand for themselves here".to_owned();
+            let help = Some(format!("write `${{{inner}}}`"));
+            self.within(code::TEMPLATE, node, &text, start..start + len + 2, message, help);
+            return None;
+        }
+        Template::compile(&text, &[])
+            .map_err(|error| self.within(code::TEMPLATE, node, &text, error.at, error.message, error.help))
+            .ok()
     }
 
-    fn within(&mut self, code: &str, node: &Node, text: &str, error: condition::Error) {
-        let at = node.inside(&self.file.text, text, error.at);
-        self.report(code, at, error.message, error.help);
+    /// Reports an error at `at` within `text`, which is what `node` says.
+    pub fn within(
+        &mut self,
+        code: &str,
+        node: &Node,
+        text: &str,
+        at: Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) {
+        let at = node.inside(&self.file.text, text, at);
+        self.report(code, at, message, help);
     }
 
-    fn wrong<T>(&mut self, node: &Node, what: &str, wanted: &str) -> Option<T> {
-        self.error(code::TYPE, node.at.clone(), format!("`{what}` is {wanted}, this is {}", node.what()));
+    fn wrong<T>(&mut self, node: &Node, what: &str, wanted: &str, help: Option<String>) -> Option<T> {
+        let message = format!("`{what}` is {wanted}, this is {}", advice::what(node));
+        self.report(code::TYPE, node.at.clone(), message, help);
         None
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::cron::Schedule;
+use super::pattern::{Correlation, Member};
 use crate::condition::template::text_of;
 use crate::condition::{Condition, EvalError, Template, View};
 use crate::model::intent::Plan;
@@ -30,6 +32,10 @@ pub struct Rule {
     pub group_by: Vec<Condition>,
     /// How matches add up to a firing.
     pub pattern: Correlation,
+    /// How long after its time an event may come and still be in order; timers wait so much longer.
+    pub lateness: Span,
+    /// When it fires by the calendar, instead of by events.
+    pub schedule: Option<Schedule>,
     /// What learning tells apart.
     pub class: Option<Condition>,
     /// What shows that it is over.
@@ -52,22 +58,6 @@ pub struct Rule {
     pub hash: String,
     /// Hash of what its windows depend on; they survive a reload that leaves it the same.
     pub window: u64,
-}
-
-/// How matches add up to a firing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Correlation {
-    /// Each match fires.
-    Every,
-    /// The n-th match of a group within a time fires, and each after it while so many lie within that time.
-    Count {
-        /// How many.
-        count: u32,
-        /// In how long, in event time.
-        within: Span,
-    },
-    /// The first match of a group fires, then none for a time.
-    OnceWithin(Span),
 }
 
 /// What shows that the failure is over.
@@ -94,17 +84,73 @@ pub struct Wish {
     pub fleet: Option<Template>,
 }
 
-impl Correlation {
-    /// How far back the state of a window reaches.
-    pub fn reach(self) -> Span {
-        match self {
-            Self::Every => Span::default(),
-            Self::Count { within, .. } | Self::OnceWithin(within) => within,
-        }
-    }
+/// Something that an event can be to a rule: a match of its `on` and `when`, of a member of its pattern, or of what
+/// shows that it is over.
+#[derive(Clone, Debug)]
+pub struct Part<'r> {
+    /// Which part: the member's place, 0 for a rule without members, or [`RESOLVED`].
+    pub number: u16,
+    /// Its topics.
+    pub on: &'r [Pattern],
+    /// Conditions that must all hold.
+    pub when: Vec<&'r Condition>,
 }
 
+/// The number of the part that shows that it is over.
+pub const RESOLVED: u16 = u16::MAX;
+
 impl Rule {
+    /// All that an event can be to this rule; of one that is not enabled, nothing.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        if !self.enabled {
+            return Vec::new();
+        }
+        let mut parts = match &self.pattern {
+            _ if self.schedule.is_some() => Vec::new(),
+            Correlation::All { members, .. }
+            | Correlation::Sequence { members, .. }
+            | Correlation::Any(members) => self.members(members),
+            Correlation::NotAfter { not, after, .. } => {
+                vec![self.part(0, &after.on, after.when.as_ref()), self.part(1, &not.on, not.when.as_ref())]
+            }
+            Correlation::Absent { on, .. } => vec![self.part(0, on, None)],
+            _ => vec![self.part(0, &[], None)],
+        };
+        parts.extend(self.resolved.as_ref().map(|resolved| Part {
+            number: RESOLVED,
+            on: &resolved.on,
+            when: resolved.when.iter().collect(),
+        }));
+        parts
+    }
+
+    /// The kind of its pattern, as it is written in a rule.
+    pub fn kind(&self) -> &'static str {
+        if self.schedule.is_some() { "schedule" } else { self.pattern.kind() }
+    }
+
+    fn part<'r>(&'r self, number: usize, on: &'r [Pattern], when: Option<&'r Condition>) -> Part<'r> {
+        Part {
+            number: u16::try_from(number).expect("a pattern has few members"),
+            on: if on.is_empty() { &self.on } else { on },
+            when: self.when.iter().chain(when).collect(),
+        }
+    }
+
+    fn members<'r>(&'r self, members: &'r [Member]) -> Vec<Part<'r>> {
+        members.iter().enumerate().map(|(n, m)| self.part(n, &m.on, m.when.as_ref())).collect()
+    }
+
+    /// The topics that it is about, its pattern's included.
+    pub fn topics(&self) -> Vec<Pattern> {
+        let mut all: Vec<Pattern> = Vec::new();
+        for part in self.parts().iter().filter(|part| part.number != RESOLVED) {
+            let new: Vec<&Pattern> = part.on.iter().filter(|on| !all.contains(on)).collect();
+            all.extend(new.into_iter().cloned());
+        }
+        if all.is_empty() { self.on.clone() } else { all }
+    }
+
     /// Which failing thing the event is about. A part that the event lacks is empty, so all such events are one group.
     pub fn group(&self, view: &View<'_>) -> String {
         match &self.group_by[..] {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use super::index::Index;
 use super::rule::Rule;
-use crate::model::Span;
+use super::{Known, SourceFile, compile};
 
 /// A compiled set of rules; cloning it copies pointers.
 #[derive(Clone, Debug)]
 pub struct RuleSet {
     rules: Arc<[Arc<Rule>]>,
+    names: Arc<HashMap<String, usize, ahash::RandomState>>,
     index: Arc<Index>,
     hash: Arc<str>,
+    files: Arc<[SourceFile]>,
 }
 
 /// How one set differs from another, by the names of rules.
@@ -29,12 +31,13 @@ pub struct Changes {
 impl RuleSet {
     /// A set without rules.
     pub fn empty() -> Self {
-        Self::new(Vec::new(), String::new())
+        Self::new(Vec::new(), String::new(), Vec::new())
     }
 
-    pub(super) fn new(rules: Vec<Arc<Rule>>, hash: String) -> Self {
+    pub(super) fn new(rules: Vec<Arc<Rule>>, hash: String, files: Vec<SourceFile>) -> Self {
         let index = Arc::new(Index::new(&rules));
-        Self { rules: rules.into(), index, hash: hash.into() }
+        let names = rules.iter().enumerate().map(|(n, rule)| (rule.name.clone(), n)).collect();
+        Self { rules: rules.into(), names: Arc::new(names), index, hash: hash.into(), files: files.into() }
     }
 
     /// The rules in the order in which they fire, those that are not enabled included.
@@ -44,12 +47,38 @@ impl RuleSet {
 
     /// The rule named `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<Rule>> {
-        self.rules.iter().find(|rule| rule.name == name)
+        self.names.get(name).map(|n| &self.rules[*n])
     }
 
     /// SHA-256 of what the rules say, in hex; of no rules, empty.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The files that it was compiled from, as one text that [`RuleSet::from_pin`] reads.
+    pub fn pin(&self) -> String {
+        let mut playbooks: Vec<&str> = Vec::new();
+        for plan in self.rules.iter().map(|rule| &rule.plan) {
+            playbooks.extend(plan.playbooks.iter().map(String::as_str));
+            playbooks.extend(plan.escalate.iter().map(|step| step.to.as_str()));
+        }
+        playbooks.sort_unstable();
+        playbooks.dedup();
+        let files: Vec<[&str; 2]> = self.files.iter().map(|file| [file.path.as_str(), &file.text]).collect();
+        serde_json::json!({ "playbooks": playbooks, "files": files }).to_string()
+    }
+
+    /// The set that [`RuleSet::pin`] was called on; none if this version cannot read its rules any more.
+    pub fn from_pin(pin: &str) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Pin {
+            playbooks: Vec<String>,
+            files: Vec<(String, String)>,
+        }
+        let pin: Pin = serde_json::from_str(pin).ok()?;
+        let files: Vec<SourceFile> =
+            pin.files.into_iter().map(|(path, text)| SourceFile { path, text }).collect();
+        compile(&files, &Known { playbooks: &pin.playbooks }).set
     }
 
     /// What `newer` changes.
@@ -72,11 +101,6 @@ impl RuleSet {
             list.sort();
         }
         changes
-    }
-
-    /// How far back the events must be read again after a restart for the windows to be as before.
-    pub fn longest_window(&self) -> Span {
-        self.rules.iter().filter(|r| r.enabled).map(|r| r.pattern.reach()).max().unwrap_or_default()
     }
 
     pub(super) fn index(&self) -> &Index {

@@ -1,29 +1,41 @@
-//! The stateful half of matching: counts, groups and throttles hits in event order.
+//! The stateful half of matching: counts, groups and throttles hits in event order, and fires what is due by time.
 //!
-//! Windows go by the time of events, not by any clock, and keep the latest matches of a group in the order in which
-//! they arrived. So an event that comes late is counted where it belongs, and one whose clock is wrong only takes one
-//! place, which later events push out. Memory is bounded: per group twice the `count` asked for, per rule
-//! [`MAX_GROUPS`] groups and [`MAX_TIMES`] matches; above that the groups that were quiet the longest are forgotten,
-//! which can only make a rule fire later, never wrongly.
+//! Windows go by the time of events; [`Windows::advance`] moves the time of arrival, by which timers go, so that a
+//! silence is noticed without a further event. The same events with the same times of arrival always fire the same
+//! rules: live, after a restart, in a replay. Memory is bounded per group and per rule (see `groups`). Nothing here
+//! reads a clock; start with [`Windows::apply`].
 
-use std::collections::{HashMap, VecDeque};
+mod count;
+mod groups;
+mod members;
+mod note;
+mod state;
+mod take;
+mod timed;
+mod timers;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::groups::Groups;
+use self::state::State;
+use self::timers::Timers;
 use super::hits::Hit;
-use super::rule::{Correlation, Rule};
+use super::pattern::Correlation;
+use super::rule::Rule;
 use super::set::RuleSet;
 use crate::condition::View;
-use crate::model::{Event, Span};
+use crate::model::{Event, Span, Time, clock};
 
-/// Most groups of one rule whose matches are remembered.
-pub const MAX_GROUPS: usize = 10_000;
-/// Most matches that are remembered for one rule.
-pub const MAX_TIMES: usize = 1_000_000;
+pub use self::note::{Note, Why};
+pub use self::timed::{Timed, is_timer};
 
 /// The correlation state of all rules.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Windows {
     rules: HashMap<String, Groups, ahash::RandomState>,
+    timers: Timers,
+    tally: Tally,
 }
 
 /// What came of an event.
@@ -57,112 +69,201 @@ pub struct Fired {
     pub fleet: Option<String>,
     /// How many matches made it fire, this one included.
     pub count: u64,
+    /// The events that made it fire, in order of time, where the pattern keeps them.
+    pub events: Vec<Arc<Event>>,
 }
 
-#[derive(Debug, Default)]
-struct Groups {
-    /// Hash of what the state depends on.
-    window: u64,
-    groups: HashMap<String, Group, ahash::RandomState>,
-    /// Counts matches; a group's last one says how long it has been quiet.
-    now: u64,
-    /// Matches remembered in all.
-    times: usize,
-}
-
-#[derive(Debug, Default)]
-struct Group {
-    /// Times of the latest matches in microseconds, in the order of arrival.
-    times: VecDeque<i64>,
-    /// How often a later of these stands before an earlier; mostly never.
-    disorder: usize,
-    touched: u64,
+/// What the patterns have met since they were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Matches that came later after their time than the rule allows for.
+    pub late: u64,
+    /// Matches that came after one of a later time.
+    pub disordered: u64,
+    /// Groups forgotten for want of room.
+    pub evicted: u64,
+    /// Matches of groups that there was no room for.
+    pub refused: u64,
 }
 
 impl Windows {
-    /// Takes `event`, for which `hits` were found in `set`, and adds to `out` what comes of it, in the order of rules.
+    /// Takes `event`, for which `hits` were found in `set`, and adds to `out` what comes of it, in the order of rules,
+    /// and to `notes` what each rule made of it. Call [`Windows::advance`] with its time of arrival first.
     ///
     /// A rule with `stop: true` that fires ends the row, and one with `backstop: true` fires only if no other did. An
     /// event that matches a rule and its `resolved` counts as a match: what still fails is not over.
-    pub fn apply(&mut self, set: &RuleSet, event: &Event, hits: &[Hit], out: &mut Vec<Firing>) {
+    pub fn apply(
+        &mut self,
+        set: &RuleSet,
+        event: &Arc<Event>,
+        hits: &[Hit],
+        out: &mut Vec<Firing>,
+        notes: &mut Vec<Note>,
+    ) {
         if hits.is_empty() {
             return;
         }
         let view = View::new(event, &[]);
-        let rule_of = |hit: &Hit| &set.rules()[hit.rule as usize];
-        let (last, first): (Vec<&Hit>, Vec<&Hit>) =
-            hits.iter().filter(|hit| !hit.resolved).partition(|hit| rule_of(hit).backstop);
-        let mut fired = false;
-        for hit in first.into_iter().chain(last) {
-            let rule = rule_of(hit);
-            if rule.backstop && fired {
-                break;
-            }
-            if let Some(firing) = self.take(rule, &view) {
-                fired = true;
-                out.push(firing);
-                if rule.stop {
-                    break;
-                }
+        // Hits of one rule stand together, in the order of its parts, the resolved one last.
+        let mut matched: Vec<(u32, Vec<u16>)> = Vec::new();
+        for hit in hits.iter().filter(|hit| !hit.resolved()) {
+            match matched.last_mut() {
+                Some((rule, parts)) if *rule == hit.rule => parts.push(hit.part),
+                _ => matched.push((hit.rule, vec![hit.part])),
             }
         }
-        for hit in hits.iter().filter(|hit| hit.resolved) {
-            if hits.contains(&Hit { resolved: false, ..*hit }) {
+        let rule_of = |number: u32| &set.rules()[number as usize];
+        let (last, first): (Vec<_>, Vec<_>) =
+            matched.iter().partition::<Vec<&(u32, Vec<u16>)>, _>(|(rule, _)| rule_of(*rule).backstop);
+        let mut fired = false;
+        let mut stopped = None;
+        for (number, parts) in first.into_iter().chain(last) {
+            let rule = rule_of(*number);
+            let why = if let Some(by) = stopped {
+                Why::Stopped(by)
+            } else if rule.backstop && fired {
+                Why::Others
+            } else {
+                let taken = self.take(rule, parts, event, &view);
+                if taken.resolved {
+                    out.push(Firing::Resolved { rule: rule.clone(), group: taken.group.clone() });
+                }
+                if let Why::Fired(count) = taken.why {
+                    fired = true;
+                    stopped = rule.stop.then_some(*number);
+                    out.push(Firing::Fire(Fired::of(rule, taken.group, &view, count, taken.events)));
+                }
+                taken.why
+            };
+            notes.push(Note { rule: *number, why });
+        }
+        for hit in hits.iter().filter(|hit| hit.resolved()) {
+            if matched.iter().any(|(rule, _)| *rule == hit.rule) {
                 continue;
             }
-            let rule = rule_of(hit);
+            let rule = rule_of(hit.rule);
             let group = rule.group(&view);
             if let Some(groups) = self.rules.get_mut(&rule.name) {
                 groups.forget(&group);
             }
+            // One that is expected from the start is waited for anew.
+            self.expect(rule, event.arrival().timestamp_micros());
             out.push(Firing::Resolved { rule: rule.clone(), group });
+            notes.push(Note { rule: hit.rule, why: Why::Over });
         }
     }
 
-    /// Drops the state of rules that `set` does not have, or has with another pattern.
-    pub fn retain(&mut self, set: &RuleSet) {
-        let kept: HashMap<&str, u64> =
-            set.rules().iter().filter(|r| r.enabled).map(|r| (r.name.as_str(), r.window)).collect();
-        self.rules.retain(|name, groups| kept.get(name.as_str()) == Some(&groups.window));
+    /// What [`Windows::apply`] would make of `event`, with nothing changed.
+    pub fn preview(&self, set: &RuleSet, event: &Arc<Event>, hits: &[Hit]) -> (Vec<Firing>, Vec<Note>) {
+        let view = View::new(event, &[]);
+        let mut copy = Self::default();
+        for hit in hits {
+            let rule = &set.rules()[hit.rule as usize];
+            if let Some(groups) = self.of(rule) {
+                copy.rules.entry(rule.name.clone()).or_insert_with(|| groups.only(&rule.group(&view)));
+            }
+        }
+        let (mut firings, mut notes) = (Vec::new(), Vec::new());
+        copy.apply(set, event, hits, &mut firings, &mut notes);
+        (firings, notes)
+    }
+
+    /// Makes `set` the set that is followed from `now` on: drops the state of rules that it does not have, or has with
+    /// another pattern, and begins to wait for what is expected from the start.
+    pub fn adopt(&mut self, set: &RuleSet, now: Time) {
+        self.rules.retain(|name, groups| {
+            set.get(name).is_some_and(|rule| rule.enabled && rule.window == groups.window)
+        });
+        for rule in set.rules().iter().filter(|rule| rule.enabled) {
+            self.expect(rule, now.timestamp_micros());
+        }
+    }
+
+    /// When something is due next, or before that.
+    pub fn due(&self) -> Option<Time> {
+        self.timers.next().map(clock::micros)
+    }
+
+    /// When the next group is due that waits because of an event; schedules are not among them, as they come for ever.
+    pub fn waits_until(&self) -> Option<Time> {
+        let mut next = None;
+        for group in self.rules.values().flat_map(Groups::iter) {
+            let due = group.state.due().filter(|_| !matches!(group.state, State::Scheduled(_)));
+            next = [next, due].into_iter().flatten().min();
+        }
+        next.map(clock::micros)
     }
 
     /// How many groups have state, over all rules.
     pub fn len(&self) -> usize {
-        self.rules.values().map(|groups| groups.groups.len()).sum()
+        self.rules.values().map(Groups::len).sum()
+    }
+
+    /// How many groups of `rule` have state.
+    pub fn groups_of(&self, rule: &Rule) -> usize {
+        self.of(rule).map_or(0, Groups::len)
     }
 
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.rules.values().all(|groups| groups.groups.is_empty())
+        self.len() == 0
     }
 
-    /// How many matches of `group` are remembered that lie within the rule's time up to `event`.
-    pub fn count(&self, rule: &Rule, group: &str, event: &Event) -> u64 {
-        let (at, within) = (event.time.timestamp_micros(), micros(rule.pattern.reach()));
-        let counts = |t: &&i64| **t <= at && at.abs_diff(**t) <= within;
-        self.group(rule, group).map_or(0, |group| group.times.iter().filter(counts).count() as u64)
+    /// What the patterns have met since they were made.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
-    /// When the latest match of `group` was, in microseconds; of a rule that fires once in a while, when it fired.
-    pub(super) fn latest(&self, rule: &Rule, group: &str) -> Option<i64> {
-        self.group(rule, group)?.times.back().copied()
+    /// The state as it is to be saved. The hashes in it are those of this version's rules.
+    pub fn save(&self) -> String {
+        serde_json::to_string(&self.rules).expect("maps of texts and numbers are JSON")
     }
 
-    fn group(&self, rule: &Rule, group: &str) -> Option<&Group> {
-        self.rules.get(&rule.name).filter(|groups| groups.window == rule.window)?.groups.get(group)
-    }
-
-    fn take(&mut self, rule: &Arc<Rule>, view: &View<'_>) -> Option<Firing> {
-        let group = rule.group(view);
-        let at = view.event().time.timestamp_micros();
-        let count = match rule.pattern {
-            Correlation::Every => 1,
-            Correlation::Count { count, within } => {
-                self.groups(rule).count(&group, at, count as usize, micros(within))?
+    /// The state as it was saved.
+    ///
+    /// # Errors
+    /// When it is not what [`Windows::save`] gave.
+    pub fn restore(saved: &str) -> Result<Self, serde_json::Error> {
+        let mut windows = Self { rules: serde_json::from_str(saved)?, ..Self::default() };
+        for (name, groups) in &mut windows.rules {
+            groups.recount();
+            for (group, state) in groups.iter_mut() {
+                state.queued = state.state.due();
+                if let Some(due) = state.queued {
+                    windows.timers.add(due, name, group);
+                }
             }
-            Correlation::OnceWithin(quiet) => self.groups(rule).first(&group, at, micros(quiet))?,
-        };
-        Some(Firing::Fire(Fired {
+        }
+        Ok(windows)
+    }
+
+    fn of(&self, rule: &Rule) -> Option<&Groups> {
+        self.rules.get(&rule.name).filter(|groups| groups.window == rule.window)
+    }
+
+    fn groups(&mut self, rule: &Rule) -> &mut Groups {
+        if self.of(rule).is_none() {
+            self.rules.insert(rule.name.clone(), Groups::new(rule.window));
+        }
+        self.rules.get_mut(&rule.name).expect("it was just put there")
+    }
+
+    /// Puts the group among the timers, if it waits and does not stand there yet.
+    fn queue(&mut self, rule: &str, group: &str) {
+        let Some(state) = self.rules.get_mut(rule).and_then(|groups| groups.get_mut(group)) else { return };
+        // One that stands there for an earlier time is asked then and put where it belongs.
+        if let Some(due) = state.state.due()
+            && state.queued.is_none_or(|queued| queued > due)
+        {
+            state.queued = Some(due);
+            self.timers.add(due, rule, group);
+        }
+    }
+}
+
+impl Fired {
+    fn of(rule: &Arc<Rule>, group: String, view: &View<'_>, count: u64, events: Vec<Arc<Event>>) -> Self {
+        Self {
             class: rule.class(view),
             goal: rule.goal(view),
             target: rule.target(view),
@@ -170,116 +271,16 @@ impl Windows {
             rule: rule.clone(),
             group,
             count,
-        }))
-    }
-
-    fn groups(&mut self, rule: &Rule) -> &mut Groups {
-        if !self.rules.contains_key(&rule.name) {
-            self.rules.insert(rule.name.clone(), Groups::default());
+            events,
         }
-        let groups = self.rules.get_mut(&rule.name).expect("it was just put there");
-        if groups.window != rule.window {
-            *groups = Groups { window: rule.window, ..Groups::default() };
-        }
-        groups
-    }
-}
-
-impl Group {
-    /// Adds a time and keeps no more than `most`; whether one was dropped for it.
-    fn push(&mut self, at: i64, most: usize) -> bool {
-        self.disorder += usize::from(self.times.back().is_some_and(|last| *last > at));
-        self.times.push_back(at);
-        if self.times.len() <= most {
-            return false;
-        }
-        let gone = self.times.pop_front();
-        self.disorder -=
-            usize::from(gone.is_some_and(|gone| self.times.front().is_some_and(|next| gone > *next)));
-        true
-    }
-
-    /// The most matches that lie within the time of each other, the latest to arrive among them.
-    fn most(&self, at: i64, within: u64) -> usize {
-        if self.disorder == 0 {
-            return self.times.len() - self.times.partition_point(|t| t.abs_diff(at) > within);
-        }
-        let mut near: Vec<i64> = self.times.iter().copied().filter(|t| at.abs_diff(*t) <= within).collect();
-        near.sort_unstable();
-        let (mut first, mut most) = (0, 0);
-        for (last, time) in near.iter().enumerate() {
-            while near[first].abs_diff(*time) > within {
-                first += 1;
-            }
-            if near[first] <= at && at <= *time {
-                most = most.max(last - first + 1);
-            }
-        }
-        most
-    }
-}
-
-impl Groups {
-    /// Adds a match at `at`; the number of matches within the time, if they are enough.
-    fn count(&mut self, group: &str, at: i64, wanted: usize, within: u64) -> Option<u64> {
-        let group = self.touch(group);
-        let gone = group.push(at, wanted * 2);
-        let most = group.most(at, within);
-        self.times += usize::from(!gone);
-        self.evict();
-        (most >= wanted).then_some(most as u64)
-    }
-
-    /// Takes a match at `at`; 1 if none came within the time before.
-    fn first(&mut self, group: &str, at: i64, quiet: u64) -> Option<u64> {
-        let group = self.touch(group);
-        if group.times.front().is_some_and(|last| last.abs_diff(at) < quiet) {
-            return None;
-        }
-        let fresh = group.times.is_empty();
-        let latest = group.times.pop_front().map_or(at, |last| last.max(at));
-        group.times.push_back(latest);
-        self.times += usize::from(fresh);
-        self.evict();
-        Some(1)
-    }
-
-    fn touch(&mut self, group: &str) -> &mut Group {
-        self.now += 1;
-        if !self.groups.contains_key(group) {
-            self.groups.insert(group.into(), Group::default());
-        }
-        let found = self.groups.get_mut(group).expect("it was just put there");
-        found.touched = self.now;
-        found
-    }
-
-    fn forget(&mut self, group: &str) {
-        if let Some(group) = self.groups.remove(group) {
-            self.times -= group.times.len();
-        }
-    }
-
-    /// Above a limit, forgets the tenth of the groups that were quiet the longest.
-    fn evict(&mut self) {
-        if self.groups.len() <= MAX_GROUPS && self.times <= MAX_TIMES {
-            return;
-        }
-        let mut touched: Vec<u64> = self.groups.values().map(|group| group.touched).collect();
-        let tenth = touched.len() / 10;
-        let (_, limit, _) = touched.select_nth_unstable(tenth);
-        let limit = *limit;
-        let times = &mut self.times;
-        self.groups.retain(|_, group| {
-            let kept = group.touched > limit;
-            if !kept {
-                *times -= group.times.len();
-            }
-            kept
-        });
     }
 }
 
 fn micros(span: Span) -> u64 {
     u64::try_from(span.0.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// `at` plus `span`, both in microseconds.
+fn after(at: i64, span: Span) -> i64 {
+    at.saturating_add_unsigned(micros(span))
 }

@@ -3,6 +3,8 @@
 //! The tree is read without a schema, so that whoever reads it can report every mistake and not only the first. Size,
 //! depth, nodes and aliases are bounded before and while parsing, so that a hostile file costs milliseconds.
 
+mod syntax;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -57,6 +59,8 @@ pub struct Error {
     pub at: Range<usize>,
     /// What is wrong.
     pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
     /// Whether a limit was reached, as opposed to text that is not YAML.
     pub limit: bool,
 }
@@ -69,7 +73,8 @@ pub fn read(text: &str) -> Result<Node, Error> {
     if text.len() > MAX_FILE {
         let message =
             format!("the file is {} MiB long, the limit is {} MiB", text.len() >> 20, MAX_FILE >> 20);
-        return Err(Error { at: 0..0, message, limit: true });
+        let help = Some("split it: all files of a folder are one set".into());
+        return Err(Error { at: 0..0, message, help, limit: true });
     }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -99,12 +104,7 @@ pub fn read(text: &str) -> Result<Node, Error> {
         Ok(None) => Ok(Node { at: 0..0, kind: Kind::Null }),
         Err(error) => {
             let at = error.location().map_or(0..0, |at| place(text, &at));
-            let message = error.without_snippet().to_string();
-            if message.starts_with("budget breached") || message.contains("limit") {
-                let message = "the file is too deep, too large, or too much of it is aliases".into();
-                return Err(Error { at, message, limit: true });
-            }
-            Err(Error { at, message: plain(&message), limit: false })
+            Err(syntax::explain(text, at, &error.without_snippet().to_string()))
         }
     }
 }
@@ -179,12 +179,6 @@ fn range(at: &Location) -> Range<usize> {
     let span = at.span();
     let start = usize::try_from(span.byte_offset().unwrap_or(0)).unwrap_or(0);
     start..start + usize::try_from(span.byte_len().unwrap_or(0)).unwrap_or(0)
-}
-
-/// The parser's message without the place, which the diagnostic shows.
-fn plain(message: &str) -> String {
-    let end = message.find(" at line ").or_else(|| message.find(" (line ")).unwrap_or(message.len());
-    message[..end].trim().to_owned()
 }
 
 impl<'de> Deserialize<'de> for Kind {

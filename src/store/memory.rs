@@ -63,6 +63,7 @@ impl Kept {
     fn put(&mut self, write: Write, key: &EventKey, now: Time) {
         match write {
             Write::Events(events) => self.log.append(events, key, now),
+            Write::Notes { about, text } => self.log.note(about, text),
             Write::Intent(intent) => {
                 self.intents.insert(intent.id, intent);
             }
@@ -211,6 +212,25 @@ impl Store for Memory {
             each(event.as_ref().clone());
         }
         ready(Ok(given)).boxed()
+    }
+
+    fn replay_log(&self, after: u64, mut each: Box<dyn FnMut(u64, Event) + Send>) -> Read<'_, u64> {
+        let (events, last) = {
+            let kept = self.kept();
+            (kept.log.after(after), kept.log.last())
+        };
+        for (number, event) in events {
+            each(number, event.as_ref().clone());
+        }
+        ready(Ok(last)).boxed()
+    }
+
+    fn find_event(&self, id: String) -> Read<'_, Option<(u64, Event)>> {
+        self.read(|kept| kept.log.find(&id))
+    }
+
+    fn notes(&self, number: u64) -> Read<'_, Option<(u64, String)>> {
+        self.read(|kept| kept.log.notes(number))
     }
 
     fn events(&self, query: EventQuery) -> Read<'_, Page<Event>> {

@@ -127,6 +127,18 @@ impl Store for Sqlite {
         self.read(move |from| events::replay(from, since, &mut each))
     }
 
+    fn replay_log(&self, after: u64, mut each: Box<dyn FnMut(u64, Event) + Send>) -> Read<'_, u64> {
+        self.read(move |from| events::replay_log(from, after, &mut each))
+    }
+
+    fn find_event(&self, id: String) -> Read<'_, Option<(u64, Event)>> {
+        self.read(move |from| events::find(from, &id))
+    }
+
+    fn notes(&self, number: u64) -> Read<'_, Option<(u64, String)>> {
+        self.read(move |from| events::notes(from, number))
+    }
+
     fn events(&self, query: EventQuery) -> Read<'_, Page<Event>> {
         self.read(move |from| events::query(from, query))
     }

@@ -303,7 +303,7 @@ fn ctx(intent: &Intent, attempt: u32, confidence: f64, params: Map<String, Value
         .collect();
     json!({
         "event": intent.event,
-        "events": [intent.event],
+        "events": if intent.events.is_empty() { json!([intent.event]) } else { json!(intent.events) },
         "target": intent.target,
         "params": params,
         "rule": intent.rule,

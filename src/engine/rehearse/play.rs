@@ -17,6 +17,7 @@ use super::mock::{self, World};
 use super::people::People;
 use super::seen::{self, Seen};
 use super::{Stage, prior};
+use crate::engine::explain::Explanation;
 use crate::engine::wire::{Doors, Rest};
 use crate::engine::{Config, Engine};
 use crate::model::{Chance, Clock, Event, Pattern, Time};
@@ -167,14 +168,18 @@ impl Sender {
             tokio::time::sleep_until(self.began + moment[0].at.0).await;
             let events: Vec<Event> = moment.iter().map(|it| it.event.clone()).collect();
             let taken = self.engine.deliver(events).await;
+            let why = match &self.ask {
+                Some(_) => self.engine.explain_logged(&moment[0].event.id).await.ok().flatten(),
+                None => None,
+            };
+            let why = why.map(Explanation::into_reasons).unwrap_or_default();
             let mut sent = lock(&sent);
             let number = sent.count;
             if let Err(error) = taken {
                 sent.refused.push(format!("event {} was not taken in: {error}", number + 1));
             }
             if let Some(rule) = &self.ask {
-                let all = self.engine.explain(&moment[0].event, true).into_reasons();
-                sent.reasons.extend(all.into_iter().filter(|it| it.rule == *rule).map(|it| (number, it)));
+                sent.reasons.extend(why.into_iter().filter(|it| it.rule == *rule).map(|it| (number, it)));
             }
             sent.count += moment.len();
         }
@@ -272,7 +277,7 @@ impl Engine {
     /// When the next timer of a pattern is due; a rehearsal goes on while there is one. Schedules are not among them:
     /// they come again for ever, so a test of one says `until`.
     fn next_timer(&self) -> Option<Time> {
-        None
+        lock(&self.0.windows).waits_until()
     }
 }
 

@@ -11,11 +11,12 @@ use serde_json::Value;
 
 use super::read::{self, Names, entry, text_of};
 use super::{Case, Stage};
-use crate::engine::{Config, reload};
+use crate::engine::Config;
+use crate::engine::files::{Sources, rule_files};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::{Severity, nearest};
+use crate::rules::SourceFile;
 use crate::rules::yaml::{self, Kind, Node};
-use crate::rules::{MAX_FILE, SourceFile};
 
 /// Name of a set-up's configuration.
 const CONFIG: &str = "paramedic.yaml";
@@ -248,7 +249,7 @@ impl Finder {
             }
             rules.extend(files(path)?);
         }
-        let built = reload::build_of(&rules, &source.playbooks, &self.actions).map_err(SuiteError::Read)?;
+        let built = Sources::of(rules, &source.playbooks).build(&self.actions);
         self.suite.diagnostics.extend(built.diagnostics);
         let (Some(rules), Some(library)) = (built.rules, built.library) else { return Ok(None) };
         let names = Names {
@@ -296,8 +297,5 @@ fn is_within(path: &Path, dir: &Path) -> bool {
 
 /// The YAML files at `path`, or that file itself; none if it is not there.
 fn files(path: &Path) -> Result<Vec<SourceFile>, SuiteError> {
-    if path.is_file() && std::fs::metadata(path).is_ok_and(|it| it.len() > MAX_FILE as u64) {
-        return Err(SuiteError::Read(format!("{} is over {} MiB", path.display(), MAX_FILE >> 20)));
-    }
-    reload::files(path, &["yaml", "yml"]).map_err(SuiteError::Read)
+    rule_files(path).map_err(SuiteError::Read)
 }

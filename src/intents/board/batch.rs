@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard};
 
+use serde::{Deserialize, Serialize};
+
 use super::state::{Key, Relapse, State, key};
 use super::{Board, Error};
 use crate::intents::lifecycle::{self, Transition};
@@ -27,6 +29,20 @@ pub struct Batch<'a> {
     settled: Vec<Arc<Intent>>,
     refused: u64,
     relapsed: Vec<Relapse>,
+}
+
+/// What became of a firing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Became {
+    /// It opened this intent, or recorded it as ended at birth.
+    Opened(IntentId),
+    /// It was counted on this intent.
+    Counted(IntentId),
+    /// It closed this intent, or told the repair under way that it is over.
+    Over(IntentId),
+    /// There was no room for it.
+    Refused,
 }
 
 /// What a batch has changed. Once it is durable, [`Board::confirm`] it; if it was not kept, [`Board::take_back`].
@@ -60,7 +76,7 @@ impl<'a> Batch<'a> {
 
 impl Batch<'_> {
     /// A rule fired for `event`: opens an intent, or counts the match on the one that is open.
-    pub fn fire(&mut self, fired: &Fired, event: &Arc<Event>, now: Time, random: u128) {
+    pub fn fire(&mut self, fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Became {
         let key = key(&fired.rule.name, &fired.group);
         if let Some(&id) = self.state.by_key.get(&key) {
             if let Some(intent) = self.state.open.get_mut(&id) {
@@ -70,58 +86,62 @@ impl Batch<'_> {
                 intent.cleared_at = None;
                 self.mark(id);
             }
-            return;
+            return Became::Counted(id);
         }
         let intent = birth(fired, event, now, random);
+        let id = intent.id;
         if !intent.status.is_open() {
-            if !self.recount(&key, &intent) {
-                self.born_ended.insert(intent.id);
-                self.state.remember_recorded(&Arc::new(intent));
-                self.recounted.insert(key);
+            if let Some(known) = self.recount(&key, &intent) {
+                return Became::Counted(known);
             }
-            return;
+            self.born_ended.insert(id);
+            self.state.remember_recorded(&Arc::new(intent));
+            self.recounted.insert(key);
+            return Became::Opened(id);
         }
         if self.state.open.len() >= self.board.capacity {
             self.state.refused += 1;
             self.refused += 1;
-            return;
+            return Became::Refused;
         }
         if let Some(ended) = self.state.ended.remove(&key).filter(|ended| ended.hold_until >= now) {
             self.relapsed.push((key, ended));
         }
         self.open(intent);
+        Became::Opened(id)
     }
 
     /// Counts the match on an intent of the same end that was recorded lately, so that a storm in shadow mode is one
-    /// intent like any other; false if there is none.
-    fn recount(&mut self, key: &Key, new: &Intent) -> bool {
-        let Some(intent) = self.state.recorded.get_mut(key) else { return false };
+    /// intent like any other; none if there is none.
+    fn recount(&mut self, key: &Key, new: &Intent) -> Option<IntentId> {
+        let intent = self.state.recorded.get_mut(key)?;
         let until = intent.created_at + intent.plan.expire.delta();
         if intent.status != new.status || new.created_at >= until {
-            return false;
+            return None;
         }
         let intent = Arc::make_mut(intent);
         intent.count += 1;
         intent.last_event_at = new.created_at;
         self.recounted.insert(key.clone());
-        true
+        Some(intent.id)
     }
 
-    /// An event says that what `rule` repairs in `group` is over: an intent that has not begun to act is closed.
-    pub fn resolve(&mut self, rule: &Rule, group: &str, event: &Event, now: Time) {
+    /// An event says that what `rule` repairs in `group` is over: an intent that has not begun to act is closed. None
+    /// if there is none.
+    pub fn resolve(&mut self, rule: &Rule, group: &str, event: &Event, now: Time) -> Option<Became> {
         let key = key(&rule.name, group);
         let recorded = self.state.recorded.remove(&key);
         if self.recounted.remove(&key) {
             self.settled.extend(recorded);
         }
-        let Some(&id) = self.state.by_key.get(&key) else { return };
-        let Some(intent) = self.state.open.get_mut(&id) else { return };
+        let id = *self.state.by_key.get(&key)?;
+        let intent = self.state.open.get_mut(&id)?;
         let intent = Arc::make_mut(intent);
         intent.cleared_at = Some(now);
         if matches!(intent.status, Status::Running | Status::Verifying) {
             // The verification may see it; if it does not, nothing more is tried.
             self.mark(id);
-            return;
+            return Some(Became::Over(id));
         }
         let told = intent.escalations > 0;
         let (end, reason) = if told {
@@ -136,6 +156,7 @@ impl Batch<'_> {
         if lifecycle::apply(intent, end, Some(reason), now).is_ok() {
             self.mark(id);
         }
+        Some(Became::Over(id))
     }
 
     /// Opens an intent of a person's or another system's making.
@@ -218,7 +239,8 @@ impl Drop for Batch<'_> {
     }
 }
 
-fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
+/// The intent that a firing opens, with the status that it is born with.
+pub fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
     let rule = &fired.rule;
     let plan: Arc<Plan> = rule.plan.clone();
     let hold_down = plan.guard.hold_down.unwrap_or_default();
@@ -245,6 +267,7 @@ fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
         count: fired.count.max(1),
         expires_at,
         not_before: (status == Status::Held).then(|| now + hold_down.delta()),
+        events: fired.events.clone(),
         ..Intent::new(id, &rule.name, &fired.group, &target, event.clone(), plan, now)
     }
 }

@@ -52,12 +52,12 @@ fn batch(board: &Board, rules: &RuleSet, topics: &[&str], second: i64) -> (Commi
     let mut batch = board.batch();
     for topic in topics {
         let event = event(topic, second);
-        windows.apply(rules, &event, &rules.hits(&event, &mut scratch), &mut firings);
+        windows.apply(rules, &event, &rules.hits(&event, &mut scratch), &mut firings, &mut Vec::new());
         for firing in firings.drain(..) {
             match firing {
-                Firing::Fire(it) => batch.fire(&it, &event, at(second), rand::random()),
+                Firing::Fire(it) => Some(batch.fire(&it, &event, at(second), rand::random())),
                 Firing::Resolved { rule, group } => batch.resolve(&rule, &group, &event, at(second)),
-            }
+            };
         }
     }
     batch.commit(vec![])

@@ -1,6 +1,8 @@
 //! The playbooks and rules that come with Paramedic do what they say, against a world that is only played.
 
 use super::*;
+use std::sync::Arc;
+
 use crate::actions::BUILTIN;
 use crate::model::{Event, StepKind, Topic};
 use crate::rules::{self, Firing, Known, RuleSet, Scratch, Windows};
@@ -233,10 +235,11 @@ fn each_failure_is_met_by_exactly_one_shipped_rule() {
     ];
     for (topic, data, expected) in cases {
         let topic = Topic::try_new(topic).unwrap();
-        let event = Event::new("e1".to_string(), topic, "kernels", micros(0), kernel(data)).about("k1");
+        let event =
+            Arc::new(Event::new("e1".to_string(), topic, "kernels", micros(0), kernel(data)).about("k1"));
         let hits = set.hits(&event, &mut Scratch::default());
         let mut firings = Vec::new();
-        Windows::default().apply(&set, &event, &hits, &mut firings);
+        Windows::default().apply(&set, &event, &hits, &mut firings, &mut Vec::new());
         let fired: Vec<(String, String)> = firings
             .into_iter()
             .filter_map(|firing| match firing {

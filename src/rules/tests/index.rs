@@ -95,12 +95,26 @@ proptest! {
     #[test]
     fn the_index_finds_exactly_what_trying_every_rule_finds(
         rules in prop::collection::vec(
-            (prop::collection::vec(pattern(), 1..3), prop::collection::vec(clause(), 0..4), prop::option::of(pattern())), 1..12),
+            (
+                prop::collection::vec(pattern(), 1..3),
+                prop::collection::vec(clause(), 0..4),
+                prop::option::of(pattern()),
+                prop::option::of(prop::collection::vec((pattern(), clause()), 2..4)),
+            ), 1..12),
         events in prop::collection::vec((topic(), payload(), any::<bool>()), 1..8),
     ) {
         let mut text = String::from("rules:\n");
-        for (n, (on, when, resolved)) in rules.iter().enumerate() {
-            text += &format!("  - name: r{n}\n    on: {}\n    playbooks: restart_kernel\n", json!(on));
+        for (n, (on, when, resolved, members)) in rules.iter().enumerate() {
+            text += &format!("  - name: r{n}\n    playbooks: restart_kernel\n");
+            match members {
+                None => text += &format!("    on: {}\n", json!(on)),
+                Some(members) => {
+                    let members: Vec<Value> =
+                        members.iter().map(|(on, when)| json!({"on": on, "when": when})).collect();
+                    let kind = if n % 2 == 0 { "all" } else { "sequence" };
+                    text += &format!("    pattern: {}\n", json!({kind: members, "within": "5m"}));
+                }
+            }
             if !when.is_empty() {
                 text += &format!("    when: {}\n", json!(when.join(" && ")));
             }
@@ -117,13 +131,11 @@ proptest! {
             }
             let mut linear = Vec::new();
             for (n, rule) in (0..).zip(set.rules()) {
-                let covered = |on: &[Pattern]| on.iter().any(|p| p.matches(&topic));
-                let holds = rule.when.as_ref().is_none_or(|when| when.test(&event, &[]).unwrap_or(false));
-                if covered(&rule.on) && holds {
-                    linear.push(Hit { rule: n, resolved: false });
-                }
-                if rule.resolved.as_ref().is_some_and(|r| covered(&r.on)) {
-                    linear.push(Hit { rule: n, resolved: true });
+                for part in rule.parts() {
+                    let covered = part.on.iter().any(|p| p.matches(&topic));
+                    if covered && part.when.iter().all(|when| when.test(&event, &[]).unwrap_or(false)) {
+                        linear.push(Hit { rule: n, part: part.number });
+                    }
                 }
             }
             prop_assert_eq!(&set.hits(&event, &mut scratch), &linear, "{} over {}", text, event.data.text());

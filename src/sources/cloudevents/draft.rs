@@ -219,6 +219,7 @@ impl<'a> Draft<'a> {
             source,
             subject,
             time,
+            arrived: None,
             priority,
             traceparent: self.traceparent.take().map(Cow::into_owned),
             correlationid: self.correlationid.take().map(Cow::into_owned),

@@ -1,6 +1,6 @@
 //! The event log in memory, in units as they were committed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::no_cursor;
@@ -14,6 +14,8 @@ pub(super) struct Log {
     /// Events forgotten so far: the number of the first that is left.
     forgotten: u64,
     units: u64,
+    /// By the number of the first event that each is about, with how many it is about.
+    notes: BTreeMap<u64, (u64, String)>,
 }
 
 #[derive(Debug)]
@@ -32,6 +34,35 @@ impl Log {
             let key = key.of(&event.source, &event.id);
             Logged { event, key, unit, written_at: now }
         }));
+    }
+
+    /// Keeps a text about the last `about` events.
+    pub(super) fn note(&mut self, about: usize, text: String) {
+        let about = about as u64;
+        self.notes.insert(self.last() + 1 - about, (about, text));
+    }
+
+    /// What was noted about event number `number`, and the number of the first that it is about.
+    pub(super) fn notes(&self, number: u64) -> Option<(u64, String)> {
+        let (first, (about, text)) = self.notes.range(..=number).next_back()?;
+        (number < first + about).then(|| (*first, text.clone()))
+    }
+
+    /// The number of the last event; they are numbered from 1.
+    pub(super) fn last(&self) -> u64 {
+        self.forgotten + self.entries.len() as u64
+    }
+
+    /// The events after number `after`, with their numbers.
+    pub(super) fn after(&self, after: u64) -> Vec<(u64, Arc<Event>)> {
+        let numbered = (self.forgotten + 1..).zip(&self.entries);
+        numbered.filter(|(n, _)| *n > after).map(|(n, logged)| (n, logged.event.clone())).collect()
+    }
+
+    /// The latest event with this id.
+    pub(super) fn find(&self, id: &str) -> Option<(u64, Event)> {
+        let place = self.entries.iter().rposition(|logged| logged.event.id == id)?;
+        Some((self.forgotten + 1 + place as u64, self.entries[place].event.as_ref().clone()))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -80,6 +111,7 @@ impl Log {
             gone += 1;
         }
         self.forgotten += gone;
+        self.notes = self.notes.split_off(&(self.forgotten + 1));
         gone
     }
 }

@@ -4,12 +4,17 @@ use crate::model::alert::AlertStatus;
 use crate::model::{Alert, Intent, OutcomeRecord, Run, Step};
 use crate::store::{EventKey, Write};
 
-use super::block::Block;
+use super::block::{self, Block};
 
 /// A row, ready to be stored.
 #[derive(Debug)]
 pub(super) enum Row {
     Events(Block),
+    Notes {
+        about: i64,
+        raw_len: i64,
+        payload: Vec<u8>,
+    },
     Intent {
         id: String,
         open: bool,
@@ -63,6 +68,11 @@ pub(super) fn encode(writes: Vec<Write>, key: &EventKey) -> Result<(Vec<Row>, us
     for write in writes {
         match write {
             Write::Events(events) => rows.extend(Block::of(&events, key)?.into_iter().map(Row::Events)),
+            Write::Notes { about, text } => rows.push(Row::Notes {
+                about: about as i64,
+                raw_len: text.len() as i64,
+                payload: block::pack(text.as_bytes()),
+            }),
             Write::Intent(intent) => rows.push(of_intent(&intent)?),
             Write::Run(run) => rows.push(of_run(&run)?),
             Write::Steps(steps) => {
@@ -89,6 +99,7 @@ impl Row {
         const ROW: usize = 128;
         ROW + match self {
             Self::Events(block) => block.lines.len() + block.keys.len(),
+            Self::Notes { payload, .. } => payload.len(),
             Self::Intent { json, .. }
             | Self::Run { json, .. }
             | Self::Step { json, .. }

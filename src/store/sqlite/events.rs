@@ -56,11 +56,34 @@ pub(super) fn recent_keys(from: &Connection, limit: usize) -> Result<Vec<u64>, F
     Ok(keys)
 }
 
-/// One block at a time and no transaction around them, so that a long replay does not hold the log file. Blocks may
-/// be joined meanwhile, so it goes by the numbers of events.
 pub(super) fn replay(from: &Connection, since: Time, each: &mut dyn FnMut(Event)) -> Result<u64, Fault> {
-    let mut next = i64::MIN;
     let mut given = 0;
+    walk(from, i64::MIN, since.timestamp_micros(), &mut |_, event| {
+        if event.time >= since {
+            each(event);
+            given += 1;
+        }
+    })?;
+    Ok(given)
+}
+
+pub(super) fn replay_log(
+    from: &Connection,
+    after: u64,
+    each: &mut dyn FnMut(u64, Event),
+) -> Result<u64, Fault> {
+    let next = i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1);
+    walk(from, next, i64::MIN, &mut |number, event| each(number.unsigned_abs(), event))?;
+    let last: Option<i64> = from
+        .query_row("SELECT seq + count - 1 FROM blocks ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
+        .optional()?;
+    Ok(last.map_or(0, i64::unsigned_abs))
+}
+
+/// Gives `each` the events from number `next` on of the blocks that reach to `since`. One block at a time and no
+/// transaction around them, so that a long replay does not hold the log file. Blocks may be joined meanwhile, so it
+/// goes by the numbers of events.
+fn walk(from: &Connection, mut next: i64, since: i64, each: &mut dyn FnMut(i64, Event)) -> Result<(), Fault> {
     let mut statement = from.prepare_cached(
         "SELECT seq, count, raw_len, payload FROM blocks
          WHERE seq >= coalesce((SELECT max(seq) FROM blocks WHERE seq <= ?1), ?1)
@@ -69,25 +92,62 @@ pub(super) fn replay(from: &Connection, since: Time, each: &mut dyn FnMut(Event)
     )?;
     loop {
         let found: Option<(i64, i64, i64, Vec<u8>)> = statement
-            .query_row([next, since.timestamp_micros()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
+            .query_row([next, since], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
             .optional()?;
         let Some((seq, count, raw_len, payload)) = found else {
-            return Ok(given);
+            return Ok(());
         };
         for (number, line) in (seq..).zip(unpack(seq, raw_len, &payload)?.lines()) {
-            if number < next {
-                continue;
-            }
-            let event = event(seq, line)?;
-            if event.time >= since {
-                each(event);
-                given += 1;
+            if number >= next {
+                each(number, event(seq, line)?);
             }
         }
         next = seq + count;
     }
+}
+
+/// From the newest block on; one is unpacked at a time, and only lines that hold the id are read.
+pub(super) fn find(from: &Connection, id: &str) -> Result<Option<(u64, Event)>, Fault> {
+    #[derive(Deserialize)]
+    struct Id<'a> {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+    }
+    let quoted = serde_json::to_string(id).map_err(|error| Fault::Invalid(error.to_string()))?;
+    let mut statement = from.prepare_cached("SELECT seq, raw_len, payload FROM blocks ORDER BY seq DESC")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, raw_len): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let payload = row.get_ref(2)?.as_blob().map_err(|error| Fault::Damaged(error.to_string()))?;
+        let lines = unpack(seq, raw_len, payload)?;
+        if !lines.contains(&quoted) {
+            continue;
+        }
+        for (number, line) in (seq..).zip(lines.lines()).collect::<Vec<_>>().into_iter().rev() {
+            if line.contains(&quoted)
+                && serde_json::from_str::<Id<'_>>(line).is_ok_and(|known| known.id == id)
+            {
+                return Ok(Some((number.unsigned_abs(), event(seq, line)?)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn notes(from: &Connection, number: u64) -> Result<Option<(u64, String)>, Fault> {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    let found: Option<(i64, i64, i64, Vec<u8>)> = from
+        .query_row(
+            "SELECT first, count, raw_len, payload FROM notes WHERE first <= ?1 ORDER BY first DESC LIMIT 1",
+            [number],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .optional()?;
+    let Some((first, count, raw_len, payload)) = found else { return Ok(None) };
+    if first + count <= number {
+        return Ok(None);
+    }
+    Ok(Some((first.unsigned_abs(), unpack(first, raw_len, &payload)?)))
 }
 
 pub(super) fn query(from: &Connection, query: EventQuery) -> Result<Page<Event>, Fault> {

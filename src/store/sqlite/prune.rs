@@ -128,6 +128,7 @@ fn blocks(from: &Transaction<'_>, before: i64) -> rusqlite::Result<(u64, i64)> {
             break;
         }
         from.prepare_cached("DELETE FROM blocks WHERE seq = ?1")?.execute([seq])?;
+        from.prepare_cached("DELETE FROM notes WHERE first < ?1")?.execute([seq + count])?;
         events += count.unsigned_abs();
         blocks += 1;
     }

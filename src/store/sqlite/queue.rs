@@ -60,7 +60,7 @@ impl Queue {
     /// Appends a commit, or answers it with the reason why not.
     pub(super) fn push(&self, unit: Unit) {
         let mut state = self.lock();
-        let only_events = unit.rows.iter().all(|row| matches!(row, Row::Events(_)));
+        let only_events = unit.rows.iter().all(|row| matches!(row, Row::Events(_) | Row::Notes { .. }));
         let limit = if only_events { EVENTS_LIMIT } else { LIMIT };
         // Whatever its size, one fits into an empty queue.
         let refusal = if state.closed {

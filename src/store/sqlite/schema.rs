@@ -76,6 +76,12 @@ const MIGRATIONS: &[&str] = &[
         data TEXT NOT NULL
     );
     CREATE INDEX timeline_at ON timeline (at);",
+    "CREATE TABLE notes (
+        first INTEGER PRIMARY KEY,    -- number of the first event that it is about
+        count INTEGER NOT NULL,
+        raw_len INTEGER NOT NULL,
+        payload BLOB NOT NULL         -- lz4 block of text
+    );",
 ];
 
 /// Pages of 4 KiB after which the writer moves the log into the file: 16 MiB, a few milliseconds of copying.

@@ -99,11 +99,25 @@ impl Writer {
         let now = self.clock.now().timestamp_micros();
         let mut next_seq = self.next_seq;
         let mut open: Option<Block> = None;
+        // The number of the next event, those of the open block counted.
+        let mut number = next_seq;
         for row in rows {
-            let Row::Events(block) = row else {
-                put(&transaction, row)?;
-                continue;
+            let block = match row {
+                Row::Events(block) => block,
+                Row::Notes { about, raw_len, payload } => {
+                    execute(
+                        &transaction,
+                        "INSERT INTO notes (first, count, raw_len, payload) VALUES (?1, ?2, ?3, ?4)",
+                        params![number - about, about, raw_len, payload],
+                    )?;
+                    continue;
+                }
+                row => {
+                    put(&transaction, row)?;
+                    continue;
+                }
             };
+            number += block.count as i64;
             match &mut open {
                 Some(open) if open.has_room_for(&block) => open.append(&block),
                 open => {
@@ -179,7 +193,7 @@ pub(super) fn put_block(to: &Transaction<'_>, seq: i64, now: i64, block: &Block)
 
 fn put(to: &Transaction<'_>, row: Row) -> rusqlite::Result<()> {
     match row {
-        Row::Events(_) => Ok(()),
+        Row::Events(_) | Row::Notes { .. } => Ok(()),
         Row::Intent { id, open, status, rule, target, at, json } => {
             // Mostly only the status changes: then the indexes by rule and target need not be touched.
             let changed = to

@@ -1,0 +1,85 @@
+//! From events to what they lead to: what is due first, then each event in order, as one transaction.
+
+use std::sync::Arc;
+
+use super::{Ingest, Mind};
+use crate::engine::decisions::{DecidedEvent, Decisions};
+use crate::intents::board::{Became, Changes};
+use crate::model::Event;
+use crate::rules::{Firing, Timed, is_timer};
+use crate::store::{Commit, Write};
+
+/// What a batch came to.
+pub(super) struct Decided {
+    pub(super) commit: Commit,
+    /// All events of it, those of timers included.
+    pub(super) events: Vec<Arc<Event>>,
+    pub(super) changes: Changes,
+    /// How many rules fired.
+    pub(super) fired: usize,
+}
+
+impl Ingest {
+    /// Decides about `arrived`, which have just come in, and hands them to the store with the intents they lead to.
+    pub(super) fn decide(&self, arrived: Vec<Arc<Event>>, mind: &mut Mind) -> Decided {
+        let now = mind.arrived;
+        let mut windows = self.windows();
+        let mut board = self.board.batch();
+        let mut decisions = Decisions::default();
+        let mut fired = 0;
+        let mut events = Vec::new();
+        let mut due = Vec::new();
+        windows.advance(&mind.rules, now, &mut due);
+        for Timed { event, fired: it } in due {
+            if !mind.seen.insert(self.store.event_key(&event.source, &event.id)) {
+                continue;
+            }
+            fired += 1;
+            let became = board.fire(&it, &event, now, self.chance.identity());
+            decisions.timed(events.len(), &it.rule.name, became);
+            events.push(event);
+        }
+        let (mut firings, mut notes) = (Vec::new(), Vec::new());
+        for event in arrived {
+            let number = events.len();
+            events.push(event);
+            let event = &events[number];
+            if is_timer(event) {
+                continue;
+            }
+            let hits = mind.rules.hits(event, &mut mind.scratch);
+            self.metrics.conditions_failed.inc_by(self.failing.note(&mind.rules, mind.scratch.errors(), now));
+            if hits.is_empty() {
+                continue;
+            }
+            windows.apply(&mind.rules, event, &hits, &mut firings, &mut notes);
+            let mut became: Vec<(String, Became)> = Vec::new();
+            for firing in firings.drain(..) {
+                let (rule, what) = match firing {
+                    Firing::Fire(it) => {
+                        fired += 1;
+                        let what = board.fire(&it, event, now, self.chance.identity());
+                        (it.rule.name.clone(), Some(what))
+                    }
+                    Firing::Resolved { rule, group } => {
+                        (rule.name.clone(), board.resolve(&rule, &group, event, now))
+                    }
+                };
+                became.extend(what.map(|what| (rule, what)));
+            }
+            decisions.add(DecidedEvent { at: number, notes: std::mem::take(&mut notes), became });
+        }
+        fail::fail_point!("matched", |_| std::process::abort());
+        let mut writes = Vec::new();
+        if !events.is_empty() {
+            writes.push(Write::Events(events.clone()));
+            writes.extend(decisions.write(events.len()));
+        }
+        mind.position += events.len() as u64;
+        writes.extend(mind.saving.write(&windows, mind.position, now, events.len()));
+        self.metrics.patterns(windows.tally());
+        let (commit, changes) = board.commit(writes);
+        fail::fail_point!("intent", |_| std::process::abort());
+        Decided { commit, events, changes, fired }
+    }
+}

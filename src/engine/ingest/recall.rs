@@ -1,0 +1,162 @@
+//! Memory made what the disk says: at the start, and after a commit that failed.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::saving::{self, Saved};
+use super::{Committed, Ingest, Mind};
+use crate::engine::decisions::{self, Era};
+use crate::intents::board::Changes;
+use crate::model::{Event, Time};
+use crate::rules::{RuleSet, Scratch, Windows, is_timer};
+use crate::store::{Error, IntentQuery, Write};
+
+/// Ended intents that are read back, to know relapses and rates from before a restart.
+const ENDED: usize = 1_000;
+
+impl Ingest {
+    /// Reads back the intents that were open when the engine stopped, and those that ended lately. Only at the start:
+    /// afterwards they are being worked on, and what a batch did to them is taken back one by one.
+    pub(super) async fn recall(&self) {
+        let ended = IntentQuery { open: Some(false), limit: ENDED, ..IntentQuery::default() };
+        loop {
+            match (self.store.open_intents().await, self.store.intents(ended.clone()).await) {
+                (Ok(open), Ok(mut ended)) => {
+                    ended.items.reverse();
+                    return self.board.restore(open, ended.items);
+                }
+                (Err(error), _) | (_, Err(error)) => again(&error).await,
+            }
+        }
+    }
+
+    /// Makes the known events and the patterns what the disk says.
+    pub(super) async fn recover(&self, mind: &mut Mind) {
+        while self.under_way.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        loop {
+            self.failed.store(0, Ordering::SeqCst);
+            match self.reload(mind).await {
+                Ok(()) => return,
+                Err(error) => again(&error).await,
+            }
+        }
+    }
+
+    async fn reload(&self, mind: &mut Mind) -> Result<(), Error> {
+        mind.seen.clear();
+        for key in self.store.recent_keys(self.window).await? {
+            mind.seen.insert(key);
+        }
+        if let Err(error) = self.board.heal().await {
+            tracing::error!("failed to read back what a batch of events changed: {error}");
+        }
+        let saved = self.store.meta(saving::KEY.into()).await?;
+        let again = Again::new(saved.as_deref(), mind);
+        let after = again.position;
+        let again = Arc::new(Mutex::new(again));
+        let reader = again.clone();
+        let each = move |_, event| lock(&reader).take(event);
+        mind.position = self.store.replay_log(after, Box::new(each)).await?;
+        let mut again = lock(&again);
+        mind.arrived = mind.arrived.max(again.arrived);
+        *self.windows() = std::mem::take(&mut again.windows);
+        Ok(())
+    }
+
+    /// Follows the rules as they are now from here on, and says so on disk.
+    pub(super) async fn adopt(&self, mind: &mut Mind) -> Result<(), mpsc::error::SendError<Committed>> {
+        mind.arrived = mind.arrived.max(self.clock.now());
+        let mut writes = self.era(mind).await;
+        {
+            let mut windows = self.windows();
+            windows.adopt(&mind.rules, mind.arrived);
+            writes.extend(mind.saving.now(&windows, mind.position, mind.arrived));
+        }
+        let commit = self.store.commit(writes);
+        let committed = Committed {
+            commit,
+            events: vec![],
+            unattended: vec![],
+            changes: Changes::default(),
+            replies: vec![],
+            fired: 0,
+        };
+        self.hand_on(committed).await
+    }
+
+    /// That other rules decide from the next event on, if they are others.
+    async fn era(&self, mind: &Mind) -> Vec<Write> {
+        let hash = mind.rules.hash().to_owned();
+        let mut eras = match decisions::eras(&*self.store).await {
+            Ok(eras) => eras,
+            Err(error) => {
+                tracing::error!("failed to read which rules decided when: {error}");
+                return vec![];
+            }
+        };
+        if eras.last().is_some_and(|era| era.rules == hash) {
+            return vec![];
+        }
+        eras.push(Era { after: mind.position, rules: hash.clone(), since: mind.arrived });
+        vec![Write::Source { hash, text: mind.rules.pin() }, decisions::keep(eras)]
+    }
+}
+
+/// The patterns on the way to where they were, event by event.
+struct Again {
+    rules: Arc<RuleSet>,
+    windows: Windows,
+    scratch: Scratch,
+    position: u64,
+    arrived: Time,
+}
+
+impl Again {
+    fn new(saved: Option<&str>, mind: &Mind) -> Self {
+        let fresh = Self {
+            rules: mind.rules.clone(),
+            windows: Windows::default(),
+            scratch: Scratch::default(),
+            position: 0,
+            arrived: Time::MIN_UTC,
+        };
+        let Some(saved) = saved else { return fresh };
+        let read = serde_json::from_str::<Saved>(saved)
+            .and_then(|saved| Ok((Windows::restore(saved.windows.get())?, saved.position, saved.arrived)));
+        match read {
+            Ok((windows, position, arrived)) => Self { windows, position, arrived, ..fresh },
+            Err(error) => {
+                tracing::warn!(
+                    "the saved state of the patterns does not read, the whole log is read instead: {error}"
+                );
+                fresh
+            }
+        }
+    }
+
+    /// What it led to is in the store already; only the state of the patterns is wanted.
+    fn take(&mut self, event: Event) {
+        self.arrived = self.arrived.max(event.arrival());
+        self.windows.advance(&self.rules, self.arrived, &mut Vec::new());
+        if is_timer(&event) {
+            return;
+        }
+        let event = Arc::new(event);
+        let hits = self.rules.hits(&event, &mut self.scratch);
+        self.windows.apply(&self.rules, &event, &hits, &mut Vec::new(), &mut Vec::new());
+    }
+}
+
+fn lock(again: &Mutex<Again>) -> std::sync::MutexGuard<'_, Again> {
+    again.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn again(error: &Error) {
+    tracing::error!("failed to read the store, trying again in 1 s: {error}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
