@@ -5,14 +5,25 @@
 //! runs it over the whole event. Both always give the same answer, which is Rhai's. Nothing here does I/O or reads a
 //! clock. Start with [`compile`].
 
+pub mod builtin;
+mod clauses;
+mod closures;
 pub mod explain;
 pub mod fields;
+pub mod functions;
+mod lists;
 mod lower;
+mod mistakes;
+mod natives;
 pub mod path;
+pub mod patterns;
 pub mod scalar;
+mod rewrite;
 mod script;
 pub mod template;
 pub mod term;
+pub mod times;
+mod tokens;
 pub mod view;
 
 use std::fmt;
@@ -94,7 +105,10 @@ pub fn compile(text: &str, vars: &[&str]) -> Result<Condition, Error> {
         None => (None, Vec::new()),
     };
     let keep = OnceLock::new();
-    let shown = term.is_none().then(|| lower::fields(&expr, vars).into());
+    let shown = term.is_none().then(|| {
+        let bodies: Vec<_> = closures::bodies(&ast).iter().filter_map(closures::Body::expression).collect();
+        lower::fields(std::iter::once(&expr).chain(&bodies), vars).into()
+    });
     if term.is_none() {
         keep.get_or_init(|| ast);
     }
@@ -130,6 +144,7 @@ impl Condition {
         match &self.0.term {
             Some(Term::Const(value)) => !matches!(value, Scalar::Bool(_)),
             Some(Term::Sum(..) | Term::Neg(_) | Term::Lower(_) | Term::Upper(_) | Term::Len(_)) => true,
+            Some(Term::Call(builtin, _)) => !builtin.is_question(),
             _ => false,
         }
     }
@@ -187,6 +202,14 @@ impl Condition {
         {
             return Ok(value);
         }
+        self.value_by_script(view)
+    }
+
+    /// The same as [`Condition::value_in`], always by Rhai.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn value_by_script(&self, view: &View<'_>) -> Result<Value, EvalError> {
         script::json(&self.run(view)?)
     }
 
@@ -196,9 +219,12 @@ impl Condition {
     /// When it fails, or its answer is not true or false.
     pub fn test_by_script(&self, view: &View<'_>) -> Result<bool, EvalError> {
         let answer = self.run(view)?;
-        answer.as_bool().map_err(|kind| {
-            let kind = if kind == "()" { "() (a missing field)" } else { kind };
-            EvalError { message: format!("a condition must be true or false, this is {kind}"), column: 0 }
+        if answer.is_unit() {
+            return Ok(false);
+        }
+        answer.as_bool().map_err(|kind| EvalError {
+            message: format!("a condition must be true or false, this is {kind}"),
+            column: 0,
         })
     }
 
@@ -213,7 +239,7 @@ impl Condition {
             script::parse(&self.0.text, &vars).expect("a text that compiled once compiles again").0
         });
         let vars = self.0.reads.iter().map(|name| (&**name, view.variable(name))).collect();
-        script::run(ast, vars)
+        script::run(ast, &self.0.text, vars, view.event().time.timestamp_micros())
     }
 
     fn vars(&self) -> impl Iterator<Item = &str> {

@@ -9,11 +9,11 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::path::{Path, Root};
+use super::path::{Key, Path, Root};
 use super::scalar::Scalar;
 use super::script;
-use super::view::envelope;
-use crate::model::Event;
+use super::view::{envelope, written};
+use crate::model::{Event, clock};
 
 /// The wanted fields of a set of expressions, each with its slot.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,10 @@ pub struct Fields {
     data: Option<usize>,
     /// The slot of the priority, which an event need not name.
     priority: Option<u32>,
+    /// The slot of the time, and whether anything reads it as text.
+    time: Option<(u32, bool)>,
+    /// The slot of the time in microseconds.
+    clock: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +38,8 @@ struct Node {
     slot: Option<u32>,
     /// The slots of this value and all below it lie in this range.
     range: (u32, u32),
-    children: Vec<(Box<str>, u32)>,
+    names: Vec<(Box<str>, u32)>,
+    indexes: Vec<(usize, u32)>,
 }
 
 /// How deep a wanted path may go; each level is a level of recursion.
@@ -44,7 +49,12 @@ impl Fields {
     /// Numbers `paths`. Those that start in a variable or go too deep have no slot.
     pub fn new(paths: impl IntoIterator<Item = Path>) -> Self {
         let mut roots: [Branch; Root::ENVELOPE.len()] = Default::default();
-        for path in paths {
+        let (mut clock, mut text) = (false, false);
+        for mut path in paths {
+            text |= path.root == Root::Time;
+            if path.root == Root::Clock {
+                (clock, path) = (true, Path::root(Root::Time));
+            }
             let place = Root::ENVELOPE.iter().position(|(root, _)| *root == path.root);
             if let (Some(place), true) = (place, path.keys.len() < MAX_DEPTH) {
                 let end = path
@@ -54,7 +64,7 @@ impl Fields {
                 end.path = Some(path);
             }
         }
-        let top = Node { slot: None, range: (0, 0), children: Vec::new() };
+        let top = Node { slot: None, range: (0, 0), names: Vec::new(), indexes: Vec::new() };
         let mut fields = Self { nodes: vec![top], ..Self::default() };
         let mut next = 0;
         for ((root, names), branch) in Root::ENVELOPE.into_iter().zip(roots) {
@@ -65,25 +75,32 @@ impl Fields {
             if root == Root::Data {
                 fields.data = Some(node as usize);
             }
-            fields.nodes[0].children.extend(names.iter().map(|name| (Box::from(*name), node)));
+            fields.nodes[0].names.extend(names.iter().map(|name| (Box::from(*name), node)));
         }
         fields.nodes[0].range.1 = next;
+        if clock {
+            fields.slots.insert(Path::root(Root::Clock), next);
+            fields.clock = Some(next);
+        }
         let mut properties = HashMap::new();
         let mut plain = vec![true; fields.slots.len()];
         for (path, slot) in &fields.slots {
-            let special = path
-                .keys
-                .iter()
-                .any(|key| *properties.entry(key.clone()).or_insert_with(|| script::is_property(key)));
+            let special = path.keys.iter().any(|key| match key {
+                Key::Name(name) => {
+                    *properties.entry(name.clone()).or_insert_with(|| script::is_property(name))
+                }
+                Key::Index(_) => true,
+            });
             plain[*slot as usize] = !special;
         }
         fields.plain = plain;
         fields.priority = fields.slot(&Path::root(Root::Priority));
+        fields.time = fields.slot(&Path::root(Root::Time)).map(|slot| (slot, text));
         fields
     }
 
     /// Whether [`Scalar::Unknown`] in this slot can only be an error: no text, number or list has a property of its
-    /// path's names. Of `data.name.len` it is not so.
+    /// path's names. Of `data.name.len` it is not so, nor of `data.name[0]`.
     pub fn is_plain(&self, slot: u32) -> bool {
         self.plain.get(slot as usize).copied().unwrap_or(false)
     }
@@ -107,13 +124,17 @@ impl Fields {
     pub fn read_event<'e>(&self, event: &'e Event, slots: &mut Vec<Scalar<'e>>) {
         self.clear(slots);
         let Some(root) = self.nodes.first() else { return };
-        for (name, node) in &root.children {
+        for (name, node) in &root.names {
             let node = &self.nodes[*node as usize];
             if let Some(root) = Root::of_event(name).filter(|root| *root != Root::Data)
+                && (root != Root::Time || self.time.is_some_and(|(_, text)| text))
                 && let Some(text) = envelope(event, root)
             {
-                node.set(slots, Scalar::Str(text.into()));
+                node.set(slots, Scalar::Str(text));
             }
+        }
+        if let Some(clock) = self.clock {
+            slots[clock as usize] = Scalar::Int(event.time.timestamp_micros());
         }
         if let Some(node) = self.data {
             let mut json = serde_json::Deserializer::from_str(event.data.text());
@@ -143,7 +164,34 @@ impl Fields {
         {
             *priority = Scalar::Str("normal".into());
         }
+        self.read_time(slots);
         Ok(())
+    }
+
+    /// Puts the time as every event has it in the place of what was written; if there was none, it is unknown.
+    fn read_time(&self, slots: &mut [Scalar<'_>]) {
+        let Some((slot, text)) = self.time else { return };
+        let time = match &slots[slot as usize] {
+            Scalar::Str(text) => {
+                chrono::DateTime::parse_from_rfc3339(text).ok().map(|t| t.timestamp_micros())
+            }
+            _ => None,
+        };
+        if let Some(clock) = self.clock {
+            slots[clock as usize] = time.map_or(Scalar::Unknown, Scalar::Int);
+        }
+        if text {
+            let written = time.map(|micros| Scalar::Str(written(clock::micros(micros)).into()));
+            slots[slot as usize] = written.unwrap_or(Scalar::Unknown);
+        }
+    }
+
+    /// Marks what is wanted below these children as unknown.
+    fn forget<'n, K: 'n>(&self, children: impl Iterator<Item = &'n (K, u32)>, slots: &mut [Scalar<'_>]) {
+        for (_, child) in children {
+            let (from, to) = self.nodes[*child as usize].range;
+            slots[from as usize..to as usize].fill(Scalar::Unknown);
+        }
     }
 
     fn clear(&self, slots: &mut Vec<Scalar<'_>>) {
@@ -159,10 +207,14 @@ impl Fields {
             *next += 1;
             *next - 1
         });
-        self.nodes.push(Node { slot, range: (from, from), children: Vec::new() });
-        let children =
-            branch.children.into_iter().map(|(key, branch)| (key, self.add(branch, next))).collect();
-        self.nodes[at].children = children;
+        self.nodes.push(Node { slot, range: (from, from), names: Vec::new(), indexes: Vec::new() });
+        for (key, branch) in branch.children {
+            let child = self.add(branch, next);
+            match key {
+                Key::Name(name) => self.nodes[at].names.push((name, child)),
+                Key::Index(n) => self.nodes[at].indexes.push((n, child)),
+            }
+        }
         self.nodes[at].range.1 = *next;
         u32::try_from(at).expect("a set of rules has fewer than 2^32 paths")
     }
@@ -171,7 +223,7 @@ impl Fields {
 #[derive(Default)]
 struct Branch {
     path: Option<Path>,
-    children: BTreeMap<Box<str>, Branch>,
+    children: BTreeMap<Key, Branch>,
 }
 
 impl Node {
@@ -180,9 +232,9 @@ impl Node {
         slots[self.range.0 as usize..self.range.1 as usize].fill(Scalar::Missing);
     }
 
-    /// Stores a value that is no map: it has no fields, and asking for one is Rhai's business, unless it is missing.
+    /// Stores a value that is not read further: asking for what is in it is Rhai's business, unless it is missing.
     fn set<'s>(&self, slots: &mut [Scalar<'s>], value: Scalar<'s>) {
-        if !self.children.is_empty() && value != Scalar::Missing {
+        if !(self.names.is_empty() && self.indexes.is_empty()) && value != Scalar::Missing {
             slots[self.range.0 as usize..self.range.1 as usize].fill(Scalar::Unknown);
         }
         if let Some(slot) = self.slot {
@@ -191,7 +243,7 @@ impl Node {
     }
 
     fn child(&self, key: &str) -> Option<u32> {
-        self.children.iter().find(|(name, _)| **name == *key).map(|(_, node)| *node)
+        self.names.iter().find(|(name, _)| **name == *key).map(|(_, node)| *node)
     }
 }
 
@@ -227,10 +279,13 @@ impl<'de> Visitor<'de> for Seed<'_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let node = self.node;
+        if !node.indexes.is_empty() {
+            self.fields.forget(node.indexes.iter(), self.slots);
+        }
         if let Some(slot) = node.slot {
             self.slots[slot as usize] = Scalar::Map;
         }
-        while let Some(child) = map.next_key_seed(Key(node))? {
+        while let Some(child) = map.next_key_seed(Field(node))? {
             match child {
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -246,11 +301,28 @@ impl<'de> Visitor<'de> for Seed<'_, '_, 'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let mut n = 0;
-        while list.next_element::<IgnoredAny>()?.is_some() {
+        let node = self.node;
+        if !node.names.is_empty() {
+            self.fields.forget(node.names.iter(), self.slots);
+        }
+        let (mut n, mut wanted) = (0, node.indexes.iter().peekable());
+        loop {
+            let there = match wanted.next_if(|(index, _)| *index == n) {
+                Some((_, child)) => {
+                    let node = &self.fields.nodes[*child as usize];
+                    list.next_element_seed(Seed { fields: self.fields, node, slots: self.slots })?.is_some()
+                }
+                None => list.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !there {
+                break;
+            }
             n += 1;
         }
-        self.set(Scalar::Array(n))
+        if let Some(slot) = node.slot {
+            self.slots[slot as usize] = Scalar::Array(n);
+        }
+        Ok(())
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
@@ -283,9 +355,9 @@ impl<'de> Visitor<'de> for Seed<'_, '_, 'de> {
 }
 
 /// Reads a key and says which child of the node it leads to.
-struct Key<'f>(&'f Node);
+struct Field<'f>(&'f Node);
 
-impl<'de> DeserializeSeed<'de> for Key<'_> {
+impl<'de> DeserializeSeed<'de> for Field<'_> {
     type Value = Option<u32>;
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<u32>, D::Error> {
@@ -293,7 +365,7 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
     }
 }
 
-impl Visitor<'_> for Key<'_> {
+impl Visitor<'_> for Field<'_> {
     type Value = Option<u32>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use rhai::{ASTFlags, ASTNode, Expr, FnCallExpr, Token};
 
-use super::path::{Path, Root};
+use super::builtin::Builtin;
+use super::path::{Key, Path, Root};
+use super::patterns::Pattern;
 use super::scalar::{Op, Scalar, Sum};
 use super::term::{Term, TextOp};
 
@@ -26,21 +28,17 @@ pub(super) fn lower(expr: &Expr, vars: &[&str]) -> Option<Lowered> {
     Some(Lowered { term, paths: lowering.paths })
 }
 
-/// The fields that `expr` reads, as far as they are plain paths; for explanations.
-pub(super) fn fields(expr: &Expr, vars: &[&str]) -> Vec<Path> {
+/// The fields that `exprs` read, as far as they are plain paths; for explanations.
+pub(super) fn fields<'e>(exprs: impl Iterator<Item = &'e Expr>, vars: &[&str]) -> Vec<Path> {
     let mut lowering = Lowering { vars, paths: Vec::new() };
-    expr.walk(&mut Vec::new(), &mut |nodes| {
-        let chain = |node: &ASTNode<'_>| matches!(node, ASTNode::Expr(Expr::Dot(..) | Expr::Index(..)));
-        if let [above @ .., ASTNode::Expr(expr @ (Expr::Variable(..) | Expr::Dot(..) | Expr::Index(..)))] =
-            nodes
-            && !above.last().is_some_and(chain)
-        {
-            // The field is noted even if what is then done with it is not known here.
-            let known = lowering.chain(expr);
-            drop(known);
-        }
-        true
-    });
+    for expr in exprs {
+        lowering.note(expr);
+    }
+    // That a closure reads something of the payload is said by what it reads.
+    let whole = Path::root(Root::Data);
+    if lowering.paths.iter().any(|path| path.root == Root::Data && *path != whole) {
+        lowering.paths.retain(|path| *path != whole);
+    }
     lowering.paths
 }
 
@@ -52,14 +50,31 @@ struct Lowering<'a> {
 /// One link of `a.b["c"].d()`.
 enum Link<'e> {
     Key(&'e str),
+    Index(usize),
     Method(&'e FnCallExpr),
 }
 
 impl Lowering<'_> {
+    /// Notes the fields that `expr` reads.
+    fn note(&mut self, expr: &Expr) {
+        expr.walk(&mut Vec::new(), &mut |nodes| {
+        let chain = |node: &ASTNode<'_>| matches!(node, ASTNode::Expr(Expr::Dot(..) | Expr::Index(..)));
+        if let [above @ .., ASTNode::Expr(expr @ (Expr::Variable(..) | Expr::Dot(..) | Expr::Index(..)))] =
+            nodes
+            && !above.last().is_some_and(chain)
+        {
+            // The field is noted even if what is then done with it is not known here.
+            let known = self.chain(expr);
+            drop(known);
+        }
+        true
+    });
+    }
+
     fn term(&mut self, expr: &Expr) -> Option<Term> {
         match expr {
-            Expr::And(all, _) => Some(Term::And(self.terms(all)?)),
-            Expr::Or(any, _) => Some(Term::Or(self.terms(any)?)),
+            Expr::And(all, _) => Some(Term::And(self.questions(all)?)),
+            Expr::Or(any, _) => Some(Term::Or(self.questions(any)?)),
             Expr::Coalesce(list, _) => {
                 let mut terms = self.terms(list)?.into_vec().into_iter().rev();
                 let last = terms.next()?;
@@ -75,6 +90,11 @@ impl Lowering<'_> {
         list.iter().map(|expr| self.term(expr)).collect()
     }
 
+    /// What stands under `&&`, `||` and `!`. Of what may be neither true nor false Rhai says what is wrong.
+    fn questions(&mut self, list: &[Expr]) -> Option<Box<[Term]>> {
+        self.terms(list).filter(|terms| terms.iter().all(Term::is_question))
+    }
+
     fn call(&mut self, call: &FnCallExpr) -> Option<Term> {
         let (first, rest) = call.args.split_first()?;
         let Some(token) = call.op_token.as_ref().filter(|token| !matches!(token, Token::In | Token::NotIn))
@@ -82,6 +102,9 @@ impl Lowering<'_> {
             // `x in list` is `contains(list, x)`.
             if let ("contains", Some(list), [item]) = (call.name.as_str(), list(first), rest) {
                 return Some(Term::In(Box::new(self.term(item)?), list));
+            }
+            if let ("contains", Some((least, most)), [item]) = (call.name.as_str(), range(first), rest) {
+                return Some(Term::Between(Box::new(self.term(item)?), least, most));
             }
             let first = self.term(first)?;
             return self.function(call.name.as_str(), first, rest);
@@ -97,7 +120,7 @@ impl Lowering<'_> {
             return Some(Term::Sum(op, Box::new((self.term(first)?, self.term(second)?))));
         }
         match (token, rest) {
-            (Token::Bang, []) => Some(Term::Not(Box::new(self.term(first)?))),
+            (Token::Bang, []) => Some(Term::Not(Box::new(self.term(first).filter(Term::is_question)?))),
             (Token::Minus | Token::UnaryMinus, []) => Some(Term::Neg(Box::new(self.term(first)?))),
             _ => None,
         }
@@ -114,14 +137,29 @@ impl Lowering<'_> {
             "ends_with" => return text(TextOp::EndsWith, self),
             _ => {}
         }
+        if let Some(builtin) = Builtin::named(name, 1 + rest.len()) {
+            if let (Builtin::Matches(kind), [Expr::StringConstant(pattern, _)]) = (builtin, rest) {
+                return Some(Term::Matches(Box::new(first), Pattern::compile(kind, pattern).ok()?));
+            }
+            let mut args = Vec::with_capacity(2);
+            if builtin == Builtin::Age {
+                args.push(Term::Field(self.slot(Path::root(Root::Clock))?));
+            }
+            args.push(first);
+            args.extend(self.terms(rest)?);
+            return Some(Term::Call(builtin, args.into()));
+        }
         if !rest.is_empty() {
             return None;
         }
         let first = Box::new(first);
         match name {
+            "truth" if first.is_question() => Some(*first),
+            "truth" => Some(Term::Truth(first)),
             "len" => Some(Term::Len(first)),
             "to_lower" => Some(Term::Lower(first)),
             "to_upper" => Some(Term::Upper(first)),
+            "is_empty" => Some(Term::IsEmpty(first)),
             "is_missing" => Some(Term::IsMissing(first)),
             "exists" => Some(Term::Not(Box::new(Term::IsMissing(first)))),
             _ => None,
@@ -134,7 +172,7 @@ impl Lowering<'_> {
         let root = if variable == "event" {
             match links.next()? {
                 Link::Key(key) => Root::of_event(key)?,
-                Link::Method(_) => return None,
+                Link::Index(_) | Link::Method(_) => return None,
             }
         } else if let Some(n) = self.vars.iter().position(|v| *v == variable) {
             Root::Var(u8::try_from(n).ok()?)
@@ -142,15 +180,18 @@ impl Lowering<'_> {
             Root::of_variable(variable)?
         };
         let mut keys = Vec::new();
-        while let Some(Link::Key(key)) = links.peek() {
-            keys.push(Box::from(*key));
-            links.next();
+        while let Some(key) = links.next_if(|link| !matches!(link, Link::Method(_))) {
+            match key {
+                Link::Key(name) => keys.push(Key::Name(name.into())),
+                Link::Index(n) => keys.push(Key::Index(n)),
+                Link::Method(_) => {}
+            }
         }
         let mut term = Term::Field(self.slot(Path { root, keys: keys.into() })?);
         for link in links {
             match link {
                 Link::Method(call) => term = self.function(call.name.as_str(), term, &call.args)?,
-                Link::Key(_) => return None,
+                Link::Key(_) | Link::Index(_) => return None,
             }
         }
         Some(term)
@@ -171,7 +212,7 @@ fn links(expr: &Expr) -> Option<(&str, Vec<Link<'_>>)> {
         return Some((x.1.as_str(), Vec::new()));
     }
     let mut links = Vec::new();
-    let mut variable = None;
+    let (mut variable, mut leaves) = (None, false);
     let (mut expr, mut indexed) = (expr, false);
     loop {
         // A chain is nested to the right; BREAK says that what stands right is no chain of its own.
@@ -184,21 +225,35 @@ fn links(expr: &Expr) -> Option<(&str, Vec<Link<'_>>)> {
             (None, Expr::Variable(x, ..)) => variable = Some(x.1.as_str()),
             (None, _) => return None,
             (Some(_), Expr::Property(x, _)) if !indexed => links.push(Link::Key(x.2.as_str())),
-            (Some(_), Expr::MethodCall(call, _)) if !indexed => links.push(Link::Method(call)),
+            (Some(_), Expr::MethodCall(call, _)) if !indexed && !leaves => links.push(Link::Method(call)),
             (Some(_), Expr::StringConstant(key, _)) if indexed => links.push(Link::Key(key.as_str())),
+            (Some(_), Expr::IntegerConstant(n, _)) if indexed => {
+                links.push(Link::Index(usize::try_from(*n).ok()?));
+            }
             _ => return None,
         }
         let Some((right, by_index, flags)) = next else {
             return Some((variable?, links));
         };
-        // `?.` and `?[` leave the whole chain where something is missing; that is left to Rhai.
-        if flags.intersects(ASTFlags::NEGATED) {
-            return None;
-        }
+        // `?.` and `?[` leave the whole chain where something is missing: for fields that is the same as to go on, but
+        // not for methods.
+        leaves |= flags.intersects(ASTFlags::NEGATED);
         if flags.intersects(ASTFlags::BREAK) && matches!(right, Expr::Dot(..) | Expr::Index(..)) {
             return None;
         }
         (expr, indexed) = (right, by_index);
+    }
+}
+
+/// The least and the greatest whole number of a range that is written out.
+fn range(expr: &Expr) -> Option<(i64, i64)> {
+    let Expr::FnCall(call, _) = expr else { return None };
+    match (call.name.as_str(), &call.args[..]) {
+        ("..=", [Expr::IntegerConstant(from, _), Expr::IntegerConstant(to, _)]) => Some((*from, *to)),
+        ("..", [Expr::IntegerConstant(from, _), Expr::IntegerConstant(to, _)]) => {
+            Some((*from, to.checked_sub(1)?))
+        }
+        _ => None,
     }
 }
 

@@ -12,7 +12,16 @@ pub struct Path {
     /// Where it starts.
     pub root: Root,
     /// The keys from there on.
-    pub keys: Box<[Box<str>]>,
+    pub keys: Box<[Key]>,
+}
+
+/// One step down from a value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// To the field of a map.
+    Name(Box<str>),
+    /// To the element of a list, from 0.
+    Index(usize),
 }
 
 /// Where a path starts.
@@ -34,6 +43,10 @@ pub enum Root {
     Correlationid,
     /// What caused it.
     Causationid,
+    /// Its time as text.
+    Time,
+    /// Its time in microseconds; nobody can write it, but `age(x)` reads it.
+    Clock,
     /// The payload.
     Data,
     /// The n-th of the further variables that the expression was compiled with.
@@ -42,7 +55,7 @@ pub enum Root {
 
 impl Root {
     /// The roots that lie in the event itself, with the keys that lead to them in its JSON.
-    pub const ENVELOPE: [(Self, &'static [&'static str]); 9] = [
+    pub const ENVELOPE: [(Self, &'static [&'static str]); 10] = [
         (Self::Topic, &["topic", "type"]),
         (Self::Source, &["source"]),
         (Self::Subject, &["subject"]),
@@ -51,6 +64,7 @@ impl Root {
         (Self::Traceparent, &["traceparent"]),
         (Self::Correlationid, &["correlationid"]),
         (Self::Causationid, &["causationid"]),
+        (Self::Time, &["time"]),
         (Self::Data, &["data", "payload"]),
     ];
 
@@ -62,7 +76,10 @@ impl Root {
     /// The root that the plain variable `name` means, where it is one.
     pub fn of_variable(name: &str) -> Option<Self> {
         Self::of_event(name).filter(|root| {
-            matches!(root, Self::Topic | Self::Source | Self::Subject | Self::Priority | Self::Data)
+            matches!(
+                root,
+                Self::Topic | Self::Source | Self::Subject | Self::Time | Self::Priority | Self::Data
+            )
         })
     }
 }
@@ -74,18 +91,20 @@ impl Path {
     }
 
     /// What stands at these keys below `value`: nothing if a key is missing, [`Scalar::Unknown`] if something on the
-    /// way is not a map and so has no keys.
+    /// way is of a kind that has no such keys.
     pub fn read<'v>(&self, value: &'v Value) -> Scalar<'v> {
         let mut value = value;
         for key in &self.keys {
-            value = match value {
-                Value::Object(map) => match map.get(&**key) {
-                    Some(value) => value,
-                    None => return Scalar::Missing,
-                },
-                Value::Null => return Scalar::Missing,
+            let next = match (value, key) {
+                (Value::Object(map), Key::Name(name)) => map.get(&**name),
+                (Value::Array(list), Key::Index(n)) => list.get(*n),
+                (Value::Null, _) => None,
                 _ => return Scalar::Unknown,
             };
+            match next {
+                Some(next) => value = next,
+                None => return Scalar::Missing,
+            }
         }
         Scalar::of(value)
     }
@@ -95,6 +114,7 @@ impl Path {
         fmt::from_fn(move |f| {
             match self.root {
                 Root::Var(n) => f.write_str(vars.get(usize::from(n)).map_or("?", |name| name))?,
+                Root::Clock => f.write_str("time")?,
                 root => {
                     let name =
                         Root::ENVELOPE.iter().find(|(r, _)| *r == root).map_or("?", |(_, keys)| keys[0]);
@@ -105,7 +125,11 @@ impl Path {
                 }
             }
             for key in &self.keys {
-                if rhai::is_valid_identifier(key) { write!(f, ".{key}")? } else { write!(f, "[{key:?}]")? }
+                match key {
+                    Key::Name(name) if rhai::is_valid_identifier(name) => write!(f, ".{name}")?,
+                    Key::Name(name) => write!(f, "[{name:?}]")?,
+                    Key::Index(n) => write!(f, "[{n}]")?,
+                }
             }
             Ok(())
         })

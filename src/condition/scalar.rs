@@ -137,6 +137,9 @@ pub fn reckon(op: Sum, a: &Scalar<'_>, b: &Scalar<'_>) -> Option<Scalar<'static>
         (Scalar::Float(a), Scalar::Float(b)) => (*a, *b),
         (Scalar::Int(a), Scalar::Float(b)) => (*a as f64, *b),
         (Scalar::Float(a), Scalar::Int(b)) => (*a, *b as f64),
+        // What is reckoned with a missing number is missing.
+        (Scalar::Missing, Scalar::Int(_) | Scalar::Float(_) | Scalar::Missing)
+        | (Scalar::Int(_) | Scalar::Float(_), Scalar::Missing) => return Some(Scalar::Missing),
         _ => return None,
     };
     Some(Scalar::Float(match op {

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::builtin::Builtin;
+use super::patterns::Pattern;
 use super::scalar::{Op, Scalar, Sum, compare, reckon};
 
 /// A lowered expression. Fields are numbers into the slots that it is evaluated with.
@@ -39,6 +41,16 @@ pub enum Term {
     Len(Box<Term>),
     /// `is_missing(a)`
     IsMissing(Box<Term>),
+    /// A field under `!`, `&&` or `||`: false if it is missing.
+    Truth(Box<Term>),
+    /// `a in 1..=5`, both ends included
+    Between(Box<Term>, i64, i64),
+    /// `is_empty(a)`
+    IsEmpty(Box<Term>),
+    /// `matches(a, "…")` and its like, with a pattern that is written out.
+    Matches(Box<Term>, Pattern),
+    /// A function of single values.
+    Call(Builtin, Box<[Term]>),
     /// `a ?? b`
     Else(Box<(Term, Term)>),
 }
@@ -97,6 +109,28 @@ impl Term {
                     TextOp::EndsWith => text.ends_with(&*part),
                 }),
                 (Scalar::Missing, part) if part != Scalar::Unknown => Some(false),
+                (Scalar::Str(_), Scalar::Missing) => Some(false),
+                _ => None,
+            },
+            Self::Truth(term) => match term.value(slots)? {
+                Scalar::Bool(b) => Some(b),
+                Scalar::Missing => Some(false),
+                _ => None,
+            },
+            Self::Between(term, least, most) => match term.value(slots)? {
+                Scalar::Int(n) => Some((*least..=*most).contains(&n)),
+                Scalar::Missing => Some(false),
+                _ => None,
+            },
+            Self::Matches(term, pattern) => match term.value(slots)? {
+                Scalar::Str(text) => Some(pattern.matches(&text)),
+                Scalar::Missing => Some(false),
+                _ => None,
+            },
+            Self::IsEmpty(term) => match term.value(slots)? {
+                Scalar::Missing => Some(true),
+                Scalar::Str(text) => Some(text.is_empty()),
+                Scalar::Array(n) => Some(n == 0),
                 _ => None,
             },
             Self::IsMissing(term) => match term.value(slots)? {
@@ -105,8 +139,26 @@ impl Term {
             },
             _ => match self.value(slots)? {
                 Scalar::Bool(b) => Some(b),
+                // A condition that is nothing but a missing field does not hold.
+                Scalar::Missing => Some(false),
                 _ => None,
             },
+        }
+    }
+
+    /// Whether it is true or false, if it is anything.
+    pub fn is_question(&self) -> bool {
+        match self {
+            Self::Const(value) => matches!(value, Scalar::Bool(_)),
+            Self::Call(builtin, _) => builtin.is_question(),
+            Self::Field(_)
+            | Self::Sum(..)
+            | Self::Neg(_)
+            | Self::Lower(_)
+            | Self::Upper(_)
+            | Self::Len(_)
+            | Self::Else(_) => false,
+            _ => true,
         }
     }
 
@@ -122,6 +174,7 @@ impl Term {
             Self::Neg(term) => match term.value(slots)? {
                 Scalar::Int(n) => Scalar::Int(n.checked_neg()?),
                 Scalar::Float(n) => Scalar::Float(-n),
+                Scalar::Missing => Scalar::Missing,
                 _ => return None,
             },
             Self::Lower(term) => text(&term.value(slots)?, str::to_lowercase)?,
@@ -136,6 +189,11 @@ impl Term {
                 Scalar::Missing => sides.1.value(slots)?,
                 value => value,
             },
+            Self::Call(builtin, args) => match &**args {
+                [one] => builtin.call(&[one.value(slots)?]).ok()?,
+                [one, two] => builtin.call(&[one.value(slots)?, two.value(slots)?]).ok()?,
+                _ => return None,
+            },
             Self::And(_)
             | Self::Or(_)
             | Self::Not(_)
@@ -143,6 +201,10 @@ impl Term {
             | Self::Compare(..)
             | Self::In(..)
             | Self::Text(..)
+            | Self::Truth(_)
+            | Self::Between(..)
+            | Self::Matches(..)
+            | Self::IsEmpty(_)
             | Self::IsMissing(_) => Scalar::Bool(self.test(slots)?),
         })
     }
@@ -168,6 +230,11 @@ impl Term {
             Self::Upper(term) => Self::Upper(one(term)),
             Self::Len(term) => Self::Len(one(term)),
             Self::IsMissing(term) => Self::IsMissing(one(term)),
+            Self::Truth(term) => Self::Truth(one(term)),
+            Self::Between(term, least, most) => Self::Between(one(term), *least, *most),
+            Self::IsEmpty(term) => Self::IsEmpty(one(term)),
+            Self::Matches(term, pattern) => Self::Matches(one(term), pattern.clone()),
+            Self::Call(builtin, args) => Self::Call(*builtin, all(args)),
             Self::Else(sides) => Self::Else(two(sides)),
         }
     }
@@ -184,6 +251,7 @@ impl Term {
 fn text(value: &Scalar<'_>, change: fn(&str) -> String) -> Option<Scalar<'static>> {
     match value {
         Scalar::Str(text) => Some(Scalar::Str(Cow::Owned(change(text)))),
+        Scalar::Missing => Some(Scalar::Missing),
         _ => None,
     }
 }

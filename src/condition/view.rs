@@ -1,5 +1,6 @@
 //! An event as expressions see it; its payload is read once, and only if somebody asks for it.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use rhai::Dynamic;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use super::path::{Path, Root};
 use super::scalar::Scalar;
 use super::script;
-use crate::model::Event;
+use crate::model::{Event, Time};
 
 /// An event and further variables, as expressions see them.
 pub struct View<'e> {
@@ -28,6 +29,11 @@ impl<'e> View<'e> {
         self.event
     }
 
+    /// The further variables.
+    pub fn vars(&self) -> &'e [(&'e str, &'e Value)] {
+        self.vars
+    }
+
     /// The payload.
     pub fn data(&self) -> &Value {
         self.data.get_or_init(|| self.event.data.value())
@@ -41,9 +47,10 @@ impl<'e> View<'e> {
                 .get(usize::from(n))
                 .and_then(|name| self.var(name))
                 .map_or(Scalar::Missing, |v| path.read(v)),
+            Root::Clock => Scalar::Int(self.event.time.timestamp_micros()),
             root => match envelope(self.event, root) {
                 Some(_) if !path.keys.is_empty() => Scalar::Unknown,
-                Some(text) => Scalar::Str(text.into()),
+                Some(text) => Scalar::Str(text),
                 None => Scalar::Missing,
             },
         }
@@ -61,10 +68,9 @@ impl<'e> View<'e> {
         }
         match name {
             "data" => script::dynamic(self.data()),
-            "time" => self.event.time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true).into(),
             "event" => self.whole(),
             _ => match Root::of_variable(name).and_then(|root| envelope(self.event, root)) {
-                Some(text) => text.into(),
+                Some(text) => (&*text).into(),
                 None => Dynamic::UNIT,
             },
         }
@@ -79,11 +85,10 @@ impl<'e> View<'e> {
         for (root, keys) in Root::ENVELOPE {
             let value = match root {
                 Root::Data => script::dynamic(self.data()),
-                root => envelope(self.event, root).map_or(Dynamic::UNIT, Into::into),
+                root => envelope(self.event, root).map_or(Dynamic::UNIT, |text| (&*text).into()),
             };
             map.insert(keys[0].into(), value);
         }
-        map.insert("time".into(), self.variable("time"));
         let extensions = self.event.extensions.iter().map(|(k, v)| (k.as_str().into(), script::dynamic(v)));
         map.insert("extensions".into(), extensions.collect::<rhai::Map>().into());
         Dynamic::from_map(map)
@@ -91,8 +96,9 @@ impl<'e> View<'e> {
 }
 
 /// The text of an envelope field; none if it is not there, or is the payload.
-pub(super) fn envelope(event: &Event, root: Root) -> Option<&str> {
-    match root {
+pub(super) fn envelope(event: &Event, root: Root) -> Option<Cow<'_, str>> {
+    let text: Option<&str> = match root {
+        Root::Time => return Some(written(event.time).into()),
         Root::Topic => Some(event.topic.as_str()),
         Root::Source => Some(&event.source),
         Root::Subject => event.subject.as_deref(),
@@ -101,6 +107,12 @@ pub(super) fn envelope(event: &Event, root: Root) -> Option<&str> {
         Root::Traceparent => event.traceparent.as_deref(),
         Root::Correlationid => event.correlationid.as_deref(),
         Root::Causationid => event.causationid.as_deref(),
-        Root::Data | Root::Var(_) => None,
-    }
+        Root::Data | Root::Clock | Root::Var(_) => None,
+    };
+    text.map(Cow::Borrowed)
+}
+
+/// A time as conditions see it.
+pub(super) fn written(time: Time) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::state::{Heard, State};
 use super::{Correlation, Fired, Windows, after};
+use crate::condition::path::Key;
 use crate::condition::{Path, Root, View};
 use crate::model::{Event, Time, Topic, clock};
 use crate::rules::rule::Rule;
@@ -178,5 +179,10 @@ fn expected(rule: &Rule, group: &str) -> Value {
         _ => None,
     };
     let Some(Path { keys, .. }) = path else { return json!({}) };
-    keys.iter().rev().fold(Value::from(group), |value, key| json!({ (key.to_string()): value }))
+    let around = |value: Value, key: &Key| match key {
+        Key::Name(name) => Some(json!({ (name.to_string()): value })),
+        // Which place of a list it was is not known.
+        Key::Index(_) => None,
+    };
+    keys.iter().rev().try_fold(Value::from(group), around).unwrap_or_else(|| json!({}))
 }
