@@ -77,6 +77,11 @@ impl Sources {
         sources
     }
 
+    /// The rule files as they were read.
+    pub fn rule_files(&self) -> &[rules::SourceFile] {
+        &self.rules
+    }
+
     /// Adds the rule files below `path`, or the one that it is.
     pub fn add_rules(&mut self, path: &Path) {
         for (path, text) in self.read(path, &["yaml", "yml"]) {
