@@ -12,6 +12,7 @@ pub mod kernels;
 pub mod list;
 pub mod output;
 pub mod run;
+pub mod schema;
 pub mod send;
 pub mod stats;
 pub mod stress;
@@ -63,6 +64,9 @@ enum Command {
     Actions(list::ActionsArgs),
     /// List what people were told; ack, resolve
     Alerts(alerts::Args),
+    /// Describe rule files to an editor
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Playbooks(args) => list::playbooks(&args),
         Command::Actions(args) => list::actions(&args),
         Command::Alerts(args) => alerts::main(args),
+        Command::Schema(command) => schema::main(&command),
         Command::Completions { shell } => completions(shell),
     }
 }

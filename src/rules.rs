@@ -30,5 +30,8 @@ pub use self::set::{Changes, RuleSet};
 pub use self::windows::{Fired, Firing, Note, Tally, Timed, Why, Windows, is_timer};
 pub use self::yaml::MAX_FILE;
 
+/// The JSON Schema of rule files, for editors. It is kept by hand, and tests hold it to what is read.
+pub const SCHEMA: &str = include_str!("rules/schema.json");
+
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, NativeCallContext};
 
-use super::natives::{Answer, fail};
+use super::natives::{Answer, ask as ask_one, fail};
 use super::scalar::{Op, compare};
 use super::script;
 
@@ -81,6 +81,7 @@ fn quantify(ask: Ask, context: &NativeCallContext, list: &[Dynamic], f: &FnPtr) 
     let mut kept = Array::new();
     let mut holds = 0_usize;
     for element in list {
+        ask_one()?;
         let answer: Dynamic = f.call_within_context(context, (element.clone(),))?;
         if let Ask::Map = ask {
             kept.push(answer);

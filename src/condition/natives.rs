@@ -14,14 +14,30 @@ pub(super) type Answer = Result<Dynamic, Box<EvalAltResult>>;
 thread_local! {
     /// The time of the event that this thread evaluates an expression for, in microseconds; the only clock there is.
     static NOW: Cell<i64> = const { Cell::new(0) };
+    /// How many elements of lists this evaluation has asked. Rhai does not add up what closures do.
+    static ASKED: Cell<usize> = const { Cell::new(0) };
 }
+
+/// Most elements of lists that one evaluation asks, those of lists in lists included: some tens of milliseconds.
+const MAX_ASKED: usize = 20_000;
 
 /// Runs `work` with the event's time set.
 pub(super) fn at<T>(micros: i64, work: impl FnOnce() -> T) -> T {
-    let before = NOW.replace(micros);
+    let before = (NOW.replace(micros), ASKED.replace(0));
     let answer = work();
-    NOW.set(before);
+    NOW.set(before.0);
+    ASKED.set(before.1);
     answer
+}
+
+/// Counts one more element that is asked.
+pub(super) fn ask() -> Result<(), Box<EvalAltResult>> {
+    let asked = ASKED.get() + 1;
+    ASKED.set(asked);
+    if asked > MAX_ASKED {
+        return Err(fail(format!("it asks more than {MAX_ASKED} elements of lists")));
+    }
+    Ok(())
 }
 
 /// Teaches `engine`.
@@ -123,6 +139,7 @@ pub(super) fn fail(message: impl Into<String>) -> Box<EvalAltResult> {
 fn call(builtin: Builtin, args: Vec<Dynamic>) -> Answer {
     // The element of a list, with large and small letters alike.
     if let (Builtin::IContains, [list, item]) = (builtin, &args[..])
+        && !item.is_unit()
         && let Ok(list) = list.as_array_ref()
     {
         let equal = |x: &Dynamic| call(Builtin::IEquals, vec![x.flatten_clone(), item.clone()]);

@@ -189,6 +189,22 @@ fn an_expression_cannot_run_away() {
     let list: Vec<usize> = (0..2_000).collect();
     let error = condition.test(&event(json!({"list": list, "x": -1})), &[]);
     assert!(matches!(error, Ok(false) | Err(_)));
+    let event = event(json!({"list": vec![7; 8_000], "text": "a".repeat((1 << 20) - 1) + "!"}));
+    for (text, expected) in [
+        ("data.list.any(|x| x > 7)", Ok(false)),
+        ("data.list.all(|x| x == data.list[0])", Ok(true)),
+        ("data.text.matches(\"(a+)+$\")", Ok(false)),
+        ("(data.text + \"\").matches(\"(a+)+$\" + \"\")", Ok(false)),
+        ("data.list.all(|x| data.list.all(|y| x == y))", Err("more than 20000 elements")),
+    ] {
+        let from = std::time::Instant::now();
+        match (compile(text, &[]).unwrap().test(&event, &[]), expected) {
+            (Ok(answer), Ok(expected)) => assert_eq!(answer, expected, "{text}"),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{text}: {error}"),
+            (answer, _) => panic!("{text}: {answer:?}"),
+        }
+        assert!(from.elapsed().as_secs() < 5, "{text} took {:?}", from.elapsed());
+    }
 }
 
 #[test]

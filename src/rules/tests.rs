@@ -3,6 +3,7 @@
 mod index;
 mod mistakes;
 mod patterns;
+mod schema;
 mod shown;
 
 use serde_json::{Value, json};

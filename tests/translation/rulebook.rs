@@ -4,8 +4,9 @@
 //! event with its fields, and one that is retracted is an event without them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use paramedic::model::{Event, Topic, clock};
+use paramedic::model::{Event, Time, Topic, clock};
 use paramedic::rules::{Firing, Known, Scratch, SourceFile, Windows, compile};
 use serde_json::{Value, json};
 
@@ -57,23 +58,38 @@ pub fn run(row: &Value) -> Result<(), String> {
     let (mut windows, mut scratch) = (Windows::default(), Scratch::default());
     let mut waiting = events(row);
     let (mut fired, mut n) = (Vec::new(), 0);
-    while let Some((source, data, millis)) = waiting.pop_front() {
-        n += 1;
-        let topic = Topic::try_new(format!("ruleset.{}", source.min(last))).map_err(|e| e.to_string())?;
-        let event = Event::new(
-            format!("event-{n}"),
-            topic,
-            "rulebook",
-            clock::micros(1_790_000_000_000_000 + millis * 1_000),
-            data.clone(),
-        );
-        let hits = set.hits(&event, &mut scratch);
-        let mut out = Vec::new();
-        windows.apply(&set, &event, &hits, &mut out);
-        for firing in out {
-            let Firing::Fire(firing) = firing else { continue };
-            let rule =
-                firing.rule.name.strip_prefix("rule-").and_then(|n| rules.get(n.parse::<usize>().ok()?));
+    loop {
+        // What fires, for which payload, at which millisecond: first what is due, then what the next event leads to.
+        let mut out: Vec<(String, Value, i64)> = Vec::new();
+        let mut timed = Vec::new();
+        let next = waiting.pop_front();
+        let now = match &next {
+            Some((.., millis)) => at(*millis),
+            None => match windows.waits_until() {
+                Some(due) => due,
+                None => break,
+            },
+        };
+        windows.advance(&set, now, &mut timed);
+        out.extend(timed.into_iter().map(|timed| {
+            let data = timed.event.data.value();
+            (timed.fired.rule.name.clone(), data, now.timestamp_millis() - START)
+        }));
+        if let Some((source, data, millis)) = next {
+            n += 1;
+            let topic = format!("ruleset.{}", source.min(last));
+            let topic = Topic::try_new(topic).map_err(|e| e.to_string())?;
+            let event = Event::new(format!("event-{n}"), topic, "rulebook", now, data.clone());
+            let hits = set.hits(&event, &mut scratch);
+            let mut firings = Vec::new();
+            windows.apply(&set, &Arc::new(event), &hits, &mut firings, &mut Vec::new());
+            out.extend(firings.into_iter().filter_map(|firing| match firing {
+                Firing::Fire(firing) => Some((firing.rule.name.clone(), data.clone(), millis)),
+                Firing::Resolved { .. } => None,
+            }));
+        }
+        for (name, data, millis) in out {
+            let rule = name.strip_prefix("rule-").and_then(|n| rules.get(n.parse::<usize>().ok()?));
             let rule = rule.ok_or("a rule of another name fired")?;
             for (action, args) in &rule.actions {
                 fired.push((rule.name.clone(), action.clone(), data.clone()));
@@ -91,6 +107,13 @@ pub fn run(row: &Value) -> Result<(), String> {
         }
     }
     judge(row, &fired).map_err(|why| format!("{why}\n{yaml}"))
+}
+
+/// The time of the first event, in milliseconds.
+const START: i64 = 1_790_000_000_000;
+
+fn at(millis: i64) -> Time {
+    clock::micros((START + millis) * 1_000)
 }
 
 /// The lines of YAML that say when a rule fires; more than one rule where Paramedic says it in more than one.
@@ -156,7 +179,9 @@ fn yaml_of(written: &Value) -> Result<Vec<String>, String> {
 
 /// The events in order: for which ruleset, with what, at which millisecond.
 fn events(row: &Value) -> VecDeque<(usize, Value, i64)> {
-    let delay = row["timing"]["event_delay"].as_i64().map_or(10, |secs| secs * 1_000);
+    let timing: Value =
+        row["timing"].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let delay = timing["event_delay"].as_i64().map_or(10, |secs| secs * 1_000);
     let mut out: VecDeque<(usize, Value, i64)> = VecDeque::new();
     let mut at = 0;
     for event in row["events"].as_array().into_iter().flatten() {

@@ -45,6 +45,15 @@ fn agree(text: &str, data: Value) -> Result<(), TestCaseError> {
             prop_assert_eq!(Ok(answer), by_script.clone(), "{} over {}", text, event.data.text());
         }
     }
+    let explained = condition.explain(&event, &[]);
+    prop_assert_eq!(
+        explained.holds,
+        by_script.clone().unwrap_or(false),
+        "{} over {}",
+        text,
+        event.data.text()
+    );
+    prop_assert!(explained.to_string().len() < 20_000);
     prop_assert_eq!(condition.test(&event, &[]).ok(), by_script.ok(), "{} over {}", text, event.data.text());
     Ok(())
 }
@@ -263,6 +272,23 @@ proptest! {
             if let Some(value) = term.value(&slots).and_then(|value| value.to_value()) {
                 prop_assert_eq!(Ok(value), condition.value_by_script(&view), "{} over {}", text, event.data.text());
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_written_is_an_expression_or_a_mistake_with_a_place(
+        text in r#"([a-z(){}\[\]|&!?.,;:'"`#/*$\\= \n05Äm-]|data\.|any\(|\|x\||5m|&& |matches\(){0,24}"#,
+    ) {
+        match compile(&text, &[]) {
+            Ok(condition) => {
+                let explained = condition.explain(&event(json!({"a": 1})), &[]);
+                prop_assert!(explained.to_string().len() < 20_000);
+            }
+            Err(error) => prop_assert!(text.get(error.at.clone()).is_some(), "{:?} in {:?}", error, text),
         }
     }
 }

@@ -318,7 +318,7 @@ mod tests {
                 }
             }
             for word in place.elsewhere.iter().flat_map(|(words, _)| *words) {
-                assert!(!seen.contains(&word), "`{word}` stands twice in {}", place.what);
+                assert!(!seen.contains(word), "`{word}` stands twice in {}", place.what);
             }
         }
     }

@@ -74,8 +74,8 @@ fn found(code: &str, example: &str) -> Vec<Diagnostic> {
             put(&format!("playbooks/{name}"), text);
         }
         for name in names {
-            if !example.contains(&format!("{name}.rhai")) && !(name == "example" && !first.trim().is_empty())
-            {
+            let written = name == "example" && !first.trim().is_empty();
+            if !written && !example.contains(&format!("{name}.rhai")) {
                 put(&format!("playbooks/{name}.rhai"), &playbook(name));
             }
         }

@@ -1,0 +1,21 @@
+//! `paramedic schema`: descriptions of files that people write, for editors that complete and check while they type.
+
+use std::process::ExitCode;
+
+use super::output;
+use crate::rules;
+
+/// What to describe.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Rule files, as a JSON Schema (2020-12)
+    Rules,
+}
+
+/// Prints it.
+pub fn main(command: &Command) -> ExitCode {
+    match command {
+        Command::Rules => output::line(rules::SCHEMA.trim_end()),
+    }
+    ExitCode::SUCCESS
+}
