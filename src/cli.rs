@@ -89,14 +89,18 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The configuration's file, if there is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        let default = PathBuf::from("paramedic.yaml");
+        self.config.clone().or_else(|| default.exists().then_some(default))
+    }
+
     /// The configuration with the command line's changes.
     ///
     /// # Errors
     /// In words, when the file cannot be read or is not valid.
     pub fn load(&self) -> Result<Config, String> {
-        let default = PathBuf::from("paramedic.yaml");
-        let path = self.config.clone().or_else(|| default.exists().then_some(default));
-        let mut config = match path {
+        let mut config = match self.file() {
             Some(path) => Config::load(&path).map_err(|error| error.to_string())?,
             None => Config::default(),
         };

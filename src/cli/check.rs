@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::{Setup, output};
 use crate::actions;
+use crate::engine::Config;
+use crate::engine::config::problems;
 use crate::engine::files::{Built, Sources};
 use crate::engine::rehearse;
-use crate::kernels;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
 
@@ -117,10 +118,13 @@ fn read(args: &Args) -> Result<Built, ExitCode> {
         Some(path) => Setup { config: Some(path.join("paramedic.yaml")), ..args.setup.clone() },
         None => args.setup.clone(),
     };
-    let mut config = setup.load().map_err(|error| output::failed(&error))?;
-    if let Err(error) = kernels::spec::check(&config.kernels) {
-        return Err(output::failed(&format!("the configuration's kernels are not valid: {error}")));
-    }
+    let problems = setup.file().map(|file| problems::problems(&file)).unwrap_or_default();
+    let mut config = match setup.load() {
+        Ok(config) => config,
+        Err(error) if problems.is_empty() => return Err(output::failed(&error)),
+        // What is wrong with it is told; the folders are looked for where they are by default.
+        Err(_) => Config::beside(&setup.file().unwrap_or_default()),
+    };
     if let Some(rules) = &args.rules {
         config.rules.clone_from(rules);
     }
@@ -128,6 +132,7 @@ fn read(args: &Args) -> Result<Built, ExitCode> {
         config.playbooks.clone_from(playbooks);
     }
     let mut sources = Sources::default();
+    sources.add_problems(problems);
     sources.add_playbooks(&config.playbooks);
     let configured: [&Path; 1] = [&config.rules];
     let rules: Vec<&Path> = match whole {

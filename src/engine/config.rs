@@ -1,5 +1,7 @@
 //! `paramedic.yaml`: what the engine serves and how. Everything has a default; unknown keys are errors.
 
+pub mod problems;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -131,6 +133,13 @@ impl Config {
         };
         config.rebase(path.parent().unwrap_or(Path::new("")));
         Ok(config)
+    }
+
+    /// The defaults, with paths taken from the directory in which `path` lies.
+    pub fn beside(path: &Path) -> Self {
+        let mut config = Self::default();
+        config.rebase(path.parent().unwrap_or(Path::new("")));
+        config
     }
 
     fn rebase(&mut self, base: &Path) {

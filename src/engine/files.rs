@@ -82,6 +82,11 @@ impl Sources {
         &self.rules
     }
 
+    /// Adds what was found to be wrong before.
+    pub fn add_problems(&mut self, problems: Vec<Diagnostic>) {
+        self.problems.extend(problems);
+    }
+
     /// Adds the rule files below `path`, or the one that it is.
     pub fn add_rules(&mut self, path: &Path) {
         for (path, text) in self.read(path, &["yaml", "yml"]) {

@@ -153,25 +153,40 @@ const MAX_REPLICAS: u32 = 64;
 /// # Errors
 /// The first thing wrong, with kernel and field.
 pub fn check(specs: &[Spec]) -> Result<(), Error> {
+    check_all(specs).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Everything that is wrong with the specs; of one kernel, the first.
+pub fn check_all(specs: &[Spec]) -> Vec<Error> {
     let mut names = BTreeSet::new();
+    let mut found = Vec::new();
     for spec in specs {
-        spec.check()?;
+        found.extend(spec.check().err());
         if !names.insert(spec.name.as_str()) {
-            return Err(Error::Twice(spec.name.clone()));
+            found.push(Error::Twice(spec.name.clone()));
         }
     }
     for spec in specs {
-        for needed in &spec.depends_on {
-            if !names.contains(needed.as_str()) {
-                let known = names.iter().copied().collect::<Vec<_>>().join(", ");
-                return Err(spec.wrong(
-                    "depends_on",
-                    format!("names `{needed}`, which is no kernel: use one of {known}"),
-                ));
-            }
+        if let Some(needed) = spec.depends_on.iter().find(|needed| !names.contains(needed.as_str())) {
+            let known = names.iter().copied().collect::<Vec<_>>().join(", ");
+            let problem = format!("names `{needed}`, which is no kernel: use one of {known}");
+            found.push(spec.wrong("depends_on", problem));
         }
     }
-    circle(specs).map_or(Ok(()), |path| Err(Error::Circle(path.join(" → "))))
+    for (i, spec) in specs.iter().enumerate() {
+        let Some(ports) = spec.ports() else { continue };
+        let taken = specs[..i].iter().find(|other| {
+            other.ports().is_some_and(|others| ports.start() <= others.end() && others.start() <= ports.end())
+        });
+        if let Some(other) = taken {
+            let problem = format!("is taken by kernel `{}` or one of its replicas: use another", other.name);
+            found.push(spec.wrong("port", problem));
+        }
+    }
+    if found.is_empty() {
+        found.extend(circle(specs).map(|path| Error::Circle(path.join(" → "))));
+    }
+    found
 }
 
 impl Spec {
@@ -212,6 +227,16 @@ impl Spec {
             return Err(self.wrong("baseline_boot_ms", "must be a number of milliseconds above 0".into()));
         }
         self.health.as_ref().map_or(Ok(()), |probe| self.check_probe(probe))
+    }
+
+    /// The ports that its replicas listen on, if they are fixed.
+    fn ports(&self) -> Option<std::ops::RangeInclusive<u32>> {
+        match self.port {
+            Some(Port::Fixed(port)) => {
+                Some(u32::from(port)..=u32::from(port) + self.replicas.max.saturating_sub(1))
+            }
+            _ => None,
+        }
     }
 
     fn check_port(&self) -> Result<(), Error> {
@@ -405,6 +430,10 @@ mod tests {
             (
                 "[{name: a, command: [x], depends_on: [b]}]",
                 "kernel `a`: `depends_on` names `b`, which is no kernel",
+            ),
+            (
+                "[{name: a, command: [x], port: 80, replicas: {min: 1, max: 2}}, {name: b, command: [x], port: 81}]",
+                "kernel `b`: `port` is taken by kernel `a`",
             ),
             ("[{name: a, command: [x], depends_on: [a]}]", "kernels wait for each other in a circle: a → a"),
             (

@@ -96,11 +96,10 @@ fn fits(demands: &[&Term], field: usize) -> bool {
 
 /// Whether `term` holds. What is asked for itself must be true or false: anything else fails, and so is false.
 fn holds(term: &Term, slots: &[Scalar<'_>]) -> Option<bool> {
-    match term {
-        Term::Field(_) => Some(term.test(slots) == Some(true)),
-        Term::Not(inner) if matches!(**inner, Term::Field(_)) => Some(term.test(slots) == Some(true)),
-        _ => term.test(slots),
-    }
+    let plain = |term: &Term| matches!(term, Term::Field(_) | Term::Truth(_));
+    let asked = plain(term) || matches!(term, Term::Not(inner) if plain(inner));
+    let answer = term.test(slots);
+    if asked || matches!(term, Term::Between(..)) { Some(answer == Some(true)) } else { answer }
 }
 
 /// Values that decide: if none of these fits, no other does.
@@ -108,9 +107,10 @@ fn candidates(demands: &[&Term]) -> Vec<Scalar<'static>> {
     if let Some(values) = demands.iter().find_map(|term| exact(term)) {
         return values.to_vec();
     }
-    let constants = demands.iter().filter_map(|term| match term {
-        Term::Is(_, _, value) => Some(value),
-        _ => None,
+    let constants = demands.iter().flat_map(|term| match term {
+        Term::Is(_, _, value) => vec![value.clone()],
+        Term::Between(_, least, most) => vec![Scalar::Int(*least), Scalar::Int(*most)],
+        _ => Vec::new(),
     });
     let mut numbers: Vec<f64> = Vec::new();
     let mut found = vec![
@@ -125,16 +125,16 @@ fn candidates(demands: &[&Term]) -> Vec<Scalar<'static>> {
     for value in constants {
         match value {
             Scalar::Int(n) => {
-                numbers.push(*n as f64);
-                found.extend([n.saturating_sub(1), *n, n.saturating_add(1)].map(Scalar::Int));
+                numbers.push(n as f64);
+                found.extend([n.saturating_sub(1), n, n.saturating_add(1)].map(Scalar::Int));
             }
-            Scalar::Float(n) => numbers.push(*n),
+            Scalar::Float(n) => numbers.push(n),
             Scalar::Str(text) => {
                 // The next text after it.
                 found.push(Scalar::Str(format!("{text}\u{0}").into()));
-                found.push(value.clone());
+                found.push(Scalar::Str(text));
             }
-            other => found.push(other.clone()),
+            other => found.push(other),
         }
     }
     numbers.sort_by(f64::total_cmp);
@@ -148,10 +148,12 @@ fn candidates(demands: &[&Term]) -> Vec<Scalar<'static>> {
 fn reads(term: &Term) -> Option<u32> {
     match term {
         Term::Is(_, field, _) => Some(*field),
-        Term::In(item, _) | Term::IsMissing(item) => match **item {
-            Term::Field(field) => Some(field),
-            _ => None,
-        },
+        Term::In(item, _) | Term::IsMissing(item) | Term::Truth(item) | Term::Between(item, ..) => {
+            match **item {
+                Term::Field(field) => Some(field),
+                _ => None,
+            }
+        }
         Term::Field(field) => Some(*field),
         Term::Not(inner) => reads(inner),
         _ => None,
@@ -204,8 +206,10 @@ fn shown(term: &Term, path: &str) -> String {
         Term::In(_, list) => {
             format!("{path} in [{}]", list.iter().map(constant).collect::<Vec<_>>().join(", "))
         }
+        Term::Between(_, least, most) => format!("{path} in {least}..={most}"),
         Term::IsMissing(_) => format!("is_missing({path})"),
         Term::Not(inner) => match &**inner {
+            Term::Between(_, least, most) => format!("{path} in {least}..={most}"),
             Term::IsMissing(_) => format!("exists({path})"),
             inner => format!("!({})", shown(inner, path)),
         },

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::actions;
 use crate::engine::Config;
+use crate::engine::config::problems;
 use crate::engine::files::Sources;
 use crate::engine::rehearse::Suite;
 use crate::model::Diagnostic;
@@ -53,6 +54,10 @@ fn found(code: &str, example: &str) -> Vec<Diagnostic> {
     let playbook =
         |doc: &str| format!("//! {doc}\n//! ---\n//! actions: []\nfn run(ctx) {{ log(\"info\", \"\") }}\n");
     if code.starts_with("P03") {
+        put("paramedic.yaml", example);
+        return problems::problems(&dir.path().join("paramedic.yaml"));
+    }
+    if code.starts_with("P04") {
         put("paramedic.yaml", "");
         put("rules/kernels.yaml", "rules: [{ name: kernel-crashed, on: a.b, playbooks: [clean_up] }]");
         put("rules/disk.yaml", "rules: []");
@@ -111,7 +116,11 @@ fn what_a_page_shows_as_wrong_is_wrong_and_what_it_shows_as_mended_is_good() {
         if WITHOUT_EXAMPLE.contains(&page.code) {
             continue;
         }
-        assert!(!examples.is_empty() && examples.len().is_multiple_of(2), "{}: examples come in pairs", page.code);
+        assert!(
+            !examples.is_empty() && examples.len().is_multiple_of(2),
+            "{}: examples come in pairs",
+            page.code
+        );
         for pair in examples.chunks(2) {
             let wrong = found(page.code, pair[0]);
             assert!(wrong.iter().any(|d| d.code == page.code), "{}\n{}\n{wrong:#?}", page.code, pair[0]);
