@@ -247,6 +247,17 @@ fn every_mistake_in_a_file_of_tests_is_shown_where_it_stands() {
     }
 }
 
+#[test]
+fn a_mistake_in_the_tests_of_a_rule_is_told_by_check_too() {
+    let dir = set_up();
+    std::fs::write(dir.path().join("rules/doors.yaml"), RULES.replace("steps:", "stepps:")).unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_paramedic")).arg("check").current_dir(dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("did you mean `steps`?"), "{said}");
+}
+
 /// The names of all elements, in order; panics where a tag is not closed, or not by its own.
 fn well_formed(xml: &str) -> Vec<String> {
     let body = xml.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>").unwrap();

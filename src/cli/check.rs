@@ -12,6 +12,7 @@ use crate::actions;
 use crate::engine::Config;
 use crate::engine::config::problems;
 use crate::engine::files::{Built, Sources};
+use crate::engine::rehearse;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
 
@@ -141,7 +142,13 @@ fn read(args: &Args) -> Result<Built, ExitCode> {
     for path in rules {
         sources.add_rules(path);
     }
-    Ok(sources.build(&actions::BUILTIN.map(String::from)))
+    let files = sources.rule_files().to_vec();
+    let mut built = sources.build(&actions::BUILTIN.map(String::from));
+    if let (Some(rules), Some(library)) = (&built.rules, &built.library) {
+        let mistakes = rehearse::mistakes(&files, rules, library);
+        built.diagnostics.extend(mistakes);
+    }
+    Ok(built)
 }
 
 impl<'a> Entry<'a> {

@@ -77,6 +77,11 @@ impl Sources {
         sources
     }
 
+    /// The rule files as they were read.
+    pub fn rule_files(&self) -> &[rules::SourceFile] {
+        &self.rules
+    }
+
     /// Adds what was found to be wrong before.
     pub fn add_problems(&mut self, problems: Vec<Diagnostic>) {
         self.problems.extend(problems);

@@ -26,8 +26,9 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 
 use crate::actions;
+use crate::model::Diagnostic;
 use crate::playbook::{self, Library};
-use crate::rules::RuleSet;
+use crate::rules::{RuleSet, SourceFile};
 
 pub use case::Case;
 pub use cover::{Unreached, unreached};
@@ -110,6 +111,20 @@ fn rehearse_one(stage: &Stage, case: &Case) -> std::io::Result<Report> {
         }
     }
     Ok(Report { case: Arc::new(case.clone()), differences, seen, took: began.elapsed() })
+}
+
+/// What is wrong with the tests in `files` of rules, which are themselves good.
+pub fn mistakes(files: &[SourceFile], rules: &RuleSet, library: &Library) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    // Most files of a large set have none, and reading them again takes as long as the first time.
+    let tested: Vec<&SourceFile> = files.iter().filter(|file| file.text.contains("tests:")).collect();
+    if let (false, Ok(specs)) = (tested.is_empty(), specs()) {
+        let names = Names::of(rules, library, &specs);
+        for file in tested {
+            drop(cases(file, &names, &mut found));
+        }
+    }
+    found
 }
 
 /// The actions that tests may play.

@@ -11,9 +11,10 @@ use crate::actions;
 use crate::model::clock::micros;
 use crate::model::diagnostic::nearest;
 use crate::model::{Diagnostic, Event, Failure, Priority, Span, Time, Topic};
-use crate::rules::SourceFile;
+use crate::playbook::Library;
 use crate::rules::reader::{Map, Reader, code};
 use crate::rules::yaml::{self, Kind, Node};
+use crate::rules::{RuleSet, SourceFile};
 
 /// When a test begins, if it does not say: the first second of 2026.
 const START: i64 = 1_767_225_600_000_000;
@@ -40,6 +41,18 @@ pub struct Names {
     pub actions: Vec<String>,
     /// Schema of each action's result.
     pub results: BTreeMap<String, Value>,
+}
+
+impl Names {
+    /// All that there is.
+    pub fn of(rules: &RuleSet, library: &Library, actions: &[actions::Spec]) -> Self {
+        Self {
+            rules: rules.rules().iter().map(|rule| rule.name.clone()).collect(),
+            playbooks: library.names(),
+            actions: actions.iter().map(|spec| spec.name.clone()).collect(),
+            results: actions.iter().map(|spec| (spec.name.clone(), spec.result.clone())).collect(),
+        }
+    }
 }
 
 /// The tests of `file`: its own, or those in the `tests:` blocks of its rules. What cannot be read goes to `out`.

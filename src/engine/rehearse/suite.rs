@@ -7,10 +7,9 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::read::{self, Names, entry, text_of};
 use super::{Case, Stage};
+use crate::actions;
 use crate::engine::Config;
 use crate::engine::files::{Sources, rule_files};
 use crate::model::Diagnostic;
@@ -52,8 +51,7 @@ struct Source {
 }
 
 struct Finder {
-    actions: Vec<String>,
-    results: BTreeMap<String, Value>,
+    actions: Vec<actions::Spec>,
     sources: Vec<(Source, Option<(Stage, Names)>)>,
     suite: Suite,
     seen: BTreeSet<PathBuf>,
@@ -67,13 +65,8 @@ impl Suite {
     /// When a path is not there, or cannot be read. Mistakes in files are among the diagnostics instead.
     pub fn find(config: &Config, base: &Path, paths: &[PathBuf], fixed: bool) -> Result<Self, SuiteError> {
         let specs = super::specs().map_err(|error| SuiteError::Read(error.to_string()))?;
-        let mut finder = Finder {
-            actions: specs.iter().map(|spec| spec.name.clone()).collect(),
-            results: specs.into_iter().map(|spec| (spec.name, spec.result)).collect(),
-            sources: Vec::new(),
-            suite: Self::default(),
-            seen: BTreeSet::new(),
-        };
+        let mut finder =
+            Finder { actions: specs, sources: Vec::new(), suite: Self::default(), seen: BTreeSet::new() };
         if paths.is_empty() {
             finder.set_up(config, base)?;
         }
@@ -249,15 +242,11 @@ impl Finder {
             }
             rules.extend(files(path)?);
         }
-        let built = Sources::of(rules, &source.playbooks).build(&self.actions);
+        let known: Vec<String> = self.actions.iter().map(|spec| spec.name.clone()).collect();
+        let built = Sources::of(rules, &source.playbooks).build(&known);
         self.suite.diagnostics.extend(built.diagnostics);
         let (Some(rules), Some(library)) = (built.rules, built.library) else { return Ok(None) };
-        let names = Names {
-            rules: rules.rules().iter().map(|rule| rule.name.clone()).collect(),
-            playbooks: library.names(),
-            actions: self.actions.clone(),
-            results: self.results.clone(),
-        };
+        let names = Names::of(&rules, &library, &self.actions);
         Ok(Some((Stage { rules, library }, names)))
     }
 }

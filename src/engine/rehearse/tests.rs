@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::Diagnostic;
-use crate::rules::{self, Known, SourceFile};
+use crate::rules::{self, Known};
 
 const RULES: &str = "
 rules:
@@ -68,12 +67,7 @@ fn stage() -> (Stage, Names) {
     let compiled = rules::compile(&[file], &Known { playbooks: &library.names() });
     let rules = compiled.set.unwrap_or_else(|| panic!("{}", told(&compiled.diagnostics)));
     let specs = specs().unwrap();
-    let names = Names {
-        rules: rules.rules().iter().map(|rule| rule.name.clone()).collect(),
-        playbooks: library.names(),
-        actions: specs.iter().map(|spec| spec.name.clone()).collect(),
-        results: specs.into_iter().map(|spec| (spec.name, spec.result)).collect(),
-    };
+    let names = Names::of(&rules, &library, &specs);
     (Stage { rules, library }, names)
 }
 
