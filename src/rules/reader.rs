@@ -1,6 +1,7 @@
 //! Reads typed values out of a YAML tree and collects every mistake on the way, each where it stands.
 
 pub mod advice;
+pub mod code;
 mod words;
 
 use std::ops::Range;
@@ -12,44 +13,6 @@ use crate::model::{Diagnostic, Pattern, Span};
 
 use super::build::SourceFile;
 use super::yaml::{Key, Kind, Node};
-
-/// Codes of diagnostics. They are stable: `paramedic check --explain` and people's searches rely on them.
-pub mod code {
-    /// Not YAML.
-    pub const SYNTAX: &str = "P0101";
-    /// Over a limit.
-    pub const LIMIT: &str = "P0102";
-    /// A key twice in one map.
-    pub const DUPLICATE_KEY: &str = "P0103";
-    /// A value of another kind than wanted.
-    pub const TYPE: &str = "P0104";
-    /// A key that must be there.
-    pub const MISSING: &str = "P0105";
-    /// A name that cannot be one.
-    pub const NAME: &str = "P0106";
-    /// A key that is not known.
-    pub const UNKNOWN_KEY: &str = "P0107";
-    /// Two rules of one name.
-    pub const DUPLICATE_RULE: &str = "P0108";
-    /// A playbook that is not there.
-    pub const PLAYBOOK: &str = "P0109";
-    /// Not a topic pattern.
-    pub const TOPIC: &str = "P0110";
-    /// Not an expression.
-    pub const EXPRESSION: &str = "P0111";
-    /// Not a template.
-    pub const TEMPLATE: &str = "P0112";
-    /// Not a length of time.
-    pub const SPAN: &str = "P0113";
-    /// A value out of range, or not one of those allowed.
-    pub const VALUE: &str = "P0114";
-    /// A list that must not be empty.
-    pub const EMPTY: &str = "P0115";
-    /// Not a schedule.
-    pub const SCHEDULE: &str = "P0116";
-    /// Read, but not yet enforced.
-    pub const UNENFORCED: &str = "P0117";
-}
 
 /// Most errors that are shown of one file; of a file with more, the rest is only counted.
 const MAX_ERRORS: usize = 1_000;
