@@ -10,7 +10,9 @@ mod clauses;
 mod closures;
 pub mod explain;
 pub mod fields;
+
 pub mod functions;
+mod json;
 mod lists;
 mod lower;
 mod mistakes;

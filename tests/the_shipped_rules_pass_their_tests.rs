@@ -70,6 +70,24 @@ fn the_example_in_the_readme_is_true() {
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
+#[test]
+fn the_example_of_the_help_is_true() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let run = |args: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_paramedic")).args(args).current_dir(root).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let help = run(&["test", "--help"]);
+    let lines = help.lines().skip_while(|line| *line != "  tests:");
+    let example: String = lines.take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("example.yaml");
+    std::fs::write(&file, example).unwrap();
+    let said = run(&["test", &file.to_string_lossy()]);
+    assert!(said.contains("1 passed, 0 failed"), "{said}");
+}
+
 fn rules(dir: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {

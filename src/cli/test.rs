@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Setup, check, output};
-use crate::engine::rehearse::{self, Line, Mark, Report, Suite, SuiteError};
+use crate::engine::rehearse::{self, Line, Mark, Report, Suite, SuiteError, Unreached};
 use crate::model::Span;
+
+/// What `-h` ends with.
+const STATUS: &str = "Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use.";
 
 /// What `--help` ends with.
 const EXAMPLE: &str = r#"A test stands in the `tests:` of a rule, or in a file with `tests:` on top:
@@ -29,14 +32,33 @@ const EXAMPLE: &str = r#"A test stands in the `tests:` of a rule, or in a file w
         steps: [kernel.restart, kernel.health]
         alerts: []
 
-Events and people take `at: 10s`, which is time from the start of the test.
-People: `people: [{ approve: true }, { at: 1m, answer: "yes" }]`.
+The rules are all those of the set, as they are live. Actions do nothing but answer;
+only alert.operator and intent.create are real, as they stay within the engine.
+
+  events    topic; at (time from the start), data, subject, source, id, priority,
+            time (where it differs from the arrival); those of one moment come together
+  actions   result (what it leaves out is as usual), or fails, kind, retryable; takes;
+            then: [{ topic, after, data, subject, source }], which follows from it.
+            A kernel that is started usually says telemetry.kernel.healthy; `then: []`
+            keeps it silent
+  people    approve: true, deny: true, cancel: true or answer: TEXT; at, rule, target
+  learned   how often playbooks have helped so far: { restart_kernel: 90% }
+  playbook  the candidate that is tried first
+  start     when it begins, such as 2026-03-29T01:59:00+01:00
+  until     how long it is watched; otherwise until nothing is under way
+  expect    intents: rule, target, group, class, status, reason, count, goal, domain,
+              priority, fleet, playbook, outcome, attempts, escalation, steps, at
+            steps: ACTION, or action, params, fails (true, false or a kind), message, at
+            alerts: part of the title, or title, message, level, target, count, at
+            events: TOPIC, or topic, subject, source, data, at; others may come between
+
+A file of tests may also say `rules:` and `playbooks:`, paths from where it lies.
 
 Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use."#;
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = STATUS, after_long_help = EXAMPLE)]
 pub struct Args {
     /// Files or folders with tests or rules [default: all rules, and tests/ beside the configuration]
     paths: Vec<PathBuf>,
@@ -55,8 +77,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    setup: Setup,
+    /// The configuration [default: paramedic.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Plays the tests; exit status 1 if one fails.
@@ -72,6 +95,9 @@ pub fn main(args: &Args) -> ExitCode {
     if let Some(text) = &args.filter {
         suite.filter(text);
     }
+    if suite.is_empty() && (args.filter.is_some() || !args.paths.is_empty()) {
+        return output::misused(&none(args.filter.as_deref()));
+    }
     let began = Instant::now();
     let mut reports = Vec::with_capacity(suite.len());
     let mut each = |report: Report| {
@@ -85,22 +111,33 @@ pub fn main(args: &Args) -> ExitCode {
     }
     let took = began.elapsed();
     let failed = reports.iter().filter(|report| !report.passed()).count();
+    // Of a part of the tests it would say nothing.
+    let whole = args.filter.is_none() && args.paths.iter().all(|path| path.join("paramedic.yaml").exists());
+    let unreached = if whole { rehearse::unreached(&suite, &reports) } else { Unreached::default() };
     if args.json {
-        output::json(&told(&reports, failed, took));
+        output::json(&told(&reports, failed, took, &unreached));
     } else {
-        sum_up(&reports, failed, took, args.filter.as_deref());
+        sum_up(&reports, failed, took, &unreached);
     }
     if let Some(file) = &args.junit
-        && let Err(error) = std::fs::write(file, junit::write(&reports, took))
+        && let Err(error) = save(file, &junit::write(&reports, took))
     {
         return output::failed(&format!("failed to write {}: {error}", file.display()));
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
+fn save(file: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    std::fs::write(file, text)
+}
+
 fn find(args: &Args) -> Result<Suite, SuiteError> {
-    let mut config = args.setup.load().map_err(SuiteError::Read)?;
-    let mut fixed = args.setup.config.is_some();
+    let setup = Setup { config: args.config.clone(), data: None, listen: None };
+    let mut config = setup.load().map_err(SuiteError::Read)?;
+    let mut fixed = args.config.is_some();
     for (given, configured) in [(&args.rules, &mut config.rules), (&args.playbooks, &mut config.playbooks)] {
         if let Some(dir) = given {
             if !dir.is_dir() {
@@ -110,7 +147,7 @@ fn find(args: &Args) -> Result<Suite, SuiteError> {
             fixed = true;
         }
     }
-    let base = args.setup.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let base = args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     Suite::find(&config, base, &args.paths, fixed)
 }
 
@@ -131,9 +168,13 @@ fn mistakes(suite: &Suite, json: bool) -> ExitCode {
     ExitCode::from(1)
 }
 
-fn print(report: &Report) {
+fn title(report: &Report) -> String {
     let case = &report.case;
-    let name = if case.rule.is_empty() { case.name.clone() } else { format!("{}: {}", case.rule, case.name) };
+    if case.rule.is_empty() { case.name.clone() } else { format!("{}: {}", case.rule, case.name) }
+}
+
+fn print(report: &Report) {
+    let (case, name) = (&report.case, title(report));
     let verdict = if report.passed() { output::good("ok    ") } else { output::bad("FAILED") };
     let times = format!("({} in {})", passed(report.seen.virtual_time), real(report.took));
     output::line(format!("{verdict} {name} {}", output::dim(times)));
@@ -155,23 +196,43 @@ fn coloured(line: &Line) -> String {
     }
 }
 
-fn sum_up(reports: &[Report], failed: usize, took: Duration, filter: Option<&str>) {
+fn none(filter: Option<&str>) -> String {
+    let which = filter.map(|text| format!(" whose name, rule or file holds `{text}`")).unwrap_or_default();
+    format!("there is no test{which}")
+}
+
+fn sum_up(reports: &[Report], failed: usize, took: Duration, unreached: &Unreached) {
     if reports.is_empty() {
-        let which =
-            filter.map(|text| format!(" whose name, rule or file holds `{text}`")).unwrap_or_default();
-        return output::line(output::warn(format!("there is no test{which}")));
+        return output::line(output::warn(none(None)));
     }
     let lived: Duration = reports.iter().map(|report| report.seen.virtual_time).sum();
     let good = reports.len() - failed;
     let text = format!("{good} passed, {failed} failed; {} of virtual time in {}", passed(lived), real(took));
     output::line("");
+    for (what, names) in
+        [("rules that never fired", &unreached.rules), ("playbooks that never ran", &unreached.playbooks)]
+    {
+        if !names.is_empty() {
+            output::line(output::dim(format!("{what}: {}", names.join(", "))));
+        }
+    }
+    // Of many tests those that failed are far above by now.
+    for report in reports.iter().filter(|report| !report.passed() && reports.len() > 20) {
+        output::line(format!(
+            "{} {}:{} {}",
+            output::bad("FAILED"),
+            report.case.file,
+            report.case.line,
+            title(report)
+        ));
+    }
     output::line(if failed == 0 { output::good(text) } else { output::bad(text) });
     if failed > 0 {
         output::line(output::dim("- expected and not seen, + seen and not expected"));
     }
 }
 
-fn told(reports: &[Report], failed: usize, took: Duration) -> Value {
+fn told(reports: &[Report], failed: usize, took: Duration, unreached: &Unreached) -> Value {
     let tests: Vec<Value> = reports
         .iter()
         .map(|report| {
@@ -187,7 +248,10 @@ fn told(reports: &[Report], failed: usize, took: Duration) -> Value {
             test
         })
         .collect();
-    json!({ "tests": tests, "passed": reports.len() - failed, "failed": failed, "ms": millis(took) })
+    json!({
+        "tests": tests, "passed": reports.len() - failed, "failed": failed, "ms": millis(took),
+        "unreached": unreached,
+    })
 }
 
 fn millis(time: Duration) -> f64 {

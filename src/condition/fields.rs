@@ -1,14 +1,16 @@
 //! Takes the wanted fields out of an event's JSON in one pass, without building the rest.
 //!
-//! The wanted paths form a trie that the JSON parser is led along: what is wanted goes into numbered slots, borrowed
-//! from the text where it holds no escapes; what is not is skipped by serde_json without recursion, so that no depth
-//! of nesting can overflow the stack. A key that comes twice counts as its last, as everywhere in serde_json.
+//! The wanted paths form a trie that the reader is led along: what is wanted goes into numbered slots, borrowed from the
+//! text where it holds no escapes; what is not is passed over without recursion, so that no depth of nesting can
+//! overflow the stack. A key that comes twice counts as its last, as everywhere in serde_json.
+
+mod read;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::Error as _;
 
+use super::json;
 use super::path::{Key, Path, Root};
 use super::scalar::Scalar;
 use super::script;
@@ -137,11 +139,8 @@ impl Fields {
             slots[clock as usize] = Scalar::Int(event.time.timestamp_micros());
         }
         if let Some(node) = self.data {
-            let mut json = serde_json::Deserializer::from_str(event.data.text());
-            if (Seed { fields: self, node: &self.nodes[node], slots: &mut *slots })
-                .deserialize(&mut json)
-                .is_err()
-            {
+            let mut json = json::Reader::new(event.data.text());
+            if read::value(self, &self.nodes[node], &mut json, slots).is_err() {
                 self.nodes[node].reset(slots);
             }
         }
@@ -156,9 +155,9 @@ impl Fields {
         if !line.trim_start().starts_with('{') {
             return Err(serde_json::Error::custom("an event is a JSON object"));
         }
-        let mut json = serde_json::Deserializer::from_str(line);
-        Seed { fields: self, node: &self.nodes[0], slots: &mut *slots }.deserialize(&mut json)?;
-        json.end()?;
+        let mut json = json::Reader::new(line);
+        let read = read::value(self, &self.nodes[0], &mut json, slots).and_then(|()| json.end());
+        read.map_err(|json::Broken| broken(line))?;
         if let Some(priority) = self.priority.map(|slot| &mut slots[slot as usize])
             && *priority == Scalar::Missing
         {
@@ -220,6 +219,13 @@ impl Fields {
     }
 }
 
+/// What is wrong with `line`, in serde_json's words.
+#[cold]
+fn broken(line: &str) -> serde_json::Error {
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(line).err();
+    error.unwrap_or_else(|| serde_json::Error::custom("this is not JSON"))
+}
+
 #[derive(Default)]
 struct Branch {
     path: Option<Path>,
@@ -244,136 +250,5 @@ impl Node {
 
     fn child(&self, key: &str) -> Option<u32> {
         self.names.iter().find(|(name, _)| **name == *key).map(|(_, node)| *node)
-    }
-}
-
-/// The place in the trie at which the parser stands.
-struct Seed<'f, 's, 'de> {
-    fields: &'f Fields,
-    node: &'f Node,
-    slots: &'s mut Vec<Scalar<'de>>,
-}
-
-impl<'de> DeserializeSeed<'de> for Seed<'_, '_, 'de> {
-    type Value = ();
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Seed<'_, '_, 'de> {
-    #[inline]
-    fn set<E>(self, value: Scalar<'de>) -> Result<(), E> {
-        self.node.set(self.slots, value);
-        Ok(())
-    }
-}
-
-impl<'de> Visitor<'de> for Seed<'_, '_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let node = self.node;
-        if !node.indexes.is_empty() {
-            self.fields.forget(node.indexes.iter(), self.slots);
-        }
-        if let Some(slot) = node.slot {
-            self.slots[slot as usize] = Scalar::Map;
-        }
-        while let Some(child) = map.next_key_seed(Field(node))? {
-            match child {
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Some(child) => {
-                    let node = &self.fields.nodes[child as usize];
-                    node.reset(self.slots);
-                    map.next_value_seed(Seed { fields: self.fields, node, slots: self.slots })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let node = self.node;
-        if !node.names.is_empty() {
-            self.fields.forget(node.names.iter(), self.slots);
-        }
-        let (mut n, mut wanted) = (0, node.indexes.iter().peekable());
-        loop {
-            let there = match wanted.next_if(|(index, _)| *index == n) {
-                Some((_, child)) => {
-                    let node = &self.fields.nodes[*child as usize];
-                    list.next_element_seed(Seed { fields: self.fields, node, slots: self.slots })?.is_some()
-                }
-                None => list.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !there {
-                break;
-            }
-            n += 1;
-        }
-        if let Some(slot) = node.slot {
-            self.slots[slot as usize] = Scalar::Array(n);
-        }
-        Ok(())
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
-        self.set(Scalar::Str(text.into()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.set(Scalar::Str(text.to_owned().into()))
-    }
-
-    fn visit_i64<E>(self, n: i64) -> Result<(), E> {
-        self.set(Scalar::Int(n))
-    }
-
-    fn visit_u64<E>(self, n: u64) -> Result<(), E> {
-        self.set(i64::try_from(n).map_or(Scalar::Float(n as f64), Scalar::Int))
-    }
-
-    fn visit_f64<E>(self, n: f64) -> Result<(), E> {
-        self.set(Scalar::Float(n))
-    }
-
-    fn visit_bool<E>(self, b: bool) -> Result<(), E> {
-        self.set(Scalar::Bool(b))
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// Reads a key and says which child of the node it leads to.
-struct Field<'f>(&'f Node);
-
-impl<'de> DeserializeSeed<'de> for Field<'_> {
-    type Value = Option<u32>;
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<u32>, D::Error> {
-        from.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for Field<'_> {
-    type Value = Option<u32>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    #[inline]
-    fn visit_str<E>(self, key: &str) -> Result<Option<u32>, E> {
-        Ok(self.0.child(key))
     }
 }

@@ -1,6 +1,7 @@
 //! What a person who writes conditions relies on.
 
 mod agreement;
+mod json;
 
 use serde_json::{Value, json};
 

@@ -5,12 +5,14 @@
 //! clock that jumps, actions that answer what the test says. Start with [`Suite::find`] and [`rehearse`].
 
 pub mod case;
+mod cover;
 mod judge;
 mod mock;
 mod people;
 mod play;
 mod prior;
 mod read;
+mod schema;
 mod seen;
 mod suite;
 #[cfg(test)]
@@ -28,8 +30,10 @@ use crate::playbook::{self, Library};
 use crate::rules::RuleSet;
 
 pub use case::Case;
+pub use cover::{Unreached, unreached};
 pub use judge::{Line, Mark};
 pub use read::{Names, cases};
+pub use schema::schema;
 pub use seen::Seen;
 pub use suite::{Suite, SuiteError};
 
@@ -97,10 +101,12 @@ fn rehearse_one(stage: &Stage, case: &Case) -> std::io::Result<Report> {
     for rule in judge::silent(&case.expect, &seen) {
         // The same test takes the same course, so the question can be asked afterwards.
         let Some((_, reasons)) = in_virtual_time(play::play(stage, case, Some(&rule)))? else { continue };
-        differences.push(Line::note(format!("why `{rule}` did not fire:")));
-        for (n, reason) in reasons {
+        let again = if seen.intents.iter().any(|it| it["rule"] == *rule) { " more often" } else { "" };
+        differences.push(Line::note(format!("why `{rule}` did not fire{again}:")));
+        for (n, it) in reasons {
             let topic = case.events.get(n).map(|it| it.event.topic.to_string()).unwrap_or_default();
-            differences.push(Line::note(format!("  event {} ({topic}): {reason}", n + 1)));
+            let fired = if it.fired { "it fired: " } else { "" };
+            differences.push(Line::note(format!("  event {} ({topic}): {fired}{}", n + 1, it.reason)));
         }
     }
     Ok(Report { case: Arc::new(case.clone()), differences, seen, took: began.elapsed() })

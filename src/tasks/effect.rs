@@ -161,11 +161,12 @@ async fn tries(
         // Half to one and a half times the pause, so that many retries do not come at once.
         let pause_now = pause.mul_f64(0.5 + plan.chance.fraction()).min(MAX_BACKOFF);
         tokio::select! {
-            () = tokio::time::sleep(pause_now) => {}
+            biased;
             // A further try would be a further effect. After a restart an idempotent action is tried again.
             () = cancel.cancelled() => {
                 return if plan.action.idempotent(&plan.call) { Err(Stop::Told) } else { Ok(Err(failure)) };
             }
+            () = tokio::time::sleep(pause_now) => {}
         }
         pause = (pause * 2).min(MAX_BACKOFF);
     }

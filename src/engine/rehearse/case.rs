@@ -51,7 +51,7 @@ pub struct Answer {
     pub takes: Span,
     /// What comes of it; none is what the action usually gives.
     pub result: Option<Result<Value, Failure>>,
-    /// What happens in the world when it has succeeded; none is what usually does.
+    /// What happens in the world when it has ended; none is what usually does when it has succeeded.
     pub then: Option<Vec<Then>>,
 }
 

@@ -2,13 +2,16 @@
 //!
 //! Lists are aligned first, so that one missing item does not make all that follow look wrong.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::case::Expected;
 use super::play::flow;
 use super::seen::Seen;
-use crate::model::Pattern;
+use crate::model::{Pattern, Span};
 
 /// A line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +58,9 @@ impl std::fmt::Display for Line {
     }
 }
 
+/// Two times that are nearer than this are the same.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// What names an item of a list of each kind, for people.
 const INTENT: &[&str] = &["rule", "target", "class", "status", "playbook"];
 const STEP: &[&str] = &["action", "params", "fails"];
@@ -80,16 +86,15 @@ pub(super) fn judge(expected: &Expected, seen: &Seen) -> Vec<Line> {
     lines
 }
 
-/// Rules of which an intent was expected and none was seen.
+/// Rules of which more intents were expected than seen.
 pub(super) fn silent(expected: &Expected, seen: &Seen) -> Vec<String> {
-    let mut silent: Vec<String> = Vec::new();
-    for rule in expected.intents.iter().flatten().filter_map(|it| it.get("rule")?.as_str()) {
-        let fired = seen.intents.iter().any(|it| it["rule"] == rule);
-        if !fired && !silent.iter().any(|known| known == rule) {
-            silent.push(rule.into());
-        }
+    let rules = expected.intents.iter().flatten().filter_map(|it| it.get("rule")?.as_str());
+    let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
+    for rule in rules {
+        *wanted.entry(rule).or_default() += 1;
     }
-    silent
+    let fired = |rule: &str| seen.intents.iter().filter(|it| it["rule"] == rule).count();
+    wanted.into_iter().filter(|(rule, n)| fired(rule) < *n).map(|(rule, _)| rule.to_owned()).collect()
 }
 
 /// Exactly `wanted`, in order.
@@ -203,6 +208,10 @@ fn fits(key: &str, wanted: &Value, found: &Value) -> bool {
         }
         (Value::String(pattern), Value::String(topic)) if key == "topic" => {
             Pattern::try_new(pattern).is_ok_and(|pattern| pattern.matches(topic))
+        }
+        (Value::String(wanted), Value::String(found)) if key == "at" => {
+            let [wanted, found] = [wanted, found].map(|text| Span::parse(text).unwrap_or_default());
+            wanted.0.abs_diff(found.0) < MOMENT
         }
         (Value::Bool(any), found) if key == "fails" => *any != found.is_null(),
         (Value::Object(wanted), Value::Object(_)) => mismatches(wanted, found).is_empty(),

@@ -69,16 +69,15 @@ impl Action for Mock {
         let n = self.calls.fetch_add(1, Ordering::SeqCst);
         let answer = self.answers.get(n).or(self.answers.last()).cloned().unwrap_or_default();
         let result = answer.result.unwrap_or(Ok(Value::Null)).map(|said| filled(said, &self.spec, &call));
-        let then = answer.then.unwrap_or_else(|| usually_then(&self.spec.name, &call));
+        let usually = || if result.is_ok() { usually_then(&self.spec.name, &call) } else { vec![] };
+        let then = answer.then.unwrap_or_else(usually);
         let world = self.world.clone();
         async move {
             if !answer.takes.is_zero() {
                 tokio::time::sleep(answer.takes.0).await;
             }
-            if result.is_ok() {
-                for event in then {
-                    world.let_happen(event, &call.target);
-                }
+            for event in then {
+                world.let_happen(event, &call.target);
             }
             result
         }

@@ -22,6 +22,7 @@ use crate::engine::wire::{Doors, Rest};
 use crate::engine::{Config, Engine};
 use crate::model::{Chance, Clock, Event, Pattern, Time};
 use crate::observability::{Aggregator, alerts::Book};
+use crate::rules::RuleReason;
 use crate::store::Memory;
 use crate::tasks::lock;
 use crate::{actions, kernels, tasks};
@@ -40,8 +41,8 @@ const NAP: Duration = Duration::from_secs(3_600);
 const MOST_CHANGES: usize = 5_000;
 const CHANGES_AN_EVENT: usize = 50;
 
-/// Why a rule did or did not fire for an event: the event's place in the test, from 0, and the reason.
-pub(super) type Reasons = Vec<(usize, String)>;
+/// Whether a rule fired for an event and why: the event's place in the test, from 0, and what `explain` says.
+pub(super) type Reasons = Vec<(usize, RuleReason)>;
 
 /// Plays `case`; with `ask`, also says why that rule did or did not fire for each event.
 pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen, Reasons) {
@@ -58,10 +59,10 @@ pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen
     let (virtual_time, cut) = watching.to_the_end(case, &mut people).await;
     // What has not come by now does not come.
     sending.abort();
-    let mut seen = seen::collect(engine.store(), &case.events).await;
+    let mut seen = seen::collect(engine.store(), case.start, &case.events).await;
     seen.virtual_time = virtual_time;
     let sent = std::mem::take(&mut *lock(&sent));
-    seen.troubles.extend(cut.map(|cut| format!("it came to no end: {cut}")));
+    seen.troubles.extend(cut.map(|cut| format!("it came to no end: {cut}; `until:` ends a test before")));
     seen.troubles.extend(sent.refused);
     if let Some(first) = case.events.get(sent.count) {
         let (n, at) = (sent.count + 1, first.at);
@@ -178,8 +179,7 @@ impl Sender {
                 sent.refused.push(format!("event {} was not taken in: {error}", number + 1));
             }
             if let Some(rule) = &self.ask {
-                sent.reasons
-                    .extend(why.into_iter().filter(|it| it.rule == *rule).map(|it| (number, it.reason)));
+                sent.reasons.extend(why.into_iter().filter(|it| it.rule == *rule).map(|it| (number, it)));
             }
             sent.count += moment.len();
         }

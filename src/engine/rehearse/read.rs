@@ -21,13 +21,13 @@ const START: i64 = 1_767_225_600_000_000;
 /// Most answers, events and people of one test; more is a slip.
 const MOST: usize = 10_000;
 
-const TEST: &[&str] =
+pub(super) const TEST: &[&str] =
     &["name", "start", "events", "actions", "people", "learned", "playbook", "until", "expect"];
-const EVENT: &[&str] =
+pub(super) const EVENT: &[&str] =
     &["topic", "at", "data", "subject", "source", "id", "priority", "time", "correlationid", "causationid"];
-const THEN: &[&str] = &["topic", "after", "data", "subject", "source"];
-const ANSWER: &[&str] = &["result", "fails", "kind", "retryable", "takes", "then"];
-const PERSON: &[&str] = &["at", "approve", "deny", "cancel", "answer", "rule", "target"];
+pub(super) const THEN: &[&str] = &["topic", "after", "data", "subject", "source"];
+pub(super) const ANSWER: &[&str] = &["result", "fails", "kind", "retryable", "takes", "then"];
+pub(super) const PERSON: &[&str] = &["at", "approve", "deny", "cancel", "answer", "rule", "target"];
 
 /// What tests may name.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::case::Happening;
-use crate::model::{Event, Intent, Run, Step, StepKind};
+use crate::model::{Event, Intent, Run, RunId, Span, Step, StepKind, Time};
 use crate::store::{EventQuery, IntentQuery, Store};
 
 /// Items a page when everything is read.
@@ -34,19 +34,20 @@ pub struct Seen {
 
 /// Reads what there is, but for the events that were `sent`. A store in memory does not fail; what it did not say is
 /// not there.
-pub(super) async fn collect(store: &dyn Store, sent: &[Happening]) -> Seen {
+pub(super) async fn collect(store: &dyn Store, start: Time, sent: &[Happening]) -> Seen {
     let mut seen = Seen::default();
     let mut steps = Vec::new();
     let mut intents = all_intents(store).await;
     intents.reverse();
     for intent in intents {
-        let mut own = Vec::new();
+        let (mut own, mut said) = (Vec::new(), Vec::new());
         let runs = store.runs_of(intent.id).await.unwrap_or_default();
         for run in &runs {
             let journal = store.steps(run.id).await.unwrap_or_default();
-            own.push(journal.into_iter().flat_map(|step| acts(&step)).collect::<Vec<_>>());
+            said.extend(journal.iter().filter_map(|step| line(run, step)));
+            own.push(journal.into_iter().flat_map(|step| acts(&step, start)).collect::<Vec<_>>());
         }
-        seen.intents.push(view(&intent, &runs, &own));
+        seen.intents.push(view(&intent, start, &runs, &own, said));
         steps.extend(own.into_iter().flatten());
     }
     steps.sort_by_key(|(at, _)| *at);
@@ -58,22 +59,27 @@ pub(super) async fn collect(store: &dyn Store, sent: &[Happening]) -> Seen {
         .map(|alert| {
             json!({
                 "title": alert.title, "message": alert.message, "level": alert.level, "target": alert.target,
-                "status": alert.status, "count": alert.count, "key": alert.key,
+                "status": alert.status, "count": alert.count, "key": alert.key, "at": past(alert.created_at, start),
             })
         })
         .collect();
     let known: HashSet<(&str, &str)> =
         sent.iter().map(|it| (it.event.source.as_str(), it.event.id.as_str())).collect();
     let others = all_events(store).await.into_iter().filter(|it| !known.contains(&(&it.source, &it.id)));
-    seen.events = others.map(|event| event_view(&event)).collect();
+    seen.events = others.map(|event| event_view(&event, start)).collect();
     seen
 }
 
+/// How long after the start something was.
+fn past(at: Time, start: Time) -> Span {
+    Span((at - start).to_std().unwrap_or_default())
+}
+
 /// When a step began (and which it is of those that began together), and what it was.
-type Act = ((crate::model::Time, crate::model::RunId, u32, usize), Value);
+type Act = ((Time, RunId, u32, usize), Value);
 
 /// The actions of a step; others have none.
-fn acts(step: &Step) -> Vec<Act> {
+fn acts(step: &Step, start: Time) -> Vec<Act> {
     let one = [step.request.clone()];
     let wishes: &[Value] = match step.kind {
         StepKind::Act => &one,
@@ -85,7 +91,9 @@ fn acts(step: &Step) -> Vec<Act> {
         _ => wish["action"].clone(),
     };
     let act = |(n, wish): (usize, &Value)| {
-        let mut act = json!({ "action": name(wish), "params": wish["params"] });
+        let mut act = json!({
+            "action": name(wish), "params": wish["params"], "at": past(step.started_at, start),
+        });
         if let Some(error) = &step.error {
             act["fails"] = json!(error.kind);
             act["message"] = json!(error.message);
@@ -95,7 +103,14 @@ fn acts(step: &Step) -> Vec<Act> {
     wishes.iter().enumerate().map(act).collect()
 }
 
-fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
+/// What a playbook logged.
+fn line(run: &Run, step: &Step) -> Option<String> {
+    let text = step.request["text"].as_str().filter(|_| step.kind == StepKind::Log)?;
+    let level = step.request["level"].as_str().unwrap_or("info");
+    Some(format!("{} says ({level}): {text}", run.playbook))
+}
+
+fn view(intent: &Intent, start: Time, runs: &[Run], steps: &[Vec<Act>], said: Vec<String>) -> Value {
     let steps_of = |attempt: &crate::model::Attempt| {
         let at = runs.iter().position(|run| run.id == attempt.run);
         let steps = at.and_then(|at| steps.get(at)).map(Vec::as_slice).unwrap_or_default();
@@ -111,11 +126,11 @@ fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
         .collect();
     let escalation: Vec<&str> =
         intent.attempts.iter().filter(|it| it.escalation).map(|it| it.playbook.as_str()).collect();
-    let said = |it: &crate::model::Attempt| {
+    let ended = |it: &crate::model::Attempt| {
         let how = it.outcome.map_or("failed", |outcome| outcome.as_str());
         it.message.as_ref().map(|message| format!("{}, {how}: {message}", it.playbook))
     };
-    let notes: Vec<String> = intent.attempts.iter().filter_map(said).collect();
+    let notes: Vec<String> = intent.attempts.iter().filter_map(ended).chain(said).collect();
     let last = intent.repairs().last();
     let all: Vec<Value> = steps.iter().flatten().map(|(_, step)| step.clone()).collect();
     let mut view = Map::new();
@@ -136,6 +151,7 @@ fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
         ("attempts", json!(attempts)),
         ("escalation", json!(escalation)),
         ("steps", json!(all)),
+        ("at", json!(past(intent.created_at, start))),
         ("notes", json!(notes)),
     ] {
         view.insert(key.into(), value);
@@ -143,10 +159,10 @@ fn view(intent: &Intent, runs: &[Run], steps: &[Vec<Act>]) -> Value {
     Value::Object(view)
 }
 
-fn event_view(event: &Event) -> Value {
+fn event_view(event: &Event, start: Time) -> Value {
     json!({
         "topic": event.topic, "subject": event.subject, "source": event.source, "id": event.id,
-        "priority": event.priority, "data": event.data,
+        "priority": event.priority, "data": event.data, "at": past(event.time, start),
     })
 }
 

@@ -3,6 +3,7 @@
 //! A path belongs to the nearest set-up above it (a folder with a `paramedic.yaml`), so the tests of an example run with
 //! the rules and playbooks of that example.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -80,17 +81,14 @@ impl Suite {
             if !path.exists() {
                 return Err(SuiteError::Missing(path.display().to_string()));
             }
-            let (own, base) = match home(path).filter(|_| !fixed) {
-                Some(home) => {
-                    let own = Config::load(&home.join(CONFIG));
-                    (own.map_err(|error| SuiteError::Read(error.to_string()))?, home)
+            if fixed {
+                for file in files(path)? {
+                    finder.file(config, &file)?;
                 }
-                None => (config.clone(), base.to_path_buf()),
-            };
-            if path.is_dir() && path.join(CONFIG).exists() && !fixed {
-                finder.set_up(&own, &base)?;
+            } else if path.is_dir() && path.join(CONFIG).exists() {
+                finder.set_up(&load(path)?, path)?;
             } else {
-                finder.path(&own, path)?;
+                finder.path(config, path)?;
             }
         }
         let mut suite = finder.suite;
@@ -143,9 +141,21 @@ impl Finder {
         Ok(())
     }
 
+    /// Each file at `path` with the set-up that it belongs to, or with `config`.
     fn path(&mut self, config: &Config, path: &Path) -> Result<(), SuiteError> {
+        let mut homes: BTreeMap<PathBuf, Config> = BTreeMap::new();
         for file in files(path)? {
-            self.file(config, &file)?;
+            let own = match home(Path::new(&file.path)) {
+                Some(home) => match homes.entry(home) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        let loaded = load(new.key())?;
+                        new.insert(loaded)
+                    }
+                },
+                None => config,
+            };
+            self.file(own, &file)?;
         }
         Ok(())
     }
@@ -163,11 +173,12 @@ impl Finder {
         };
         if entry(&tree, "tests").is_some() {
             let dir = path.parent().unwrap_or(Path::new(""));
+            let (rules, playbooks) =
+                (self.named(file, &tree, "rules", dir), self.named(file, &tree, "playbooks", dir));
+            let (Some(rules), Some(playbooks)) = (rules, playbooks) else { return Ok(()) };
             let source = Source {
-                rules: self.named(&tree, dir).unwrap_or_else(|| vec![config.rules.clone()]),
-                playbooks: entry(&tree, "playbooks")
-                    .and_then(text_of)
-                    .map_or_else(|| config.playbooks.clone(), |text| dir.join(text)),
+                rules: if rules.is_empty() { vec![config.rules.clone()] } else { rules },
+                playbooks: playbooks.into_iter().next().unwrap_or_else(|| config.playbooks.clone()),
             };
             return self.rules(file, &source);
         }
@@ -186,14 +197,26 @@ impl Finder {
         Ok(())
     }
 
-    /// The `rules:` of a file of tests: paths from where it lies.
-    fn named(&self, tree: &Node, dir: &Path) -> Option<Vec<PathBuf>> {
-        let node = entry(tree, "rules")?;
+    /// The paths under `key` of a file of tests, from where it lies; none if one of them is not there.
+    fn named(&mut self, file: &SourceFile, tree: &Node, key: &str, dir: &Path) -> Option<Vec<PathBuf>> {
+        let Some(node) = entry(tree, key) else { return Some(vec![]) };
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
         };
-        Some(items.iter().filter_map(text_of).map(|text| dir.join(text)).collect())
+        let mut found = Vec::new();
+        for item in items {
+            match text_of(item).map(|text| dir.join(text)) {
+                Some(path) if path.exists() => found.push(path),
+                _ => {
+                    let text =
+                        format!("`{key}` names files or folders, from where this file lies; this is none");
+                    let mistake = Diagnostic::error("P0305", &file.path, &file.text, item.at.clone(), text);
+                    self.suite.diagnostics.push(mistake);
+                }
+            }
+        }
+        (found.len() == items.len()).then_some(found)
     }
 
     /// The tests of `file`, played with `source`.
@@ -237,6 +260,11 @@ impl Finder {
         };
         Ok(Some((Stage { rules, library }, names)))
     }
+}
+
+/// The configuration of the set-up in `dir`.
+fn load(dir: &Path) -> Result<Config, SuiteError> {
+    Config::load(&dir.join(CONFIG)).map_err(|error| SuiteError::Read(error.to_string()))
 }
 
 /// The folder of the set-up that `path` belongs to.

@@ -105,9 +105,9 @@ fn hours_of_waiting_pass_in_a_moment() {
   - name: a check that takes its 30 s, a chain that goes on after 15 m
     events: [{ topic: door.opened, data: { door: d1, why: wind } }]
     expect:
-      intents: [{ status: escalated, outcome: not_fixed, escalation: [tell, tell], class: wind, reason: did not come }]
-      steps: [exec.run, alert.operator, alert.operator]
-      alerts: [{ title: see to d1, count: 2 }]
+      intents: [{ status: escalated, outcome: not_fixed, escalation: [tell, tell], class: wind, reason: did not come, at: 0s }]
+      steps: [exec.run, { action: alert.operator, at: 30s }, { action: alert.operator, at: 15m30s }]
+      alerts: [{ title: see to d1, count: 2, at: 30s }]
   - name: a failure within 30 s of its repair is a relapse, one after that is not
     events:
       - { topic: door.opened, data: { door: d1 } }
@@ -123,7 +123,7 @@ fn hours_of_waiting_pass_in_a_moment() {
   - name: an event of the next day
     events: [{ topic: door.opened, at: 24h, data: { door: d1 } }]
     actions: { exec.run: { takes: 10s, then: [{ topic: door.closed, after: 5s }] } }
-    expect: { intents: [{ status: succeeded }] }
+    expect: { intents: [{ status: succeeded, at: 1d }], events: [{ topic: door.closed, at: 1d15s }] }
 ",
     );
     let took: Duration = reports.iter().map(|report| report.took).sum();
@@ -152,6 +152,12 @@ fn actions_fail_take_their_time_and_answer_differently_each_time() {
     actions: { exec.run: [{ fails: the door is gone, kind: gone }, {}] }
     expect:
       intents: [{ outcome: failed, attempts: [{ playbook: close, outcome: failed, message: the door is gone, steps: [{ action: exec.run, fails: gone }] }] }]
+  - name: one that fails and has its consequences
+    events: [{ topic: door.squeaks, data: { door: d1 } }]
+    playbook: oil
+    people: [{ approve: true }]
+    actions: { exec.run: { fails: spilt, then: { topic: floor.wet, subject: hall } } }
+    expect: { events: [{ topic: floor.*, subject: hall }], intents: [{ playbook: oil, outcome: failed }] }
   - name: one that takes longer than it may
     events: [{ topic: door.opened, data: { door: d1 } }]
     actions: { exec.run: { takes: 2m } }
@@ -257,6 +263,33 @@ fn the_same_test_takes_the_same_course_each_time() {
     for _ in 0..20 {
         assert_eq!(course(), first);
     }
+}
+
+#[test]
+fn a_rule_that_fires_less_often_than_expected_is_asked_why() {
+    let reports = play(
+        "
+  - name: two doors, of which one squeaks only
+    events:
+      - { topic: door.opened, data: { door: d1 } }
+      - { topic: door.opened, at: 5s, data: { door: d1 } }
+      - { topic: door.squeaks, at: 5s, data: { door: d2 } }
+    until: 10s
+    expect: { intents: [{ rule: door-open, target: d1 }, { rule: door-squeaks }, { rule: door-open, target: d2 }] }
+",
+    );
+    let expected = "  intents: 3 expected, 2 seen
+    rule: door-open, target: d1
+    rule: door-squeaks
+-   rule: door-open, target: d2
+  why `door-open` did not fire more often:
+    event 1 (door.opened): it fired: ";
+    let said = difference(&reports[0]);
+    assert!(said.starts_with(expected), "{said}");
+    assert!(
+        said.contains("event 3 (door.squeaks): topic `door.squeaks` is not covered by `door.opened`"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Map as Json, Value, json};
 use super::case::Expected;
 use super::read::{Names, known};
 use crate::model::{Outcome, Priority, Status};
-use crate::rules::reader::{Reader, code};
+use crate::rules::reader::{Map, Reader, code};
 use crate::rules::yaml::{Kind, Node};
 
 /// A rule that is not there.
@@ -18,8 +18,8 @@ pub(super) const NOTHING: &str = "P0303";
 /// An action's result that it cannot have.
 pub(super) const RESULT: &str = "P0304";
 
-const EXPECT: &[&str] = &["intents", "steps", "alerts", "events"];
-const INTENT: &[&str] = &[
+pub(super) const EXPECT: &[&str] = &["intents", "steps", "alerts", "events"];
+pub(super) const INTENT: &[&str] = &[
     "rule",
     "target",
     "group",
@@ -36,11 +36,12 @@ const INTENT: &[&str] = &[
     "attempts",
     "escalation",
     "steps",
+    "at",
 ];
-const ATTEMPT: &[&str] = &["playbook", "outcome", "message", "steps"];
-const STEP: &[&str] = &["action", "params", "fails", "message"];
-const ALERT: &[&str] = &["title", "message", "level", "target", "status", "count", "key"];
-const EVENT: &[&str] = &["topic", "subject", "source", "id", "priority", "data"];
+pub(super) const ATTEMPT: &[&str] = &["playbook", "outcome", "message", "steps"];
+pub(super) const STEP: &[&str] = &["action", "params", "fails", "message", "at"];
+pub(super) const ALERT: &[&str] = &["title", "message", "level", "target", "status", "count", "key", "at"];
+pub(super) const EVENT: &[&str] = &["topic", "subject", "source", "id", "priority", "data", "at"];
 
 const STATUSES: [Status; 13] = [
     Status::Held,
@@ -126,6 +127,7 @@ fn intent(r: &mut Reader<'_>, node: &Node, names: &Names) -> Option<Json<String,
             ("count", _) => json!(r.int(node, "count", 0..=i64::MAX)),
             ("attempts", _) => json!(items(r, node, "attempts", names, attempt)),
             ("steps", _) => json!(items(r, node, "steps", names, step)),
+            ("at", _) => json!(r.span(node, "at")),
             ("escalation", _) => {
                 let nodes = if let Kind::List(nodes) = &node.kind { nodes.as_slice() } else { &[] };
                 nodes.iter().map(|node| json!(known(r, node, "playbook", &names.playbooks))).collect()
@@ -172,7 +174,15 @@ fn step(r: &mut Reader<'_>, node: &Node, names: &Names) -> Option<Json<String, V
             found.insert(key.into(), r.json(node));
         }
     }
+    time(r, &map, &mut found);
     Some(found)
+}
+
+/// How long after the start it is to be.
+fn time(r: &mut Reader<'_>, map: &Map<'_>, found: &mut Json<String, Value>) {
+    if let Some(node) = map.node("at") {
+        found.insert("at".into(), json!(r.span(node, "at")));
+    }
 }
 
 fn alert(r: &mut Reader<'_>, node: &Node, _names: &Names) -> Option<Json<String, Value>> {
@@ -184,7 +194,8 @@ fn alert(r: &mut Reader<'_>, node: &Node, _names: &Names) -> Option<Json<String,
     if let Some(node) = map.node("level") {
         r.word(node, "level", &levels);
     }
-    let Value::Object(found) = r.json(node) else { return None };
+    let Value::Object(mut found) = r.json(node) else { return None };
+    time(r, &map, &mut found);
     Some(found)
 }
 
@@ -196,7 +207,8 @@ fn event(r: &mut Reader<'_>, node: &Node, _names: &Names) -> Option<Json<String,
     if let Some(node) = map.node("topic") {
         r.patterns(node, "topic", map.key_at("topic"));
     }
-    let Value::Object(found) = r.json(node) else { return None };
+    let Value::Object(mut found) = r.json(node) else { return None };
+    time(r, &map, &mut found);
     Some(found)
 }
 
