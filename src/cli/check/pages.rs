@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use crate::model::diagnostic::nearest;
 
-const FAMILIES: [&str; 4] = [
+const FAMILIES: [&str; 5] = [
     include_str!("pages/files.md"),
     include_str!("pages/rules.md"),
     include_str!("pages/playbooks.md"),
     include_str!("pages/config.md"),
+    include_str!("pages/tests.md"),
 ];
 
 /// What is told of a code.

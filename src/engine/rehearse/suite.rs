@@ -211,7 +211,7 @@ impl Finder {
                 _ => {
                     let text =
                         format!("`{key}` names files or folders, from where this file lies; this is none");
-                    let mistake = Diagnostic::error("P0305", &file.path, &file.text, item.at.clone(), text);
+                    let mistake = Diagnostic::error("P0405", &file.path, &file.text, item.at.clone(), text);
                     self.suite.diagnostics.push(mistake);
                 }
             }

@@ -9,14 +9,14 @@ use crate::rules::reader::{Map, Reader, code};
 use crate::rules::yaml::{Kind, Node};
 
 /// A rule that is not there.
-pub(super) const RULE: &str = "P0301";
+pub(super) const RULE: &str = "P0401";
 /// An action that is not there.
-pub(super) const ACTION: &str = "P0302";
+pub(super) const ACTION: &str = "P0402";
 /// A test that expects nothing, so that it cannot fail.
-pub(super) const NOTHING: &str = "P0303";
+pub(super) const NOTHING: &str = "P0403";
 
 /// An action's result that it cannot have.
-pub(super) const RESULT: &str = "P0304";
+pub(super) const RESULT: &str = "P0404";
 
 pub(super) const EXPECT: &[&str] = &["intents", "steps", "alerts", "events"];
 pub(super) const INTENT: &[&str] = &[

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use super::*;
 use crate::actions;
+use crate::engine::Config;
 use crate::engine::config::problems;
 use crate::engine::files::Sources;
+use crate::engine::rehearse::Suite;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
 
@@ -54,6 +56,15 @@ fn found(code: &str, example: &str) -> Vec<Diagnostic> {
     if code.starts_with("P03") {
         put("paramedic.yaml", example);
         return problems::problems(&dir.path().join("paramedic.yaml"));
+    }
+    if code.starts_with("P04") {
+        put("paramedic.yaml", "{}");
+        put("rules/kernels.yaml", "rules: [{ name: kernel-crashed, on: a, playbooks: [fix] }]");
+        put("rules/disk.yaml", "rules: [{ name: disk, on: a, playbooks: [fix] }]");
+        put("playbooks/fix.rhai", &playbook("Fix"));
+        put("tests/example.yaml", example);
+        let suite = Suite::find(&Config::default(), dir.path(), &[dir.path().join("tests")], false);
+        return suite.unwrap().diagnostics;
     }
     if code.starts_with("P02") {
         let names = ["example", "restart", "start_anew", "restart_kernel"];
