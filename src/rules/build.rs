@@ -1,6 +1,7 @@
 //! From rule files to a [`RuleSet`], or to all that is wrong with them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -39,13 +40,19 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// Fewer files, or rules of a file, than this are read on one thread.
+const SIDE_BY_SIDE: usize = 64;
+/// Threads that read many.
+const THREADS: usize = 4;
+
 /// Compiles all of `files` into one set.
 pub fn compile(files: &[SourceFile], known: &Known<'_>) -> Compiled {
-    let mut diagnostics = Vec::new();
-    let mut rules: Vec<Rule> = Vec::new();
-    let mut names: HashMap<String, String> = HashMap::new();
-    for file in files {
-        file_rules(file, known, &mut names, &mut rules, &mut diagnostics);
+    let (mut diagnostics, mut rules, mut names) = (Vec::new(), Vec::new(), HashMap::new());
+    for (file, read) in files.iter().zip(side_by_side(files, |file| read(file, known))) {
+        let mut r = Reader::with_lines(file, read.lines, &mut diagnostics);
+        r.take(read.diagnostics);
+        merge(&mut r, file, read.rules, &mut names, &mut rules);
+        r.finish();
     }
     if diagnostics.iter().any(|d| d.severity == Severity::Error) {
         return Compiled { set: None, diagnostics };
@@ -62,59 +69,104 @@ pub fn compile(files: &[SourceFile], known: &Known<'_>) -> Compiled {
     Compiled { set: Some(set), diagnostics }
 }
 
-fn file_rules(
-    file: &SourceFile,
-    known: &Known<'_>,
-    names: &mut HashMap<String, String>,
-    rules: &mut Vec<Rule>,
-    out: &mut Vec<Diagnostic>,
-) {
-    let mut r = Reader::new(file, out);
-    read_rules(&mut r, file, known, names, rules);
-    r.finish();
+/// What stands in a file, before files are looked at together.
+struct FileRead {
+    lines: Arc<[usize]>,
+    /// What is wrong with the file as such.
+    diagnostics: Vec<Diagnostic>,
+    rules: Vec<RuleRead>,
 }
 
-fn read_rules(
+/// What stands in a rule.
+struct RuleRead {
+    /// None if anything in it is wrong.
+    rule: Option<Rule>,
+    /// Its name and where that stands; also of a rule with mistakes, as the name is taken all the same.
+    name: Option<(String, Range<usize>)>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+fn read(file: &SourceFile, known: &Known<'_>) -> FileRead {
+    let mut diagnostics = Vec::new();
+    let mut r = Reader::new(file, &mut diagnostics);
+    let lines = r.lines();
+    let tree = tree(&mut r, file);
+    let nodes = tree.as_ref().map_or(&[][..], |tree| nodes(&mut r, tree));
+    let rules = side_by_side(nodes, |node| {
+        let mut diagnostics = Vec::new();
+        let mut r = Reader::with_lines(file, lines.clone(), &mut diagnostics);
+        let rule = parse::rule(&mut r, node, &file.path, known);
+        RuleRead { rule, name: name(node), diagnostics }
+    });
+    FileRead { lines, diagnostics, rules }
+}
+
+fn merge(
     r: &mut Reader<'_>,
     file: &SourceFile,
-    known: &Known<'_>,
+    read: Vec<RuleRead>,
     names: &mut HashMap<String, String>,
     rules: &mut Vec<Rule>,
 ) {
-    let tree = match yaml::read(&file.text) {
-        Ok(tree) => tree,
-        Err(error) => {
-            let code = if error.limit { code::LIMIT } else { code::SYNTAX };
-            return r.error_help(code, error.at, error.message, error.help.unwrap_or_default());
-        }
-    };
-    if matches!(tree.kind, Kind::Null) {
-        return;
-    }
-    let Some(list) = list(r, &tree) else { return };
-    let Kind::List(nodes) = &list.kind else {
-        let message = format!("`rules` is a list, this is {}", list.what());
-        return r.error_help(code::TYPE, list.at.clone(), message, "begin each rule below it with `- `");
-    };
-    for node in nodes {
-        let rule = parse::rule(r, node, &file.path, known);
-        // Also of a rule with other mistakes: the name is taken all the same.
-        let Kind::Map(entries) = &node.kind else { continue };
-        let name =
-            entries.iter().find(|(key, _)| key.name == "name").and_then(|(_, node)| match &node.kind {
-                Kind::Text(name) => Some((name, node.at.clone())),
-                _ => None,
-            });
-        if let Some((name, at)) = name {
+    for it in read {
+        r.take(it.diagnostics);
+        if let Some((name, at)) = it.name {
             let here = format!("{}:{}", file.path, r.line(at.start));
-            if let Some(first) = names.get(name) {
+            if let Some(first) = names.get(&name) {
                 let message = format!("there are two rules named `{name}`");
                 r.error_help(code::DUPLICATE_RULE, at, message, format!("the first is at {first}"));
                 continue;
             }
-            names.insert(name.clone(), here);
+            names.insert(name, here);
         }
-        rules.extend(rule);
+        rules.extend(it.rule);
+    }
+}
+
+/// The answers for all items, in their order; of many items, found on several threads. It is the same either way.
+fn side_by_side<T: Sync, R: Send>(items: &[T], one: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if items.len() < SIDE_BY_SIDE {
+        return items.iter().map(one).collect();
+    }
+    let one = &one;
+    std::thread::scope(|scope| {
+        let parts = items.chunks(items.len().div_ceil(THREADS));
+        let threads: Vec<_> =
+            parts.map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<R>>())).collect();
+        let joined =
+            threads.into_iter().map(|it| it.join().unwrap_or_else(|why| std::panic::resume_unwind(why)));
+        joined.flatten().collect()
+    })
+}
+
+fn tree(r: &mut Reader<'_>, file: &SourceFile) -> Option<Node> {
+    match yaml::read(&file.text) {
+        Ok(Node { kind: Kind::Null, .. }) => None,
+        Ok(tree) => Some(tree),
+        Err(error) => {
+            let code = if error.limit { code::LIMIT } else { code::SYNTAX };
+            r.error_help(code, error.at, error.message, error.help.unwrap_or_default());
+            None
+        }
+    }
+}
+
+fn nodes<'n>(r: &mut Reader<'_>, tree: &'n Node) -> &'n [Node] {
+    let Some(list) = list(r, tree) else { return &[] };
+    let Kind::List(nodes) = &list.kind else {
+        let message = format!("`rules` is a list, this is {}", list.what());
+        r.error_help(code::TYPE, list.at.clone(), message, "begin each rule below it with `- `");
+        return &[];
+    };
+    nodes
+}
+
+fn name(rule: &Node) -> Option<(String, Range<usize>)> {
+    let Kind::Map(entries) = &rule.kind else { return None };
+    let (_, node) = entries.iter().find(|(key, _)| key.name == "name")?;
+    match &node.kind {
+        Kind::Text(name) => Some((name.clone(), node.at.clone())),
+        _ => None,
     }
 }
 

@@ -1,54 +1,18 @@
 //! Reads typed values out of a YAML tree and collects every mistake on the way, each where it stands.
 
 pub mod advice;
+pub mod code;
 mod words;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::condition::{self, Condition, Template};
-use crate::model::diagnostic::nearest;
+use crate::model::diagnostic::{Severity, nearest};
 use crate::model::{Diagnostic, Pattern, Span};
 
 use super::build::SourceFile;
 use super::yaml::{Key, Kind, Node};
-
-/// Codes of diagnostics. They are stable: `paramedic check --explain` and people's searches rely on them.
-pub mod code {
-    /// Not YAML.
-    pub const SYNTAX: &str = "P0101";
-    /// Over a limit.
-    pub const LIMIT: &str = "P0102";
-    /// A key twice in one map.
-    pub const DUPLICATE_KEY: &str = "P0103";
-    /// A value of another kind than wanted.
-    pub const TYPE: &str = "P0104";
-    /// A key that must be there.
-    pub const MISSING: &str = "P0105";
-    /// A name that cannot be one.
-    pub const NAME: &str = "P0106";
-    /// A key that is not known.
-    pub const UNKNOWN_KEY: &str = "P0107";
-    /// Two rules of one name.
-    pub const DUPLICATE_RULE: &str = "P0108";
-    /// A playbook that is not there.
-    pub const PLAYBOOK: &str = "P0109";
-    /// Not a topic pattern.
-    pub const TOPIC: &str = "P0110";
-    /// Not an expression.
-    pub const EXPRESSION: &str = "P0111";
-    /// Not a template.
-    pub const TEMPLATE: &str = "P0112";
-    /// Not a length of time.
-    pub const SPAN: &str = "P0113";
-    /// A value out of range, or not one of those allowed.
-    pub const VALUE: &str = "P0114";
-    /// A list that must not be empty.
-    pub const EMPTY: &str = "P0115";
-    /// Not a schedule.
-    pub const SCHEDULE: &str = "P0116";
-    /// Read, but not yet enforced.
-    pub const UNENFORCED: &str = "P0117";
-}
 
 /// Most errors that are shown of one file; of a file with more, the rest is only counted.
 const MAX_ERRORS: usize = 1_000;
@@ -57,9 +21,11 @@ const MAX_ERRORS: usize = 1_000;
 pub struct Reader<'a> {
     file: &'a SourceFile,
     out: &'a mut Vec<Diagnostic>,
+    /// How many there were before it.
+    before: usize,
     errors: usize,
     /// Where each line starts, so that telling a line does not cost a walk through the file.
-    lines: Vec<usize>,
+    lines: Arc<[usize]>,
 }
 
 /// A map whose keys have been checked.
@@ -97,7 +63,28 @@ impl<'a> Reader<'a> {
     /// A reader of `file` that puts what it finds into `out`.
     pub fn new(file: &'a SourceFile, out: &'a mut Vec<Diagnostic>) -> Self {
         let lines = std::iter::once(0).chain(file.text.match_indices('\n').map(|(i, _)| i + 1)).collect();
-        Self { file, out, errors: 0, lines }
+        Self::with_lines(file, lines, out)
+    }
+
+    /// The same with the [`lines`](Self::lines) of another reader of the file.
+    pub fn with_lines(file: &'a SourceFile, lines: Arc<[usize]>, out: &'a mut Vec<Diagnostic>) -> Self {
+        let before = out.len();
+        Self { file, out, before, errors: 0, lines }
+    }
+
+    /// Where each line of the file starts.
+    pub fn lines(&self) -> Arc<[usize]> {
+        self.lines.clone()
+    }
+
+    /// Takes over what another reader of the file has found.
+    pub fn take(&mut self, found: Vec<Diagnostic>) {
+        for it in found {
+            self.errors += usize::from(it.severity == Severity::Error);
+            if it.severity == Severity::Warning || self.errors <= MAX_ERRORS {
+                self.out.push(it);
+            }
+        }
     }
 
     /// How many errors it has reported.
@@ -105,8 +92,9 @@ impl<'a> Reader<'a> {
         self.errors
     }
 
-    /// Says how many errors were found beyond those that are shown.
+    /// Puts what was found in the order of the file, and says how many errors there are beyond those that are shown.
     pub fn finish(mut self) {
+        self.out[self.before..].sort_by_key(|it| (it.line, it.column));
         if let Some(more @ 1..) = self.errors.checked_sub(MAX_ERRORS) {
             self.errors = 0;
             self.error(code::LIMIT, 0..0, format!("the file has {more} more errors"));

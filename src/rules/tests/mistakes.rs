@@ -214,3 +214,23 @@ fn what_is_not_yaml_is_shown_where_it_breaks() {
         );
     }
 }
+
+#[test]
+fn of_many_files_and_rules_each_mistake_is_told_in_its_order() {
+    let rule =
+        |n: usize| format!("  - name: r{}\n    on: a\n    playbooks: restart_kernel\n    wehn: x\n", n % 150);
+    let file = format!("rules:\n{}", (0..200).map(rule).collect::<String>());
+    let one = built(&[("one.yaml", &file)]);
+    let lines: Vec<u32> = one.diagnostics.iter().map(|d| d.line).collect();
+    assert!(lines.is_sorted() && lines.len() == 250, "200 unknown keys, 50 names twice: {lines:?}");
+    let twice = one.diagnostics.iter().filter(|d| d.code == "P0108").count();
+    assert_eq!(twice, 50);
+
+    let files: Vec<(String, String)> =
+        (0..200).map(|n| (format!("{n:03}.yaml"), format!("rules:\n{}", rule(n)))).collect();
+    let many = built(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
+    assert!(many.diagnostics.is_sorted_by_key(|d| d.file.clone()) && many.diagnostics.len() == 250);
+    // The name stands above the key.
+    let last = &many.diagnostics[many.diagnostics.len() - 2];
+    assert_eq!((last.code.as_str(), last.help.as_deref()), ("P0108", Some("the first is at 049.yaml:2")));
+}
