@@ -13,7 +13,7 @@ use crate::model::{Clock, Intent, IntentId, OutcomeRecord, Time};
 use crate::store::{Commit, Store, Write};
 use state::{State, is_recorded_only, key, version};
 
-pub use batch::{Batch, Became, Changes};
+pub use batch::{Batch, Became, Changes, birth};
 pub use state::{Ended, Relapse};
 
 /// Most open intents unless configured otherwise; more would be a storm that nobody could work off.

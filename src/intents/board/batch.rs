@@ -239,7 +239,8 @@ impl Drop for Batch<'_> {
     }
 }
 
-fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
+/// The intent that a firing for `event` makes at `now`, where none is open: it may be ended at birth.
+pub fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
     let rule = &fired.rule;
     let plan: Arc<Plan> = rule.plan.clone();
     let hold_down = plan.guard.hold_down.unwrap_or_default();
