@@ -167,8 +167,9 @@ fn field(field: &Field) -> String {
 fn because(intent: &Foreseen) -> String {
     match (&intent.held_back, intent.outcome) {
         (Some(held), Outcome::Acted | Outcome::Asked) => {
-            let after = intent.acts_at.map(moment).unwrap_or_default();
-            format!("at {after}, held back by {held}")
+            let (guard, _) = held.split_once(':').unwrap_or((held, ""));
+            let at = intent.acts_at.map(moment).unwrap_or_default();
+            format!("not before {at}, by {guard}")
         }
         (Some(held), Outcome::Waiting) => format!("held back by {held}"),
         _ => intent.why.clone(),

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::course::Course;
-use super::report::Report;
 use super::stage::{BadLine, Chunk, Item, Matcher};
 use super::{Error, Options, Pace};
 use crate::rules::RuleSet;
@@ -67,12 +66,8 @@ impl Feeder {
 }
 
 impl Running {
-    /// Waits for the end; the feeder must be gone.
-    pub(super) fn finish(self, name: &str) -> Result<Report, Error> {
-        self.ended(name).map(Course::finish)
-    }
-
-    pub(super) fn ended(self, name: &str) -> Result<Course, Error> {
+    /// Waits for the end of what is called `name`; the feeder must be gone.
+    pub(super) fn finish(self, name: &str) -> Result<Course, Error> {
         let broke = self.matchers.into_iter().map(JoinHandle::join).filter(Result::is_err).count() > 0;
         match self.course.join() {
             Ok((_, Some(bad))) => {

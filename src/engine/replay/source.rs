@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::course::Course;
 use super::pipe::{self, Enough, Feeder};
 use super::report::Report;
 use super::stage::Chunk;
@@ -27,8 +28,8 @@ const WARM_UP: Span = Span::secs(7 * 86_400);
 pub fn file(sets: &[RuleSet], options: &Options, name: &str, input: &mut dyn Read) -> Result<Report, Error> {
     let (feeder, running) = pipe::start(sets, options, Pace { begun: None, runs_out: true })?;
     let read = feed(feeder, name, input);
-    let report = running.finish(name);
-    read.and(report)
+    let course = running.finish(name);
+    read.and(course).map(Course::finish)
 }
 
 /// Plays the events in the log of `store` that came since `options.since`, or all of them.
@@ -36,6 +37,14 @@ pub fn file(sets: &[RuleSet], options: &Options, name: &str, input: &mut dyn Rea
 /// # Errors
 /// When it cannot be read.
 pub async fn log(sets: &[RuleSet], options: &Options, store: &dyn Store) -> Result<Report, Error> {
+    course_of_log(sets, options, store).await.map(Course::finish)
+}
+
+pub(super) async fn course_of_log(
+    sets: &[RuleSet],
+    options: &Options,
+    store: &dyn Store,
+) -> Result<Course, Error> {
     let pace = pace_of(store, options.since.map(|since| since - warm_up(sets).delta())).await?;
     let (feeder, running) = pipe::start(sets, options, pace)?;
     let mut batch = Batch { feeder: Some(feeder), events: Vec::with_capacity(EVENTS) };
@@ -44,9 +53,9 @@ pub async fn log(sets: &[RuleSet], options: &Options, store: &dyn Store) -> Resu
         None => 0,
     };
     let read = store.replay_log(after, Box::new(move |_, event| batch.add(event))).await;
-    let report = tokio::task::spawn_blocking(move || running.finish("the log")).await;
+    let course = tokio::task::spawn_blocking(move || running.finish("the log")).await;
     read?;
-    report.map_err(|_| Error::Broke)?
+    course.map_err(|_| Error::Broke)?
 }
 
 /// How long before it the events must be known that have a say in what happens at a time.
