@@ -103,11 +103,10 @@ pub fn main(args: &Args) -> ExitCode {
 
 fn play(args: &Args) -> Result<Report, Trouble> {
     let mut config = args.setup.load().map_err(Trouble::Failed)?;
-    for path in [&args.rules, &args.against].into_iter().flatten().filter(|path| !path.exists()) {
-        return Err(Trouble::Misused(format!(
-            "{} is not there: name a folder or file of rules",
-            path.display()
-        )));
+    let missing = [&args.rules, &args.against].into_iter().flatten().find(|path| !path.exists());
+    if let Some(path) = missing {
+        let what = format!("{} is not there: name a folder or file of rules", path.display());
+        return Err(Trouble::Misused(what));
     }
     if let Some(playbooks) = &args.playbooks {
         if !playbooks.is_dir() {
@@ -125,7 +124,7 @@ fn play(args: &Args) -> Result<Report, Trouble> {
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(processors, usize::from);
-    let options = Options { since, until, only: args.rule.clone(), threads, ..Options::default() };
+    let options = Options { since, until, only: args.rule.clone(), threads };
     match &args.events {
         Some(path) => of_file(args, &config, &options, path),
         None => of_log(args, &config, &options, now),

@@ -53,7 +53,8 @@ fn pair(old: &[&Foreseen], new: &[&Foreseen], changes: &mut Vec<Change>) {
                 if !fields.is_empty() {
                     changes.push(change(Kind::Changes, Some(a), Some(b), fields));
                 }
-                (old.next(), new.next());
+                old.next();
+                new.next();
             }
             (Some(a), Some(b)) if b.at < a.at => {
                 changes.push(change(Kind::Appears, None, Some(b), vec![]));

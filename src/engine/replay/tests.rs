@@ -193,7 +193,7 @@ fn what_was_before_fills_the_patterns_and_is_not_told() {
     let set = rules(&["name: three, on: f, pattern: { count: 3, within: 1m }", "name: other, on: f"]);
     let options = Options { since: Some(at(10)), until: Some(at(40)), ..Options::default() };
     let lines = ["0 f a", "5 f a", "10 f a", "30 f a", "40 f b"];
-    let report = play_with(&[set.clone()], &options, &lines);
+    let report = play_with(std::slice::from_ref(&set), &options, &lines);
     assert_eq!(told(&report.side), ["10 three/a x4 acted open"], "`other` opened before, so it only counts");
     assert_eq!((report.events.before, report.events.count), (2, 2));
     assert_eq!(report.side.rules[1].fired, 2);
@@ -217,7 +217,8 @@ fn a_line_that_is_no_event_is_told_with_its_place_and_nothing_is_half_done() {
     for (text, expected, why) in cases {
         for threads in [1, 3] {
             let options = Options { threads, ..Options::default() };
-            let error = file(&[set.clone()], &options, "night.jsonl", &mut text.as_bytes()).unwrap_err();
+            let error =
+                file(std::slice::from_ref(&set), &options, "night.jsonl", &mut text.as_bytes()).unwrap_err();
             let shown = error.to_string();
             assert!(shown.starts_with(&format!("night.jsonl:{expected}: ")), "{shown}");
             assert!(shown.contains(why), "{shown}");

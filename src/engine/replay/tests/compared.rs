@@ -64,7 +64,7 @@ fn what_appears_vanishes_or_is_otherwise_is_told_and_nothing_else() {
 fn a_list_that_was_cut_short_makes_nothing_vanish() {
     let lines = ["0 f a", "10 f b", "20 f c"];
     let set = rules(&["name: r, on: f"]);
-    let report = play_with(&[set.clone()], &Options::default(), &lines);
+    let report = play_with(std::slice::from_ref(&set), &Options::default(), &lines);
     let mut cut = report.side.clone();
     cut.intents.truncate(2);
     cut.omitted = 1;

@@ -16,10 +16,11 @@ use crate::engine::wire::{Doors, Rest};
 use crate::engine::{Config, Engine};
 use crate::intents::board::Became;
 use crate::learning::Learner;
-use crate::model::{Chance, Clock, Event, IntentId, Topic};
+use crate::model::{Chance, Clock, Event, Intent, IntentId, Topic};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::playbook::Library;
-use crate::store::{Memory, Store};
+use crate::rules::Why;
+use crate::store::{IntentQuery, Memory, Store};
 use crate::{actions, kernels, tasks};
 
 /// One rule of each kind, with short times.
@@ -95,32 +96,43 @@ async fn engine(set: RuleSet) -> Engine {
     engine
 }
 
-/// What fired, as the engine kept it beside its log; timers have no note of their count.
-async fn fired(store: &dyn Store) -> Vec<(String, String, Time)> {
+/// Rule, group, time, and of how many matches, which of timers is not kept.
+type Fire = (String, String, Time, Option<u64>);
+
+/// What fired, as the engine kept it beside its log.
+async fn fired(set: &RuleSet, store: &dyn Store) -> Vec<Fire> {
     let log = Arc::new(std::sync::Mutex::new(Vec::new()));
     let into = log.clone();
     store.replay_log(0, Box::new(move |n, event| into.lock().unwrap().push((n, event)))).await.unwrap();
-    let page =
-        store.intents(crate::store::IntentQuery { limit: 10_000, ..Default::default() }).await.unwrap();
-    let groups: BTreeMap<IntentId, String> = page.items.into_iter().map(|it| (it.id, it.group)).collect();
+    let groups: BTreeMap<IntentId, String> =
+        intents(store).await.into_iter().map(|it| (it.id, it.group)).collect();
     let log = log.lock().unwrap().clone();
     let mut all = Vec::new();
     for (number, event) in log {
         let Some(decided) = Decisions::of(store, number).await.unwrap() else { continue };
         for (rule, became) in decided.became {
             if let Became::Opened(id) | Became::Counted(id) = became {
-                all.push((rule, groups[&id].clone(), event.arrival()));
+                let count = decided.notes.iter().find_map(|note| match note.why {
+                    Why::Fired(n) if set.rules()[note.rule as usize].name == rule => Some(n),
+                    _ => None,
+                });
+                all.push((rule, groups[&id].clone(), event.arrival(), count));
             }
         }
     }
     all
 }
 
+async fn intents(store: &dyn Store) -> Vec<Intent> {
+    let query = IntentQuery { limit: 10_000, ..IntentQuery::default() };
+    store.intents(query).await.unwrap().items
+}
+
 fn agree(sent: &[Sent]) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let set = rules(RULES);
-    let (live, replayed) = runtime.block_on(async {
+    let (live, replayed, made, foreseen) = runtime.block_on(async {
         let engine = engine(set.clone()).await;
         let mut waiting = Vec::new();
         for (n, one) in sent.iter().enumerate() {
@@ -137,14 +149,24 @@ fn agree(sent: &[Sent]) {
             }
         }
         tokio::time::sleep(Duration::from_secs(120)).await;
-        let live = fired(engine.store()).await;
-        let course =
-            course_of_log(&[set], &Options { threads: 2, ..Options::default() }, engine.store()).await;
-        let replayed = course.unwrap().traces().remove(0);
-        (live, replayed)
+        let live = fired(&set, engine.store()).await;
+        let made = intents(engine.store()).await;
+        let options = Options { threads: 2, ..Options::default() };
+        let course = course_of_log(&[set], &options, engine.store()).await.unwrap();
+        (live, course.traces().remove(0), made, course.finish().side.intents)
     });
-    let replayed: Vec<_> = replayed.into_iter().map(|it| (it.rule, it.group, it.at)).collect();
+    let counted = |(it, live): (Seen, &Fire)| (it.rule, it.group, it.at, live.3.map(|_| it.count));
+    assert_eq!(replayed.len(), live.len());
+    let replayed: Vec<Fire> = replayed.into_iter().zip(&live).map(counted).collect();
     assert_eq!(replayed, live);
+    // Nobody works on them, so they are open until an event says that it is over, as in a replay.
+    let mut made: Vec<_> =
+        made.into_iter().map(|it| (it.rule, it.group, it.created_at, it.count, it.last_event_at)).collect();
+    let mut foreseen: Vec<_> =
+        foreseen.into_iter().map(|it| (it.rule.to_string(), it.group, it.at, it.count, it.last)).collect();
+    made.sort();
+    foreseen.sort();
+    assert_eq!(foreseen, made);
     assert!(live.iter().any(|(rule, ..)| rule == "timed"), "time has passed");
 }
 
