@@ -17,6 +17,7 @@ soak kills="10000":
 # Matching, ingest and latency beside their limits and peers.
 bench:
     cargo bench --bench matching
+    cargo bench --bench replay
     cargo bench --bench ingest
     cargo bench --bench latency
     cargo bench --bench start

@@ -11,6 +11,7 @@ pub mod intents;
 pub mod kernels;
 pub mod list;
 pub mod output;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod send;
@@ -43,6 +44,8 @@ enum Command {
     Check(check::Args),
     /// Play the tests of rules, in virtual time and without touching anything
     Test(test::Args),
+    /// Say what rules would have done with what happened, and what other rules would change
+    Replay(replay::Args),
     /// Send an event to a running engine
     Send(send::Args),
     /// Boot kernels again and again and measure it
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args),
         Command::Check(args) => check::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Replay(args) => replay::main(&args),
         Command::Send(args) => send::main(args),
         Command::Stress(command) => stress::main(&command),
         Command::Intents(args) => intents::main(args),

@@ -16,6 +16,7 @@ pub mod publish;
 pub mod query;
 pub mod rehearse;
 pub mod reload;
+pub mod replay;
 pub mod shutdown;
 mod wire;
 
@@ -64,6 +65,7 @@ struct Inner {
     alerts: Arc<ports::AlertBook>,
     stop: CancellationToken,
     tracker: TaskTracker,
+    replays: replay::served::Turn,
     failing: Arc<failing::Failing>,
     /// Batches of events that are with the store.
     under_way: Arc<std::sync::atomic::AtomicUsize>,

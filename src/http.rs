@@ -12,6 +12,7 @@ pub mod page;
 pub mod playbooks;
 pub mod probes;
 pub mod problem;
+pub mod replay;
 pub mod rules;
 pub mod runs;
 
@@ -103,6 +104,7 @@ pub fn router(engine: Engine) -> Router {
         .merge(observability::routes())
         .merge(playbooks::routes())
         .merge(probes::routes())
+        .merge(replay::routes())
         .merge(rules::routes())
         .merge(runs::routes())
         .layer(DefaultBodyLimit::max(SMALL_BODY))

@@ -50,6 +50,10 @@ pub trait Store: Send + Sync {
     /// last event. Numbers are those of arrival, from 1, without gaps.
     fn replay_log(&self, after: u64, each: Box<dyn FnMut(u64, Event) + Send>) -> Read<'_, u64>;
 
+    /// The number of the last event of those that became durable before `arrived` by the store's own clock, with none
+    /// before them that did later; it goes by whole units, so a little earlier may come. 0 if there is none.
+    fn last_before(&self, arrived: Time) -> Read<'_, u64>;
+
     /// The latest event with this id, and its number.
     fn find_event(&self, id: String) -> Read<'_, Option<(u64, Event)>>;
 

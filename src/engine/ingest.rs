@@ -7,7 +7,7 @@
 mod decide;
 mod recall;
 mod saving;
-mod seen;
+pub(super) mod seen;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};

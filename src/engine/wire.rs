@@ -11,7 +11,7 @@ use super::ingest::Ingest;
 use super::metrics::Metrics;
 use super::ports::{AlertBook, Inbox, Watch};
 use super::publish::Publish;
-use super::{Config, Delivery, Engine, Inner, reload};
+use super::{Config, Delivery, Engine, Inner, reload, replay};
 use crate::bus::{Lanes, Taps, Waiters};
 use crate::intents::Board;
 use crate::learning::Learner;
@@ -127,6 +127,7 @@ impl Engine {
             alerts,
             stop,
             tracker: TaskTracker::new(),
+            replays: replay::served::Turn::default(),
             failing: Arc::default(),
             under_way: Arc::default(),
             changed,

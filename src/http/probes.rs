@@ -28,7 +28,7 @@ async fn index() -> Json<Value> {
             "POST /api/intents/{id}/approve|deny|cancel", "/api/runs/{id}", "/api/kernels",
             "POST /api/kernels/{name}/restart|start|stop|scale", "/api/rules", "POST /api/rules/reload",
             "/api/playbooks", "/api/learning", "/api/actions", "/api/alerts", "POST /api/alerts/{id}/ack|resolve",
-            "POST /api/explain", "/api/observability/stress/current", "/api/observability/stress/trends?hours=24",
+            "POST /api/explain", "POST /api/replay", "/api/observability/stress/current", "/api/observability/stress/trends?hours=24",
             "/api/observability/remediation/stats", "/api/observability/dashboard", "/api/observability/alerts",
             "/healthz", "/readyz", "/metrics",
         ],

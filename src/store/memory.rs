@@ -225,6 +225,10 @@ impl Store for Memory {
         ready(Ok(last)).boxed()
     }
 
+    fn last_before(&self, arrived: Time) -> Read<'_, u64> {
+        self.read(move |kept| kept.log.last_before(arrived))
+    }
+
     fn find_event(&self, id: String) -> Read<'_, Option<(u64, Event)>> {
         self.read(|kept| kept.log.find(&id))
     }

@@ -34,6 +34,9 @@ mod schema;
 mod tests;
 mod writer;
 
+/// Name of the file in the directory.
+const FILE: &str = "paramedic.db";
+
 /// The store of one machine. Dropping it writes what was handed in before.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -58,6 +61,11 @@ impl Sqlite {
         Self::open_with(dir, clock, true)
     }
 
+    /// Whether there is a store under `dir`; it may be in use.
+    pub fn is_at(dir: &Path) -> bool {
+        dir.join(FILE).is_file()
+    }
+
     /// A store in a directory of its own that goes with it, without syncs: for tests and demonstrations.
     ///
     /// # Errors
@@ -70,7 +78,7 @@ impl Sqlite {
     }
 
     fn open_with(dir: &Path, clock: Clock, durable: bool) -> Result<Self, Error> {
-        let file = dir.join("paramedic.db");
+        let file = dir.join(FILE);
         let faults = Faults::new(dir, &file);
         std::fs::create_dir_all(dir).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull => faults.full(),
@@ -129,6 +137,10 @@ impl Store for Sqlite {
 
     fn replay_log(&self, after: u64, mut each: Box<dyn FnMut(u64, Event) + Send>) -> Read<'_, u64> {
         self.read(move |from| events::replay_log(from, after, &mut each))
+    }
+
+    fn last_before(&self, arrived: Time) -> Read<'_, u64> {
+        self.read(move |from| events::last_before(from, arrived))
     }
 
     fn find_event(&self, id: String) -> Read<'_, Option<(u64, Event)>> {

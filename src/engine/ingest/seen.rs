@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::BuildHasherDefault;
 
 /// The events that are known already, by the keys that the store gives them; the oldest are forgotten first.
-pub(super) struct Seen {
+pub(in crate::engine) struct Seen {
     keys: HashSet<u64, BuildHasherDefault<Identity>>,
     order: VecDeque<u64>,
     capacity: usize,
@@ -30,12 +30,12 @@ impl std::hash::Hasher for Identity {
 
 impl Seen {
     /// Remembers the latest `capacity` events.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(in crate::engine) fn new(capacity: usize) -> Self {
         Self { keys: HashSet::default(), order: VecDeque::new(), capacity: capacity.max(1) }
     }
 
     /// Whether `key` is new.
-    pub(super) fn insert(&mut self, key: u64) -> bool {
+    pub(in crate::engine) fn insert(&mut self, key: u64) -> bool {
         if !self.keys.insert(key) {
             return false;
         }

@@ -239,7 +239,7 @@ impl Drop for Batch<'_> {
     }
 }
 
-/// The intent that a firing opens, with the status that it is born with.
+/// The intent that a firing for `event` makes at `now`, where none is open: it may be ended at birth.
 pub fn birth(fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Intent {
     let rule = &fired.rule;
     let plan: Arc<Plan> = rule.plan.clone();

@@ -151,6 +151,9 @@ pub(crate) async fn the_log_is_read_on_from_a_number_and_what_was_noted_about_an
     assert_eq!(store.replay_log(4, Box::new(each)).await.unwrap(), 7);
     let expected = [(5, "e5"), (6, "e6"), (7, "e2")].map(|(n, id)| (n, id.to_owned()));
     assert_eq!(*seen.lock().unwrap(), expected);
+    // All of them arrived at second 1,000 by the home's clock.
+    assert_eq!(store.last_before(at(1_000)).await.unwrap(), 0);
+    assert_eq!(store.last_before(at(1_001)).await.unwrap(), 7);
     let found = store.find_event("e2".into()).await.unwrap().unwrap();
     assert_eq!((found.0, found.1.data.value()), (7, json!("again")), "the latest of them");
     assert_eq!(store.find_event("e6".into()).await.unwrap().unwrap().0, 6);

@@ -59,6 +59,11 @@ impl Log {
         numbered.filter(|(n, _)| *n > after).map(|(n, logged)| (n, logged.event.clone())).collect()
     }
 
+    /// The number of the last event before the first that was written at `arrived` or later.
+    pub(super) fn last_before(&self, arrived: Time) -> u64 {
+        self.forgotten + self.entries.iter().take_while(|logged| logged.written_at < arrived).count() as u64
+    }
+
     /// The latest event with this id.
     pub(super) fn find(&self, id: &str) -> Option<(u64, Event)> {
         let place = self.entries.iter().rposition(|logged| logged.event.id == id)?;

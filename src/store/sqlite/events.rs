@@ -80,6 +80,17 @@ pub(super) fn replay_log(
     Ok(last.map_or(0, i64::unsigned_abs))
 }
 
+/// The clock may have been set back, so the first block that is late enough counts, whatever comes after it.
+pub(super) fn last_before(from: &Connection, arrived: Time) -> Result<u64, Fault> {
+    let mut statement = from.prepare_cached(
+        "SELECT coalesce(
+             (SELECT seq - 1 FROM blocks WHERE written_at >= ?1 ORDER BY seq LIMIT 1),
+             (SELECT seq + count - 1 FROM blocks ORDER BY seq DESC LIMIT 1), 0)",
+    )?;
+    let last: i64 = statement.query_row([arrived.timestamp_micros()], |row| row.get(0))?;
+    Ok(last.max(0).unsigned_abs())
+}
+
 /// Gives `each` the events from number `next` on of the blocks that reach to `since`. One block at a time and no
 /// transaction around them, so that a long replay does not hold the log file. Blocks may be joined meanwhile, so it
 /// goes by the numbers of events.

@@ -116,7 +116,11 @@ fn what_a_page_shows_as_wrong_is_wrong_and_what_it_shows_as_mended_is_good() {
         if WITHOUT_EXAMPLE.contains(&page.code) {
             continue;
         }
-        assert!(!examples.is_empty() && examples.len().is_multiple_of(2), "{}: examples come in pairs", page.code);
+        assert!(
+            !examples.is_empty() && examples.len().is_multiple_of(2),
+            "{}: examples come in pairs",
+            page.code
+        );
         for pair in examples.chunks(2) {
             let wrong = found(page.code, pair[0]);
             assert!(wrong.iter().any(|d| d.code == page.code), "{}\n{}\n{wrong:#?}", page.code, pair[0]);
