@@ -35,7 +35,7 @@ until nothing waits; of the log it ends with its last event, or at --until. Sche
 What a replay knows: which rules fire, when, for what, with which class, target and candidates; hold-down, cooldown
 and rate; which intents were over before anything was done. What it cannot know: what playbooks would have done, what
 people would have answered, which candidate learning would have chosen (so `ask_below` is passed over), and what waits
-for a busy target. An intent that is acted on stays open until the rule's `resolved` or the event that its `verify`
+for a busy target or finds too many intents open. An intent that is acted on stays open until the rule's `resolved` or the event that its `verify`
 expects comes, or its time is up (`expire`, 15m unless the rule says otherwise).
 
 Exit status 0: nothing changes (or --against was not given); 1: something does, a rule or a line has a mistake, or the
@@ -125,7 +125,7 @@ fn play(args: &Args) -> Result<Report, Trouble> {
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(processors, usize::from);
-    let options = Options { since, until, only: args.rule.clone(), threads };
+    let options = Options { since, until, only: args.rule.clone(), threads, ..Options::default() };
     match &args.events {
         Some(path) => of_file(args, &config, &options, path),
         None => of_log(args, &config, &options, now),

@@ -34,6 +34,8 @@ pub struct Options {
     pub only: Option<String>,
     /// Threads that match.
     pub threads: usize,
+    /// Whether its threads give way to all others, as beside an engine that works.
+    pub gives_way: bool,
 }
 
 /// How time passes in a replay.
@@ -48,7 +50,7 @@ struct Pace {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { since: None, until: None, only: None, threads: 1 }
+        Self { since: None, until: None, only: None, threads: 1, gives_way: false }
     }
 }
 

@@ -32,7 +32,9 @@ pub fn print(report: &Report) {
 fn intents(side: &Side) {
     let fired: Vec<&RuleSum> = side.rules.iter().filter(|sum| sum.fired > 0).collect();
     output::line("");
-    if fired.is_empty() {
+    if side.rules.is_empty() {
+        output::line(output::warn("there is no rule, so nothing would be repaired"));
+    } else if fired.is_empty() {
         output::line(output::warn("no rule would have fired"));
     } else {
         let mut table = output::table(&["rule", "fired", "intents", "of them", "first", "last"]);

@@ -13,6 +13,9 @@ use crate::rules::RuleSet;
 /// Chunks under way for each thread that matches.
 const AHEAD: usize = 4;
 
+/// Priority of a thread that gives way; 19 is the least.
+const NICE: i32 = 10;
+
 /// What a chunk came to: its events, and the line at which it broke off.
 type Matched = (Vec<Item>, Option<BadLine>);
 
@@ -48,10 +51,10 @@ pub(super) fn start(sets: &[RuleSet], options: &Options, pace: Pace) -> Result<(
     let mut matchers = Vec::with_capacity(threads);
     for _ in 0..threads {
         let (jobs, done, matcher) = (jobs.clone(), done.clone(), Matcher::new(sets));
-        matchers.push(spawn("replay-match", move || match_all(&jobs, &done, matcher))?);
+        matchers.push(spawn("replay-match", options.gives_way, move || match_all(&jobs, &done, matcher))?);
     }
     let course = Course::new(sets, options, pace);
-    let course = spawn("replay", move || play_all(course, &matched, &consumed))?;
+    let course = spawn("replay", options.gives_way, move || play_all(course, &matched, &consumed))?;
     Ok((Feeder { work, tickets, next: 0 }, Running { course, matchers }))
 }
 
@@ -123,8 +126,16 @@ fn play_all(
 
 fn spawn<T: Send + 'static>(
     name: &str,
+    gives_way: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, Error> {
+    let work = move || {
+        if gives_way {
+            // Of this thread alone; where it is not allowed, it only takes longer for others.
+            rustix::process::setpriority_process(None, NICE).ok();
+        }
+        work()
+    };
     std::thread::Builder::new()
         .name(name.into())
         .spawn(work)

@@ -114,6 +114,7 @@ impl Engine {
             // What is to come is not in the log.
             until: until.filter(|until| *until < now),
             only: question.rule,
+            gives_way: true,
             ..Options::default()
         };
         let engine = self.clone();

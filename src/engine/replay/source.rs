@@ -74,8 +74,10 @@ fn warm_up(sets: &[RuleSet]) -> Span {
 /// As the log says: what is expected from the start was waited for from the moment at which the engine began to follow
 /// its rules, if the log is played from there on.
 async fn pace_of(store: &dyn Store, start: Option<Time>) -> Result<Pace, Error> {
+    // Of a log whose beginning is forgotten nobody knows what was heard since then.
+    let whole = store.last_before(Time::MIN_UTC).await? == 0;
     let eras = decisions::eras(store).await?;
-    let first = eras.first().filter(|era| era.after == 0).map(|era| era.since);
+    let first = eras.first().filter(|era| era.after == 0 && whole).map(|era| era.since);
     Ok(Pace { begun: first.filter(|first| start.is_none_or(|start| start <= *first)), runs_out: false })
 }
 
