@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use super::files::Sources;
+use super::reload;
 use super::wire::{Doors, Rest};
 use super::{Config, Engine, StartError};
 use crate::bus::Publisher;
@@ -58,6 +59,8 @@ impl Engine {
             intents: doors.alerts.clone(),
             config: config.actions.clone(),
         });
+        // Looked at before they are read: a save in between is seen as one.
+        let stamp = reload::stamp([&config.rules, &config.playbooks]);
         let built = Sources::below(&config.rules, &config.playbooks).build(&actions.names());
         let (Some(rules), Some(library)) = (built.rules, built.library) else {
             return Err(StartError::Invalid(built.diagnostics));
@@ -66,8 +69,7 @@ impl Engine {
             tasks::pool::Pool::start().map_err(|e| other("start the threads of playbooks", e.to_string()))?;
         let rest = Rest { kernels, actions, rules, library, learner, first: None, observed, pool };
         let engine = Self::assemble(doors, rest);
-        let dirs = [engine.0.config.rules.as_path(), engine.0.config.playbooks.as_path()];
-        engine.0.reload.loaded(dirs, built.diagnostics, engine.0.clock.now());
+        engine.0.reload.loaded(stamp, built.diagnostics, engine.0.clock.now());
         engine.serve().await?;
         Ok(engine)
     }

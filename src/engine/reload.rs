@@ -48,7 +48,7 @@ pub struct Report {
 }
 
 /// By file: modification time, size, inode.
-type Stamp = BTreeMap<PathBuf, (i64, i64, u64, u64)>;
+pub type Stamp = BTreeMap<PathBuf, (i64, i64, u64, u64)>;
 
 /// One line and every mistake below it.
 pub fn summary(diagnostics: &[Diagnostic]) -> String {
@@ -61,7 +61,8 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
     text
 }
 
-fn stamp(dirs: [&Path; 2]) -> Stamp {
+/// How the files below both directories stand.
+pub fn stamp(dirs: [&Path; 2]) -> Stamp {
     let mut stamp = Stamp::new();
     for path in dirs.iter().flat_map(|dir| list(dir, &["yaml", "yml", "rhai"]).unwrap_or_default()) {
         if let Ok(meta) = std::fs::metadata(&path) {
@@ -72,9 +73,9 @@ fn stamp(dirs: [&Path; 2]) -> Stamp {
 }
 
 impl State {
-    /// Remembers the first load.
-    pub fn loaded(&self, engine_dirs: [&Path; 2], diagnostics: Vec<Diagnostic>, now: Time) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = stamp(engine_dirs);
+    /// Remembers the first load, of files that had this stamp before they were read.
+    pub fn loaded(&self, stamp: Stamp, diagnostics: Vec<Diagnostic>, now: Time) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
         self.set(Report { loaded_at: Some(now), diagnostics, ..Report::default() });
     }
 

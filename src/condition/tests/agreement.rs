@@ -300,3 +300,16 @@ fn the_quick_form_answers_most_conditions() {
     let (answered, asked) = (ANSWERED.load(Ordering::Relaxed), ASKED.load(Ordering::Relaxed));
     assert!(answered * 2 > asked, "only {answered} of {asked} were answered without Rhai");
 }
+
+#[test]
+fn what_once_was_answered_otherwise_is_answered_alike() {
+    for (text, data) in [
+        ("matches(data.a, data.a.b)", json!({"a": 0})),
+        ("matches(data.a.b, data.a)", json!({"a": 0})),
+        ("imatches(data.zz, data.a.b)", json!({"a": "x"})),
+        ("like(data.a, data.a[0])", json!({"a": [1]})),
+        ("icontains(data.zz.y, data.a.b)", json!({"a": true})),
+    ] {
+        agree(text, data).unwrap();
+    }
+}
