@@ -28,7 +28,8 @@ Nothing is touched: no playbook runs, nothing is written. The log is read from t
 engine that has it open (--url, --token).
 
 Time. Events of the log are played in the order and at the times of their arrival, so the same rules fire as they
-fired then; patterns are filled with what came before --since. Lines of a file come in their order, each at the latest
+fired then; patterns are filled with what came before --since. What is due by itself happens there when time was next
+looked at, which is the next recorded event or timer. Lines of a file come in their order, each at the latest
 time that a line up to it names; a line without a time comes with the one before it. After the last line time runs on
 until nothing waits; of the log it ends with its last event, or at --until. Schedules do not go on after the last event.
 

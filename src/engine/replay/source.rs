@@ -45,11 +45,13 @@ pub(super) async fn course_of_log(
     options: &Options,
     store: &dyn Store,
 ) -> Result<Course, Error> {
-    let pace = pace_of(store, options.since.map(|since| since - warm_up(sets).delta())).await?;
+    let start =
+        options.since.map(|since| since.checked_sub_signed(warm_up(sets).delta()).unwrap_or(Time::MIN_UTC));
+    let pace = pace_of(store, start).await?;
     let (feeder, running) = pipe::start(sets, options, pace)?;
     let mut batch = Batch { feeder: Some(feeder), events: Vec::with_capacity(EVENTS) };
-    let after = match options.since {
-        Some(since) => store.last_before(since - warm_up(sets).delta()).await?,
+    let after = match start {
+        Some(start) => store.last_before(start).await?,
         None => 0,
     };
     let read = store.replay_log(after, Box::new(move |_, event| batch.add(event))).await;
