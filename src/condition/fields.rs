@@ -41,6 +41,8 @@ struct Node {
     /// The slots of this value and all below it lie in this range.
     range: (u32, u32),
     names: Vec<(Box<str>, u32)>,
+    /// Lengths of the names, one bit each: most other keys are told apart by that.
+    lengths: u64,
     indexes: Vec<(usize, u32)>,
 }
 
@@ -66,7 +68,7 @@ impl Fields {
                 end.path = Some(path);
             }
         }
-        let top = Node { slot: None, range: (0, 0), names: Vec::new(), indexes: Vec::new() };
+        let top = Node { slot: None, range: (0, 0), names: Vec::new(), lengths: 0, indexes: Vec::new() };
         let mut fields = Self { nodes: vec![top], ..Self::default() };
         let mut next = 0;
         for ((root, names), branch) in Root::ENVELOPE.into_iter().zip(roots) {
@@ -83,6 +85,9 @@ impl Fields {
         if clock {
             fields.slots.insert(Path::root(Root::Clock), next);
             fields.clock = Some(next);
+        }
+        for node in &mut fields.nodes {
+            node.lengths = node.names.iter().fold(0, |all, (name, _)| all | length(name.as_bytes()));
         }
         let mut properties = HashMap::new();
         let mut plain = vec![true; fields.slots.len()];
@@ -206,7 +211,13 @@ impl Fields {
             *next += 1;
             *next - 1
         });
-        self.nodes.push(Node { slot, range: (from, from), names: Vec::new(), indexes: Vec::new() });
+        self.nodes.push(Node {
+            slot,
+            range: (from, from),
+            names: Vec::new(),
+            lengths: 0,
+            indexes: Vec::new(),
+        });
         for (key, branch) in branch.children {
             let child = self.add(branch, next);
             match key {
@@ -232,6 +243,11 @@ struct Branch {
     children: BTreeMap<Key, Branch>,
 }
 
+/// The bit of a key's length.
+fn length(key: &[u8]) -> u64 {
+    1 << key.len().min(63)
+}
+
 impl Node {
     /// Takes back what an earlier value under the same key left.
     fn reset(&self, slots: &mut [Scalar<'_>]) {
@@ -248,7 +264,11 @@ impl Node {
         }
     }
 
-    fn child(&self, key: &str) -> Option<u32> {
-        self.names.iter().find(|(name, _)| **name == *key).map(|(_, node)| *node)
+    #[inline]
+    fn child(&self, key: &[u8]) -> Option<u32> {
+        if self.lengths & length(key) == 0 {
+            return None;
+        }
+        self.names.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, node)| *node)
     }
 }

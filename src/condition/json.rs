@@ -55,7 +55,7 @@ impl<'t> Reader<'t> {
 
     /// The next key of a map, up to its value; none at its end. `first` before the first.
     #[inline]
-    pub fn key(&mut self, first: bool) -> Result<Option<Cow<'t, str>>, Broken> {
+    pub fn key(&mut self, first: bool) -> Result<Option<Cow<'t, [u8]>>, Broken> {
         match self.peek() {
             Some(b'}') => {
                 self.at += 1;
@@ -68,7 +68,12 @@ impl<'t> Reader<'t> {
             Some(_) if first => {}
             _ => return Err(Broken),
         }
-        let key = self.string()?;
+        let start = self.at;
+        let key = if self.skip_plain_string()? {
+            Cow::Borrowed(&self.bytes[start + 1..self.at - 1])
+        } else {
+            Cow::Owned(self.decoded(start)?.into_bytes())
+        };
         self.expect(b':')?;
         Ok(Some(key))
     }
@@ -103,7 +108,15 @@ impl<'t> Reader<'t> {
     }
 
     /// Passes over a value, however deep.
+    #[inline]
     pub fn skip(&mut self) -> Result<(), Broken> {
+        match self.peek() {
+            Some(b'"') => self.skip_string(),
+            _ => self.skip_any(),
+        }
+    }
+
+    fn skip_any(&mut self) -> Result<(), Broken> {
         // Of the maps and lists that are open: whether each is a map, 64 to a word.
         let (mut open, mut more, mut depth) = (0_u64, Vec::new(), 0_usize);
         loop {
@@ -206,33 +219,37 @@ impl<'t> Reader<'t> {
 
     #[inline]
     fn string(&mut self) -> Result<Cow<'t, str>, Broken> {
-        if self.bytes.get(self.at) != Some(&b'"') {
-            return Err(Broken);
-        }
         let start = self.at;
-        self.at += 1;
-        self.plain();
-        if self.bytes.get(self.at) == Some(&b'"') {
-            self.at += 1;
+        if self.skip_plain_string()? {
             // Both ends are ASCII, so they lie between characters.
             return Ok(Cow::Borrowed(&self.text[start + 1..self.at - 1]));
         }
-        self.rest_of_string()?;
-        serde_json::from_str::<String>(&self.text[start..self.at]).map(Cow::Owned).map_err(|_| Broken)
+        self.decoded(start).map(Cow::Owned)
     }
 
     #[inline]
     fn skip_string(&mut self) -> Result<(), Broken> {
+        if self.skip_plain_string()? { Ok(()) } else { self.rest_of_string() }
+    }
+
+    /// Passes over a text without escapes; false at the first.
+    #[inline]
+    fn skip_plain_string(&mut self) -> Result<bool, Broken> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return Err(Broken);
         }
         self.at += 1;
         self.plain();
-        if self.bytes.get(self.at) == Some(&b'"') {
-            self.at += 1;
-            return Ok(());
-        }
-        self.rest_of_string()
+        let ends = self.bytes.get(self.at) == Some(&b'"');
+        self.at += usize::from(ends);
+        Ok(ends)
+    }
+
+    /// The text that begins at `start` and has an escape where the reader stands.
+    #[cold]
+    fn decoded(&mut self, start: usize) -> Result<String, Broken> {
+        self.rest_of_string()?;
+        serde_json::from_str(&self.text[start..self.at]).map_err(|_| Broken)
     }
 
     /// From an escape, or something that may not stand there, to the end of the text that it stands in.
@@ -265,16 +282,18 @@ impl<'t> Reader<'t> {
     /// To the next quote, backslash or control character.
     #[inline]
     fn plain(&mut self) {
-        let (eights, rest) = self.bytes[self.at..].as_chunks::<8>();
-        for (n, eight) in eights.iter().enumerate() {
+        while let Some(eight) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
             let special = special(u64::from_le_bytes(*eight));
             if special != 0 {
-                self.at += n * 8 + special.trailing_zeros() as usize / 8;
+                self.at += special.trailing_zeros() as usize / 8;
                 return;
             }
+            self.at += 8;
         }
         let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-        self.at = self.bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len());
+        while self.bytes.get(self.at).is_some_and(|byte| !ends(byte)) {
+            self.at += 1;
+        }
     }
 
     #[inline]

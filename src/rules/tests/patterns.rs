@@ -204,6 +204,19 @@ fn a_timer_is_an_event_that_says_what_it_is_about() {
 }
 
 #[test]
+fn each_of_several_that_nothing_followed_is_a_timer_of_its_own() {
+    let set = bare("{ not: { on: done }, after: { on: start }, within: 10s }");
+    let mut windows = Windows::default();
+    for event in story(&[(0, "start"), (0, "start"), (0, "start y")]) {
+        applied(&set, &mut windows, &event);
+    }
+    let mut due = Vec::new();
+    windows.advance(&set, second(60), &mut due);
+    let ids: std::collections::BTreeSet<_> = due.iter().map(|timed| timed.event.id.clone()).collect();
+    assert_eq!((due.len(), ids.len()), (3, 3), "{ids:?}");
+}
+
+#[test]
 fn an_event_that_comes_late_still_gets_the_whole_time() {
     // A backlog of an hour ago: what should follow stands right behind it.
     let set = bare("{ not: { on: done }, after: { on: start }, within: 10s }");

@@ -151,7 +151,11 @@ fn ring(state: &mut State, rule: &Rule, due: i64, now: i64) -> Option<Due> {
 fn event(rule: &Rule, group: &str, now: i64, said: &Due) -> Event {
     let (kind, due) = (rule.kind(), said.at);
     let topic = Topic::try_new(format!("{TOPIC}{kind}")).expect("kinds are tokens");
-    let id = format!("{kind}/{}/{group}/{due}", rule.name);
+    let mut id = format!("{kind}/{}/{group}/{due}", rule.name);
+    if let (Correlation::NotAfter { .. }, Some(about)) = (&rule.pattern, &said.event) {
+        // Several of one group may be due at once, each for its own event.
+        id = format!("{id}/{}/{}", about.source, about.id);
+    }
     let data = match (&said.data, &said.event) {
         (Some(data), _) => data.clone(),
         (None, Some(event)) => event.data.value(),

@@ -156,7 +156,12 @@ fn agree(sent: &[Sent]) {
         (live, course.traces().remove(0), made, course.finish().side.intents)
     });
     let counted = |(it, live): (Seen, &Fire)| (it.rule, it.group, it.at, live.3.map(|_| it.count));
-    assert_eq!(replayed.len(), live.len());
+    let short = |it: &Fire| format!("{}/{} at {}", it.0, it.1, it.2);
+    let (ours, theirs): (Vec<String>, Vec<String>) = (
+        replayed.iter().map(|it| format!("{}/{} at {}", it.rule, it.group, it.at)).collect(),
+        live.iter().map(short).collect(),
+    );
+    assert_eq!(ours, theirs, "a replay beside what happened");
     let replayed: Vec<Fire> = replayed.into_iter().zip(&live).map(counted).collect();
     assert_eq!(replayed, live);
     // Nobody works on them, so they are open until an event says that it is over, as in a replay.
@@ -181,7 +186,7 @@ fn each_kind_of_rule_fires_in_this_comparison() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_replay_of_the_log_fires_what_fired_live_at_the_same_times(sent in sent()) {
