@@ -149,7 +149,9 @@ impl Ingest {
             }
             let now = self.current();
             if !Arc::ptr_eq(&now, &mind.rules) {
-                mind.rules = now;
+                let old = std::mem::replace(&mut mind.rules, now);
+                // Taking thousands of rules apart takes a while, and events wait here.
+                drop(tokio::task::spawn_blocking(move || drop(old)));
                 self.failing.retain(&mind.rules);
                 if self.adopt(&mut mind).await.is_err() {
                     return;

@@ -23,6 +23,9 @@ use crate::rules::RuleSet;
 /// How often the files are looked at; a save is live well within a second.
 const POLL: Duration = Duration::from_millis(250);
 
+/// How far a reload gives way to events.
+const NICE: i32 = 5;
+
 /// What the last look at the files came to.
 #[derive(Default)]
 pub struct State {
@@ -121,8 +124,16 @@ impl Engine {
     pub fn reload(&self) -> Report {
         let known: Vec<String> = self.0.actions.list().iter().map(|spec| spec.name.clone()).collect();
         let now = self.0.clock.now();
-        let sources = Sources::below(&self.0.config.rules, &self.0.config.playbooks);
-        let report = match sources.build(&known) {
+        let (rules, playbooks) = (&self.0.config.rules, &self.0.config.playbooks);
+        // On a thread of its own, as a thread that gives way to others does so for good.
+        let built = std::thread::scope(|scope| {
+            let build = || {
+                rustix::process::setpriority_process(None, NICE).ok();
+                Sources::below(rules, playbooks).build(&known)
+            };
+            scope.spawn(build).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        let report = match built {
             Built { rules: Some(rules), library: Some(library), diagnostics } => {
                 self.swap(rules, library, diagnostics, now)
             }

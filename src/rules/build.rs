@@ -65,7 +65,7 @@ pub fn compile(files: &[SourceFile], known: &Known<'_>) -> Compiled {
         hash.update(rule.hash.as_bytes());
     }
     let rules = rules.into_iter().map(Arc::new).collect();
-    let set = RuleSet::new(rules, hex(&hash.finalize()), files.to_vec());
+    let set = RuleSet::new(rules, hex(&hash.finalize()), files);
     Compiled { set: Some(set), diagnostics }
 }
 

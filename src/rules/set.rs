@@ -14,7 +14,7 @@ pub struct RuleSet {
     names: Arc<HashMap<String, usize, ahash::RandomState>>,
     index: Arc<Index>,
     hash: Arc<str>,
-    files: Arc<[SourceFile]>,
+    pin: Arc<str>,
 }
 
 /// How one set differs from another, by the names of rules.
@@ -31,13 +31,14 @@ pub struct Changes {
 impl RuleSet {
     /// A set without rules.
     pub fn empty() -> Self {
-        Self::new(Vec::new(), String::new(), Vec::new())
+        Self::new(Vec::new(), String::new(), &[])
     }
 
-    pub(super) fn new(rules: Vec<Arc<Rule>>, hash: String, files: Vec<SourceFile>) -> Self {
+    pub(super) fn new(rules: Vec<Arc<Rule>>, hash: String, files: &[SourceFile]) -> Self {
         let index = Arc::new(Index::new(&rules));
         let names = rules.iter().enumerate().map(|(n, rule)| (rule.name.clone(), n)).collect();
-        Self { rules: rules.into(), names: Arc::new(names), index, hash: hash.into(), files: files.into() }
+        let pin = pin(&rules, files).into();
+        Self { rules: rules.into(), names: Arc::new(names), index, hash: hash.into(), pin }
     }
 
     /// The rules in the order in which they fire, those that are not enabled included.
@@ -56,16 +57,8 @@ impl RuleSet {
     }
 
     /// The files that it was compiled from, as one text that [`RuleSet::from_pin`] reads.
-    pub fn pin(&self) -> String {
-        let mut playbooks: Vec<&str> = Vec::new();
-        for plan in self.rules.iter().map(|rule| &rule.plan) {
-            playbooks.extend(plan.playbooks.iter().map(String::as_str));
-            playbooks.extend(plan.escalate.iter().map(|step| step.to.as_str()));
-        }
-        playbooks.sort_unstable();
-        playbooks.dedup();
-        let files: Vec<[&str; 2]> = self.files.iter().map(|file| [file.path.as_str(), &file.text]).collect();
-        serde_json::json!({ "playbooks": playbooks, "files": files }).to_string()
+    pub fn pin(&self) -> &str {
+        &self.pin
     }
 
     /// The set that [`RuleSet::pin`] was called on; none if this version cannot read its rules any more.
@@ -106,4 +99,16 @@ impl RuleSet {
     pub(super) fn index(&self) -> &Index {
         &self.index
     }
+}
+
+fn pin(rules: &[Arc<Rule>], files: &[SourceFile]) -> String {
+    let mut playbooks: Vec<&str> = Vec::new();
+    for plan in rules.iter().map(|rule| &rule.plan) {
+        playbooks.extend(plan.playbooks.iter().map(String::as_str));
+        playbooks.extend(plan.escalate.iter().map(|step| step.to.as_str()));
+    }
+    playbooks.sort_unstable();
+    playbooks.dedup();
+    let files: Vec<[&str; 2]> = files.iter().map(|file| [file.path.as_str(), &file.text]).collect();
+    serde_json::json!({ "playbooks": playbooks, "files": files }).to_string()
 }

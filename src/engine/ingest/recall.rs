@@ -103,7 +103,7 @@ impl Ingest {
             return vec![];
         }
         eras.push(Era { after: mind.position, rules: hash.clone(), since: mind.arrived });
-        vec![Write::Source { hash, text: mind.rules.pin() }, decisions::keep(eras)]
+        vec![Write::Source { hash, text: mind.rules.pin().to_owned() }, decisions::keep(eras)]
     }
 }
 
