@@ -19,7 +19,7 @@ mod set;
 mod windows;
 pub mod yaml;
 
-pub use self::build::{Compiled, Known, SourceFile, compile};
+pub use self::build::{Compiled, Known, SourceFile, compile, compile_alone};
 pub use self::explain::{RuleReason, explain, preview};
 pub use self::hits::{Hit, Scratch};
 pub use self::pattern::{Change, Correlation, Member};

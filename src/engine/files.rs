@@ -42,6 +42,7 @@ pub struct Sources {
     /// Playbooks that are there, but could not be read; rules are not to be blamed for them.
     unread: Vec<String>,
     problems: Vec<Diagnostic>,
+    alone: bool,
 }
 
 /// Everything that was read, good or not.
@@ -107,9 +108,15 @@ impl Sources {
         }
     }
 
+    /// The same, to be compiled on one thread, as other work goes on beside it.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: true, ..self }
+    }
+
     /// Compiles it all.
     pub fn build(self, known_actions: &[String]) -> Built {
-        let Self { rules, playbooks, root, unread, problems } = self;
+        let Self { rules, playbooks, root, unread, problems, alone } = self;
         let (library, mut diagnostics) =
             match Library::load(&root.to_string_lossy(), &playbooks, known_actions) {
                 Ok(library) => {
@@ -123,7 +130,8 @@ impl Sources {
             // With broken playbooks the names still say which exist, so that rules are not blamed for them.
             None => playbooks.iter().filter_map(|f| stem(&f.path)).chain(unread).collect::<Vec<_>>(),
         };
-        let compiled = rules::compile(&rules, &rules::Known { playbooks: &names });
+        let compile = if alone { rules::compile_alone } else { rules::compile };
+        let compiled = compile(&rules, &rules::Known { playbooks: &names });
         diagnostics.extend(compiled.diagnostics);
         let unread = problems.iter().any(|problem| problem.severity == Severity::Error);
         let mut set = compiled.set.filter(|_| !unread);

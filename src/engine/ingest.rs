@@ -128,7 +128,7 @@ impl Ingest {
         };
         self.recall().await;
         self.recover(&mut mind).await;
-        if self.adopt(&mut mind).await.is_err() {
+        if self.adopt(&mut mind, true).await.is_err() {
             return;
         }
         let (spent, _) = oneshot::channel();
@@ -153,7 +153,7 @@ impl Ingest {
                 // Taking thousands of rules apart takes a while, and events wait here.
                 drop(tokio::task::spawn_blocking(move || drop(old)));
                 self.failing.retain(&mind.rules);
-                if self.adopt(&mut mind).await.is_err() {
+                if self.adopt(&mut mind, false).await.is_err() {
                     return;
                 }
             }

@@ -19,12 +19,13 @@ use crate::model::diagnostic::Severity;
 use crate::model::{Diagnostic, Event, Time, Topic};
 use crate::playbook::Library;
 use crate::rules::RuleSet;
+use crate::store::Write;
 
 /// How often the files are looked at; a save is live well within a second.
 const POLL: Duration = Duration::from_millis(250);
 
 /// How far a reload gives way to events.
-const NICE: i32 = 5;
+const NICE: i32 = 15;
 
 /// What the last look at the files came to.
 #[derive(Default)]
@@ -129,7 +130,7 @@ impl Engine {
         let built = std::thread::scope(|scope| {
             let build = || {
                 rustix::process::setpriority_process(None, NICE).ok();
-                Sources::below(rules, playbooks).build(&known)
+                Sources::below(rules, playbooks).alone().build(&known)
             };
             scope.spawn(build).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
@@ -145,6 +146,17 @@ impl Engine {
 
     fn swap(&self, rules: RuleSet, library: Library, diagnostics: Vec<Diagnostic>, now: Time) -> Report {
         let rules = Arc::new(rules);
+        // On its way before anything is decided by them, and in order: so it is there when an explanation wants it.
+        let source = Write::Source { hash: rules.hash().into(), text: rules.pin().into() };
+        let kept = self.0.store.commit(vec![source]);
+        self.0.tracker.spawn_on(
+            async move {
+                if let Err(error) = kept.await {
+                    tracing::warn!("the rules could not be written down for later explanations: {error}");
+                }
+            },
+            &self.0.alerts.inbox.runtime,
+        );
         *self.0.parts.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(library);
         let old = {
             let mut live = self.0.rules.write().unwrap_or_else(PoisonError::into_inner);

@@ -47,8 +47,17 @@ const THREADS: usize = 4;
 
 /// Compiles all of `files` into one set.
 pub fn compile(files: &[SourceFile], known: &Known<'_>) -> Compiled {
+    compile_on(THREADS, files, known)
+}
+
+/// The same on this thread alone, for where other work goes on beside it.
+pub fn compile_alone(files: &[SourceFile], known: &Known<'_>) -> Compiled {
+    compile_on(1, files, known)
+}
+
+fn compile_on(threads: usize, files: &[SourceFile], known: &Known<'_>) -> Compiled {
     let (mut diagnostics, mut rules, mut names) = (Vec::new(), Vec::new(), HashMap::new());
-    for (file, read) in files.iter().zip(side_by_side(files, |file| read(file, known))) {
+    for (file, read) in files.iter().zip(side_by_side(threads, files, |file| read(threads, file, known))) {
         let mut r = Reader::with_lines(file, read.lines, &mut diagnostics);
         r.take(read.diagnostics);
         merge(&mut r, file, read.rules, &mut names, &mut rules);
@@ -86,13 +95,13 @@ struct RuleRead {
     diagnostics: Vec<Diagnostic>,
 }
 
-fn read(file: &SourceFile, known: &Known<'_>) -> FileRead {
+fn read(threads: usize, file: &SourceFile, known: &Known<'_>) -> FileRead {
     let mut diagnostics = Vec::new();
     let mut r = Reader::new(file, &mut diagnostics);
     let lines = r.lines();
     let tree = tree(&mut r, file);
     let nodes = tree.as_ref().map_or(&[][..], |tree| nodes(&mut r, tree));
-    let rules = side_by_side(nodes, |node| {
+    let rules = side_by_side(threads, nodes, |node| {
         let mut diagnostics = Vec::new();
         let mut r = Reader::with_lines(file, lines.clone(), &mut diagnostics);
         let rule = parse::rule(&mut r, node, &file.path, known);
@@ -124,13 +133,13 @@ fn merge(
 }
 
 /// The answers for all items, in their order; of many items, found on several threads. It is the same either way.
-fn side_by_side<T: Sync, R: Send>(items: &[T], one: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    if items.len() < SIDE_BY_SIDE {
+fn side_by_side<T: Sync, R: Send>(threads: usize, items: &[T], one: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if threads == 1 || items.len() < SIDE_BY_SIDE {
         return items.iter().map(one).collect();
     }
     let one = &one;
     std::thread::scope(|scope| {
-        let parts = items.chunks(items.len().div_ceil(THREADS));
+        let parts = items.chunks(items.len().div_ceil(threads));
         let threads: Vec<_> =
             parts.map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<R>>())).collect();
         let joined =

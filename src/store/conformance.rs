@@ -299,12 +299,15 @@ pub(crate) async fn the_timeline_sources_and_names_are_kept(home: &impl Home) {
         store.commit(vec![Write::Meta { key: "k".into(), value: value.into() }]).await.unwrap();
         store.commit(vec![Write::Source { hash: "h".into(), text: "fn run(ctx) {}".into() }]).await.unwrap();
     }
+    let large = "- name: ünï\n".repeat(50_000);
+    store.commit(vec![Write::Source { hash: "l".into(), text: large.clone() }]).await.unwrap();
     drop(store);
     let store = home.open();
     assert_eq!(store.timeline(2).await.unwrap(), [entry(3), entry(2)]);
     assert_eq!(store.meta("k".into()).await.unwrap().as_deref(), Some("two ünï"));
     assert_eq!(store.meta("other".into()).await.unwrap(), None);
     assert_eq!(store.source("h".into()).await.unwrap().as_deref(), Some("fn run(ctx) {}"));
+    assert!(store.source("l".into()).await.unwrap() == Some(large), "a large source is another");
     assert_eq!(store.source("g".into()).await.unwrap(), None);
 }
 

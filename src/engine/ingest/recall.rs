@@ -69,9 +69,14 @@ impl Ingest {
     }
 
     /// Follows the rules as they are now from here on, and says so on disk.
-    pub(super) async fn adopt(&self, mind: &mut Mind) -> Result<(), mpsc::error::SendError<Committed>> {
+    /// At the start that writes the rules down too; a reload has done so itself.
+    pub(super) async fn adopt(
+        &self,
+        mind: &mut Mind,
+        first: bool,
+    ) -> Result<(), mpsc::error::SendError<Committed>> {
         mind.arrived = mind.arrived.max(self.clock.now());
-        let mut writes = self.era(mind).await;
+        let mut writes = self.era(mind, first).await;
         {
             let mut windows = self.windows();
             windows.adopt(&mind.rules, mind.arrived);
@@ -90,7 +95,7 @@ impl Ingest {
     }
 
     /// That other rules decide from the next event on, if they are others.
-    async fn era(&self, mind: &Mind) -> Vec<Write> {
+    async fn era(&self, mind: &Mind, first: bool) -> Vec<Write> {
         let hash = mind.rules.hash().to_owned();
         let mut eras = match decisions::eras(&*self.store).await {
             Ok(eras) => eras,
@@ -103,7 +108,8 @@ impl Ingest {
             return vec![];
         }
         eras.push(Era { after: mind.position, rules: hash.clone(), since: mind.arrived });
-        vec![Write::Source { hash, text: mind.rules.pin().to_owned() }, decisions::keep(eras)]
+        let pin = first.then(|| Write::Source { hash, text: mind.rules.pin().to_owned() });
+        pin.into_iter().chain([decisions::keep(eras)]).collect()
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) enum Row {
     },
     Source {
         hash: String,
-        text: String,
+        text: Source,
     },
     Meta {
         key: String,
@@ -60,6 +60,45 @@ pub(super) enum Row {
         kind: String,
         data: String,
     },
+}
+
+/// A source as it is kept.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// As it is.
+    Plain(String),
+    /// Its length in four bytes, little endian, and an lz4 block.
+    Packed(Vec<u8>),
+}
+
+/// Sources from this size on are packed: all rules of a large set are one.
+const PACKED: usize = 16 << 10;
+
+impl Source {
+    fn of(text: String) -> Self {
+        match u32::try_from(text.len()) {
+            Ok(len) if text.len() >= PACKED => {
+                Self::Packed([&len.to_le_bytes()[..], &block::pack(text.as_bytes())].concat())
+            }
+            _ => Self::Plain(text),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Plain(text) => text.len(),
+            Self::Packed(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl rusqlite::ToSql for Source {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        match self {
+            Self::Plain(text) => text.to_sql(),
+            Self::Packed(bytes) => bytes.to_sql(),
+        }
+    }
 }
 
 /// `writes` as rows, and how many bytes they hold about.
@@ -82,7 +121,7 @@ pub(super) fn encode(writes: Vec<Write>, key: &EventKey) -> Result<(Vec<Row>, us
             }
             Write::Outcome(outcome) => rows.push(of_outcome(&outcome)?),
             Write::Alert(alert) => rows.push(of_alert(&alert)?),
-            Write::Source { hash, text } => rows.push(Row::Source { hash, text }),
+            Write::Source { hash, text } => rows.push(Row::Source { hash, text: Source::of(text) }),
             Write::Meta { key, value } => rows.push(Row::Meta { key, value }),
             Write::Timeline { at, kind, data } => {
                 rows.push(Row::Timeline { at: at.timestamp_micros(), kind, data: data.to_string() });
@@ -105,7 +144,7 @@ impl Row {
             | Self::Step { json, .. }
             | Self::Outcome { json, .. }
             | Self::Alert { json, .. } => json.len(),
-            Self::Source { text, .. } => text.len(),
+            Self::Source { text, .. } => text.bytes(),
             Self::Meta { value, .. } => value.len(),
             Self::Timeline { data, .. } => data.len(),
         }

@@ -1,8 +1,10 @@
 //! Reads of everything but events.
 
-use rusqlite::{Connection, OptionalExtension, Params, params_from_iter, types::Value as Sql};
+use rusqlite::types::{Value as Sql, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Params, params_from_iter};
 use serde::de::DeserializeOwned;
 
+use super::block;
 use super::fault::Fault;
 use crate::model::clock::micros;
 use crate::model::{Alert, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
@@ -84,7 +86,17 @@ pub(super) fn alerts(from: &Connection, active_only: bool, limit: usize) -> Resu
 }
 
 pub(super) fn source(from: &Connection, hash: &str) -> Result<Option<String>, Fault> {
-    text(from, "SELECT text FROM sources WHERE hash = ?1", [hash])
+    let mut statement = from.prepare_cached("SELECT text FROM sources WHERE hash = ?1")?;
+    let mut rows = statement.query([hash])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let damaged = |why: String| Fault::Damaged(format!("source {hash}: {why}"));
+    match row.get_ref(0)? {
+        ValueRef::Blob(bytes) => {
+            let (len, packed) = bytes.split_first_chunk().ok_or_else(|| damaged("it is cut short".into()))?;
+            block::unpack(packed, u32::from_le_bytes(*len) as usize).map(Some).map_err(damaged)
+        }
+        plain => Ok(Some(plain.as_str().map_err(|error| damaged(error.to_string()))?.to_owned())),
+    }
 }
 
 pub(super) fn meta(from: &Connection, key: &str) -> Result<Option<String>, Fault> {
