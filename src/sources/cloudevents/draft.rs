@@ -14,6 +14,20 @@ use crate::model::{Data, Event, Priority, Time, Topic};
 /// Longest id, source or subject, in bytes.
 const MAX_TEXT: usize = 4096;
 
+/// Digits that a number must have, or an exponent, to be out of range.
+const LONG: usize = 300;
+
+/// Whether there may be a number in `raw` that is out of the range of JSON readers: one with an exponent, or very long.
+fn may_be_out_of_range(raw: &str) -> bool {
+    let exponent = |pair: &[u8]| pair[0].is_ascii_digit() && pair[1] | 0x20 == b'e';
+    raw.as_bytes().windows(2).any(exponent)
+        || raw.len() > LONG
+            && raw
+                .as_bytes()
+                .chunk_by(|a, b| a.is_ascii_digit() && b.is_ascii_digit())
+                .any(|run| run.len() > LONG)
+}
+
 /// Which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -270,9 +284,8 @@ impl<'a> Draft<'a> {
         if is_too_deep(raw) {
             return Err(Fault::of(name, format!("nested deeper than {MAX_DEPTH}")));
         }
-        // Half a surrogate pair passes for JSON until somebody reads it.
-        if raw.contains('\\')
-            && raw.contains("\\u")
+        // Half a surrogate pair, or a number out of range, passes for JSON until somebody reads it.
+        if (raw.contains('\\') && raw.contains("\\u") || may_be_out_of_range(raw))
             && let Err(error) = serde_json::from_str::<Value>(raw)
         {
             return Err(Fault::of(name, error.to_string()));

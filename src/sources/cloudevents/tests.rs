@@ -152,6 +152,8 @@ fn a_refusal_says_which_event_which_field_and_why() {
         (JSON, r#"{"topic":"a","priority":"P1"}"#.into(), "`priority`: `P1` is not a priority"),
         (JSON, r#"{"topic":"a","tags":{"x":1}}"#.into(), "`tags`: only a text, a number or a boolean"),
         (JSON, r#"{"topic":"a","data":"\ud800"}"#.into(), "`data`: "),
+        (JSON, r#"{"topic":"a","data":{"v":1e400}}"#.into(), "`data`: number out of range"),
+        (JSON, format!(r#"{{"topic":"a","data":[-1{}]}}"#, "0".repeat(400)), "`data`: number out of range"),
         (JSON, deep, "`data`: nested deeper than 64"),
         (JSON, deeper, "not JSON: "),
         (JSON, many, "not JSON: more than 128 members"),
