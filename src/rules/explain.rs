@@ -149,6 +149,7 @@ fn words(set: &RuleSet, rule: &Rule, group: &str, why: &Why) -> (bool, String) {
         (Why::Armed(due), _) => {
             (false, format!("fires for `{group}` at {} if nothing follows", moment(*due)))
         }
+        (Why::Already, _) => (false, format!("what should follow has come for `{group}` already")),
         (Why::Followed(n), _) => (false, format!("it is what should follow: {n} of `{group}` waited for it")),
         (Why::Heard(due), _) => {
             (false, format!("`{group}` is heard; fires at {} if it is not again", moment(*due)))

@@ -219,6 +219,7 @@ fn a_flood_of_groups_cannot_fill_the_memory() {
     let events: Vec<Event> = (0..25_000).map(|n| event("a.b", n, json!({"k": n}))).collect();
     play(&set, &mut windows, &events);
     assert!(windows.len() <= 10_000, "{}", windows.len());
+    assert_eq!(windows.len() as u64 + windows.tally().evicted, 25_000, "each that was forgotten is counted");
     // The groups seen last are still counted.
     let again = |t| event("a.b", t, json!({"k": 24_999}));
     assert_eq!(play(&set, &mut windows, &[again(25_000), again(25_001)]), ["", "one:24999:3"]);

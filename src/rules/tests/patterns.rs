@@ -217,6 +217,16 @@ fn each_of_several_that_nothing_followed_is_a_timer_of_its_own() {
 }
 
 #[test]
+fn a_clock_that_is_years_ahead_silences_nothing() {
+    let set = bare("{ absent: beat, for: 10s, lateness: 0s }");
+    let steps = [(0, "beat@90000000"), (5, "beat"), (6, "beat@90000000")];
+    assert_eq!(tell(&set, &mut Windows::default(), &story(&steps), 99), ["16 one:x:1"]);
+    let set = self::set(&one("group_by: data.k\npattern: { once_within: 60s }"));
+    let steps = [(0, "a.b@90000000"), (1, "a.b"), (2, "a.b@90000000"), (61, "a.b")];
+    assert_eq!(tell(&set, &mut Windows::default(), &story(&steps), 99), ["0 one:x:1", "61 one:x:1"]);
+}
+
+#[test]
 fn an_event_that_comes_late_still_gets_the_whole_time() {
     // A backlog of an hour ago: what should follow stands right behind it.
     let set = bare("{ not: { on: done }, after: { on: start }, within: 10s }");
@@ -269,7 +279,7 @@ fn a_group_that_waits_is_not_forgotten_for_another() {
     for n in 0..10_050 {
         applied(&set, &mut windows, &beat(n));
     }
-    assert_eq!((windows.len(), windows.tally().refused), (10_000, 50));
+    assert_eq!((windows.len(), windows.tally().refused, windows.tally().evicted), (10_000, 50, 0));
     let (_, notes) = windows.preview(&set, &Arc::new(beat(10_049)), &[Hit { rule: 0, part: 0 }]);
     assert_eq!(notes.len(), 1);
     let mut due = Vec::new();

@@ -24,6 +24,9 @@ pub struct Groups {
     touches: u64,
     #[serde(skip)]
     bytes: usize,
+    /// Groups forgotten since that was asked last.
+    #[serde(skip)]
+    evicted: u64,
 }
 
 /// One group.
@@ -88,14 +91,17 @@ impl Groups {
         Some(found)
     }
 
-    /// Takes in how large `group` has become; how many groups were forgotten for it.
+    /// Takes in how large `group` has become; how many groups were forgotten since the last call.
     pub fn settle(&mut self, group: &str) -> u64 {
         if let Some(group) = self.groups.get_mut(group) {
             let bytes = group.state.weight();
             self.bytes = self.bytes + bytes - group.bytes;
             group.bytes = bytes;
         }
-        if self.bytes > MAX_BYTES { self.evict() } else { 0 }
+        if self.bytes > MAX_BYTES {
+            self.evict();
+        }
+        std::mem::take(&mut self.evicted)
     }
 
     /// Forgets a group.
@@ -118,16 +124,16 @@ impl Groups {
     pub fn only(&self, group: &str) -> Self {
         let groups =
             self.groups.get_key_value(group).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
-        let mut copy = Self { window: self.window, groups, touches: self.touches, bytes: 0 };
+        let mut copy = Self { window: self.window, groups, touches: self.touches, bytes: 0, evicted: 0 };
         copy.recount();
         copy
     }
 
-    fn evict(&mut self) -> u64 {
+    fn evict(&mut self) {
         let mut touched: Vec<u64> =
             self.groups.values().filter(|g| g.state.due().is_none()).map(|g| g.touched).collect();
         if touched.is_empty() {
-            return 0;
+            return;
         }
         let tenth = touched.len() / 10;
         let (_, limit, _) = touched.select_nth_unstable(tenth);
@@ -140,6 +146,6 @@ impl Groups {
             }
             kept
         });
-        (before - self.groups.len()) as u64
+        self.evicted += (before - self.groups.len()) as u64;
     }
 }

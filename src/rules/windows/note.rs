@@ -27,6 +27,8 @@ pub enum Why {
     Collecting(u64, i64),
     /// What should follow is waited for until this time.
     Armed(i64),
+    /// What should follow has come already.
+    Already,
     /// It is what so many waited for.
     Followed(u64),
     /// It was heard; silence is noticed at this time.

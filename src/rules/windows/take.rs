@@ -38,6 +38,8 @@ struct Match<'a> {
     /// When it happened, and when it arrived.
     at: i64,
     arrived: i64,
+    /// When it happened, but not in the future: by that go those that are quiet, or wait.
+    past: i64,
 }
 
 impl Windows {
@@ -49,7 +51,7 @@ impl Windows {
         if matches!(rule.pattern, Correlation::Every | Correlation::Any(_)) {
             return taken;
         }
-        let it = Match { rule, parts, event, view, at, arrived };
+        let it = Match { rule, parts, event, view, at, arrived, past: at.min(arrived) };
         let mut tally = std::mem::take(&mut self.tally);
         tally.late += u64::from(arrived > after(at, rule.lateness));
         let groups = self.groups(rule);
@@ -77,7 +79,7 @@ impl Match<'_> {
                 if most >= u64::from(*count) { Why::Fired(most) } else { Why::Short(most) }
             }
             (Correlation::OnceWithin(quiet), State::Times(times)) => {
-                times.first(self.at, micros(*quiet)).map_or(Why::Fired(1), Why::Quiet)
+                times.first(self.past, micros(*quiet)).map_or(Why::Fired(1), Why::Quiet)
             }
             (Correlation::All { members: all, within }, State::Seen(seen)) => {
                 self.see(seen, *within, tally);
@@ -91,7 +93,7 @@ impl Match<'_> {
                 taken.resolved = heard.silent;
                 tally.disordered += u64::from(heard.event.is_some() && heard.at > self.at);
                 *heard = Heard {
-                    at: heard.at.max(self.at),
+                    at: heard.at.max(self.past),
                     due: heard.due.max(self.due(*quiet)),
                     event: Some(self.event.clone()),
                     silent: false,
@@ -135,7 +137,7 @@ impl Match<'_> {
     fn due(&self, span: Span) -> i64 {
         let lateness = self.rule.lateness;
         let on_time = self.arrived.saturating_sub_unsigned(micros(lateness));
-        after(after(self.at.max(on_time), span), lateness)
+        after(after(self.past.max(on_time), span), lateness)
     }
 
     fn see(&self, seen: &mut Vec<members::Seen>, within: Span, tally: &mut Tally) {
@@ -160,8 +162,9 @@ impl Match<'_> {
     fn follow(&self, awaited: &mut Awaited, within: Span) -> Why {
         let within = micros(within);
         let follows = |after: i64, at: i64| after <= at && after.abs_diff(at) <= within;
-        let mut why = Why::Followed(0);
-        if self.parts.contains(&0) && !awaited.followed.iter().any(|at| follows(self.at, *at)) {
+        let already = awaited.followed.iter().any(|at| follows(self.at, *at));
+        let mut why = Why::Already;
+        if self.parts.contains(&0) && !already {
             let Correlation::NotAfter { within, .. } = &self.rule.pattern else { return why };
             let due = self.due(*within);
             // With that many waiting already, this one adds nothing to what is known.
