@@ -168,3 +168,18 @@ async fn a_good_save_goes_live_at_once_however_it_is_made() {
     let said = engine.all("/api/events?topic=rules.reloaded").await;
     assert!(said.len() >= 6, "each change is an event: {said:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_rules_that_is_gone_is_no_empty_one() {
+    let home = Home::new("");
+    home.write("playbooks/note.rhai", PLAYBOOK);
+    home.write("rules/all.yaml", &rule("first", "a.b"));
+    let engine = home.start().await;
+    fs::rename(home.path("rules"), home.path("elsewhere")).unwrap();
+    let refused = |rules: &Value| !rules["reload"]["refused_at"].is_null();
+    let rules = engine.until("/api/rules", AT_ONCE, refused).await;
+    assert_eq!(rules["items"][0]["name"], "first", "the last good rules stay: {rules}");
+    assert!(rules["reload"]["diagnostics"][0]["message"].as_str().unwrap().contains("gone"), "{rules}");
+    fs::rename(home.path("elsewhere"), home.path("rules")).unwrap();
+    engine.until("/api/rules", AT_ONCE, |rules| rules["reload"]["refused_at"].is_null()).await;
+}

@@ -27,8 +27,14 @@ pub fn main(args: Args) -> ExitCode {
         Err(error) => return output::misused(&error),
     };
     match args.remote.post("/api/explain", &question) {
-        Ok(answer) if args.remote.json => output::json(&answer),
-        Ok(answer) => print(&answer, args.rule.as_deref()),
+        Ok(mut answer) => {
+            if let Some(only) = &args.rule
+                && let Err(error) = narrow(&mut answer, only)
+            {
+                return output::failed(&error);
+            }
+            if args.remote.json { output::json(&answer) } else { print(&answer) }
+        }
         Err(error) => return output::failed(&error),
     }
     ExitCode::SUCCESS
@@ -42,6 +48,9 @@ fn question(event: &str) -> Result<Value, String> {
             .read_to_string(&mut text)
             .map_err(|e| format!("failed to read standard input: {e}"))?;
     }
+    if text.trim_start().starts_with('[') {
+        return Err("this is a list: give one event, or the id of one".into());
+    }
     if !text.trim_start().starts_with('{') {
         return Ok(json!({ "id": text.trim() }));
     }
@@ -50,13 +59,29 @@ fn question(event: &str) -> Result<Value, String> {
     Ok(json!({ "event": event }))
 }
 
-fn print(answer: &Value, only: Option<&str>) {
+/// Keeps only the rules whose name contains `only`.
+fn narrow(answer: &mut Value, only: &str) -> Result<(), String> {
+    let Some(rules) = answer["rules"].as_array_mut() else { return Ok(()) };
+    rules.retain(|rule| text(&rule["rule"]).contains(only));
+    if rules.is_empty() {
+        return Err(format!("no rule's name contains `{only}`; `paramedic rules` lists them"));
+    }
+    Ok(())
+}
+
+/// What came with an event must not steer the terminal.
+fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
+fn print(answer: &Value) {
     let event = &answer["event"];
     output::line(format!(
         "{} {} {}",
         output::bold(text(&event["topic"])),
-        text(&event["subject"]),
-        output::dim(text(&event["id"]))
+        plain(&text(&event["subject"])),
+        output::dim(plain(&text(&event["id"])))
     ));
     let decided = &answer["decided"];
     output::line(output::dim(match text(&decided["when"]).as_str() {
@@ -72,10 +97,7 @@ fn print(answer: &Value, only: Option<&str>) {
     }
     for rule in rules {
         let name = text(&rule["rule"]);
-        if only.is_some_and(|only| !name.contains(only)) {
-            continue;
-        }
         let mark = if rule["fired"] == true { output::good("fires") } else { output::dim("does not fire") };
-        output::line(format!("  {name}: {mark}: {}", text(&rule["reason"])));
+        output::line(format!("  {name}: {mark}: {}", plain(&text(&rule["reason"]))));
     }
 }

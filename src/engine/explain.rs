@@ -218,5 +218,5 @@ fn stands(intent: &Intent) -> String {
         (None, Some(decision)) => format!(": {}", decision.why.join("; ")),
         (None, None) => String::new(),
     };
-    format!(", which is {}{why}", intent.status)
+    format!(", which is now {}{why}", intent.status)
 }

@@ -90,6 +90,12 @@ impl Sources {
 
     /// Adds the rule files below `path`, or the one that it is.
     pub fn add_rules(&mut self, path: &Path) {
+        if !path.exists() {
+            let why = "this is not there, so there are no rules from it";
+            let missing =
+                Diagnostic::error(code::UNREADABLE, &path.to_string_lossy(), "", 0..0, why).warning();
+            self.problems.push(missing.help("make the folder, or say with `rules:` where the rules are"));
+        }
         for (path, text) in self.read(path, &["yaml", "yml"]) {
             if let Some(text) = text {
                 self.rules.push(rules::SourceFile { path, text });
@@ -186,7 +192,7 @@ impl Sources {
 pub fn rule_files(path: &Path) -> Result<Vec<rules::SourceFile>, String> {
     let mut sources = Sources::default();
     sources.add_rules(path);
-    match sources.problems.first() {
+    match sources.problems.iter().find(|problem| problem.severity == Severity::Error) {
         Some(problem) => Err(problem.to_string()),
         None => Ok(sources.rules),
     }

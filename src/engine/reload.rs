@@ -134,7 +134,15 @@ impl Engine {
             };
             scope.spawn(build).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
+        let gone = !rules.exists() && !self.rule_set().rules().is_empty();
         let report = match built {
+            built if gone => {
+                let why = "the rules are gone from here, so those that are live stay";
+                let gone = Diagnostic::error("P0001", &rules.to_string_lossy(), "", 0..0, why);
+                let help = "put them back, or an empty folder if there are to be none";
+                let mistakes = built.diagnostics.into_iter().filter(|d| d.severity == Severity::Error);
+                self.refuse([gone.help(help)].into_iter().chain(mistakes).collect(), now)
+            }
             Built { rules: Some(rules), library: Some(library), diagnostics } => {
                 self.swap(rules, library, diagnostics, now)
             }
