@@ -155,7 +155,7 @@ impl Engine {
     fn swap(&self, rules: RuleSet, library: Library, diagnostics: Vec<Diagnostic>, now: Time) -> Report {
         let rules = Arc::new(rules);
         // On its way before anything is decided by them, and in order: so it is there when an explanation wants it.
-        let source = Write::Source { hash: rules.hash().into(), text: rules.pin().into() };
+        let source = Write::Source { hash: rules.hash().into(), text: rules.pin() };
         let kept = self.0.store.commit(vec![source]);
         self.0.tracker.spawn_on(
             async move {

@@ -14,7 +14,8 @@ pub struct RuleSet {
     names: Arc<HashMap<String, usize, ahash::RandomState>>,
     index: Arc<Index>,
     hash: Arc<str>,
-    pin: Arc<str>,
+    /// Packed, as it is seldom wanted and takes room.
+    pin: Arc<[u8]>,
 }
 
 /// How one set differs from another, by the names of rules.
@@ -37,7 +38,7 @@ impl RuleSet {
     pub(super) fn new(rules: Vec<Arc<Rule>>, hash: String, files: &[SourceFile]) -> Self {
         let index = Arc::new(Index::new(&rules));
         let names = rules.iter().enumerate().map(|(n, rule)| (rule.name.clone(), n)).collect();
-        let pin = pin(&rules, files).into();
+        let pin = lz4_flex::compress_prepend_size(pin(&rules, files).as_bytes()).into();
         Self { rules: rules.into(), names: Arc::new(names), index, hash: hash.into(), pin }
     }
 
@@ -57,8 +58,10 @@ impl RuleSet {
     }
 
     /// The files that it was compiled from, as one text that [`RuleSet::from_pin`] reads.
-    pub fn pin(&self) -> &str {
-        &self.pin
+    pub fn pin(&self) -> String {
+        let text =
+            lz4_flex::decompress_size_prepended(&self.pin).ok().and_then(|it| String::from_utf8(it).ok());
+        text.expect("it was packed here")
     }
 
     /// The set that [`RuleSet::pin`] was called on; none if this version cannot read its rules any more.

@@ -108,7 +108,7 @@ impl Ingest {
             return vec![];
         }
         eras.push(Era { after: mind.position, rules: hash.clone(), since: mind.arrived });
-        let pin = first.then(|| Write::Source { hash, text: mind.rules.pin().to_owned() });
+        let pin = first.then(|| Write::Source { hash, text: mind.rules.pin() });
         pin.into_iter().chain([decisions::keep(eras)]).collect()
     }
 }
