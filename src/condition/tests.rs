@@ -119,6 +119,42 @@ fn a_condition_means_what_rhai_says_and_a_missing_field_is_no_error() {
 }
 
 #[test]
+fn the_order_of_a_list_changes_no_answer() {
+    for (text, bad, settles, lacks) in [
+        ("data.l.any(|x| x.v > 5)", Err("Unknown property"), (json!({"v": 9}), Ok(true)), json!({"v": 1})),
+        ("data.l.all(|x| x.v > 5)", Err("Unknown property"), (json!({"v": 1}), Ok(false)), json!({"v": 9})),
+        ("data.l.none(|x| x.v > 5)", Err("Unknown property"), (json!({"v": 9}), Ok(false)), json!({"v": 1})),
+        ("data.l.any(|x| x.v)", Err("Unknown property"), (json!({"v": true}), Ok(true)), json!({"v": false})),
+        (
+            "data.l.count(|x| x.v > 5) == 1",
+            Err("Unknown property"),
+            (json!({"v": 9}), Err("Unknown property")),
+            json!({"v": 1}),
+        ),
+        (
+            "data.l.any(|x| x.ok || x.v)",
+            Err("true or false"),
+            (json!({"ok": true}), Ok(true)),
+            json!({"v": false}),
+        ),
+    ] {
+        let broken = if bad == Err("Unknown property") { json!(7) } else { json!({"v": 1}) };
+        for (other, expected) in [settles, (lacks, bad)] {
+            for list in [json!([broken, other]), json!([other, broken])] {
+                let answer = compile(text, &[]).unwrap().test(&event(json!({"l": list})), &[]);
+                match (answer, expected) {
+                    (Ok(answer), Ok(expected)) => assert_eq!(answer, expected, "{text}: {list}"),
+                    (Err(error), Err(part)) => {
+                        assert!(error.to_string().contains(part), "{text}: {list}: {error}");
+                    }
+                    (answer, _) => panic!("{text}: {list}: {answer:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn common_conditions_need_no_script() {
     for (text, expected) in [
         ("data.boot_duration_ms > 1000 && data.error in [\"timeout\", \"panic\"]", true),
