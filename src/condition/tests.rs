@@ -208,6 +208,27 @@ fn a_mistake_is_shown_where_it_is_with_the_way_out() {
         ("sleep(1)", "sleep", "cannot be called", ""),
         ("timestamp() > 1", "timestamp", "cannot be called", ""),
         ("this.x", "this", "", ""),
+        (
+            "data.x == \"a\" || \"b\"",
+            "\"b\"",
+            "each side of `||`",
+            "write `data.x == \"a\" || data.x == \"b\"`, or `data.x in [\"a\", \"b\"]`",
+        ),
+        ("(data.x != 1 && 2) && data.y", "2", "each side of `&&`", "`data.x !in [1, 2]`"),
+        ("\"a\" || data.x == 1", "\"a\"", "each side of `||`", "compare this value too"),
+        ("data.x in (1, 2)", "(1, 2)", "square brackets", "write `in [1, 2]`"),
+        ("data.x.matches(\"^\\w+\\d\") || true", "\"^\\w+\\d\"", "written twice", ": `^\\w+\\d`"),
+        ("data.x.matches(\"`\\d\")", "\"`\\d\"", "written twice", "write it twice"),
+        ("data.héllo == 1", "héllo", "only the letters", "write `data[\"héllo\"]`"),
+        ("data.x > 1 && über > 1", "über", "only the letters", "`data[\"über\"]`"),
+        ("data.y.a-b-c > 1", "b", "unknown name", "write `data.y[\"a-b-c\"]`"),
+        ("data.a - b > 1", "b", "unknown name", "`data.b`"),
+        ("age(data.x) > 1.5 hours", "1.5 hours", "one word", "write `1.5h`"),
+        ("age(data.x) > 5min", "5min", "one word", "write `5m`"),
+        ("data.a data.b", "data", "nothing joins `a` and `data`", "`&&`"),
+        ("data.a == 1 \"x\"", "\"x\"", "nothing joins `1` and `\"x\"`", "`&&`"),
+        ("data.a is 1", "is", "", "write `==`"),
+        ("if {}", "if", "no `if`", "joined with `&&`"),
     ] {
         let error = compile(text, &[]).expect_err(text);
         assert_eq!(&text[error.at.clone()], at, "{text}: {error:?}");
