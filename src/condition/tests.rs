@@ -98,6 +98,8 @@ fn a_condition_means_what_rhai_says_and_a_missing_field_is_no_error() {
         ("data.n in 1..5 && data.n !in 4..=5 && data.f in 0..1 && data.zz !in 1..3", Ok(true)),
         ("data.n / 0 == 1", Err("zero")),
         ("data.n.x == 1", Err("")),
+        ("data.kernel.x == 1", Err("Unknown property")),
+        ("data.list.x == 1", Err("")),
         ("data.list < data.list", Err("")),
         (
             "5m > 1s && data.n.contains(1)",
@@ -219,6 +221,13 @@ fn a_mistake_is_shown_where_it_is_with_the_way_out() {
         ("data.x in (1, 2)", "(1, 2)", "square brackets", "write `in [1, 2]`"),
         ("data.x.matches(\"^\\w+\\d\") || true", "\"^\\w+\\d\"", "written twice", ": `^\\w+\\d`"),
         ("data.x.matches(\"`\\d\")", "\"`\\d\"", "written twice", "write it twice"),
+        (
+            "data.x.matches('\\d+')",
+            "'\\d+'",
+            "single quotes",
+            "between backticks, where it is written once: `\\d+`",
+        ),
+        ("data.x1 m", "m", "nothing joins `x1` and `m`", ""),
         ("data.héllo == 1", "héllo", "only the letters", "write `data[\"héllo\"]`"),
         ("data.x > 1 && über > 1", "über", "only the letters", "`data[\"über\"]`"),
         ("data.y.a-b-c > 1", "b", "unknown name", "write `data.y[\"a-b-c\"]`"),

@@ -107,14 +107,17 @@ fn indexed(text: &str, name: Range<usize>) -> Option<String> {
 /// A `\` in a text that means nothing there.
 fn escape(text: &str, at: usize) -> Error {
     let whole = tokens(text).into_iter().find(|token| token.kind == Kind::Text && token.at.contains(&at));
-    let (at, written) = match whole {
-        Some(token) if token.at.len() > 2 && text[token.at.clone()].ends_with('"') => {
-            let inner = token.at.start + 1..token.at.end - 1;
-            (token.at, text[inner].replace("\\\\", "\\"))
+    let quoted = |token: &Token, quote| token.at.len() > 2 && text[token.at.clone()].ends_with(quote);
+    let (mut at, mut written) = (at..at + text[at..].chars().next().map_or(0, char::len_utf8), String::new());
+    let mut message = "a `\\` in a text between double quotes is written twice";
+    if let Some(token) = whole.filter(|token| quoted(token, '"') || quoted(token, '\'')) {
+        if text[token.at.clone()].starts_with('\'') {
+            message = "single quotes hold one character";
         }
-        _ => (at..at + text[at..].chars().next().map_or(0, char::len_utf8), String::new()),
-    };
-    let error = Error::new(at, "a `\\` in a text between double quotes is written twice");
+        written = text[token.at.start + 1..token.at.end - 1].replace("\\\\", "\\");
+        at = token.at;
+    }
+    let error = Error::new(at, message);
     if written.is_empty() || written.contains(['`', '$']) {
         return error.help("write it twice, or put the text between backticks, where it is written once");
     }
@@ -197,7 +200,8 @@ fn unit(text: &str, at: usize) -> Option<Error> {
     let end = text[at..].find(|c: char| !c.is_alphanumeric()).map_or(text.len(), |i| at + i);
     let name = text[at..end].to_lowercase();
     let (unit, _) = UNITS.iter().find(|(_, names)| names.contains(&name.as_str()))?;
-    (start < before.len()).then(|| {
+    let number = !before[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    (number && start < before.len()).then(|| {
         let number = &text[start..before.len()];
         Error::new(start..end, "a length of time is one word").help(format!("write `{number}{unit}`"))
     })
