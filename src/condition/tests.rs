@@ -277,7 +277,7 @@ fn an_expression_cannot_run_away() {
 #[test]
 fn an_explanation_names_the_clause_and_its_values() {
     let event = event(json!({
-        "n": 3, "error": "oom", "host": "web-1", "disks": [{"used": 10}, {"used": 95}], "ok": true,
+        "n": 3, "mixed": [7, {"used": 95}], "error": "oom", "host": "web-1", "disks": [{"used": 10}, {"used": 95}], "ok": true,
         "started": "2023-11-14T22:12:20Z", "long": "x".repeat(500)
     }));
     for (text, expected) in [
@@ -320,6 +320,10 @@ fn an_explanation_names_the_clause_and_its_values() {
         (
             "all(data.disks, |d| d.used < 90)",
             "`all(data.disks, |d| d.used < 90)` is false, as data.disks = a list of 2, data.disks[1] = {\"used\":95}",
+        ),
+        (
+            "data.mixed.all(|d| d.used < 90)",
+            "`data.mixed.all(|d| d.used < 90)` is false, as data.mixed = a list of 2, data.mixed[1] = {\"used\":95}",
         ),
         (
             "data.disks.count(|d| d.used > 90) >= 2",
