@@ -157,13 +157,14 @@ fn elements(question: &Question<'_>, clause: &Condition, view: &View<'_>) -> Opt
     let holds = |element: &Value| {
         let mut values: Vec<(&str, &Value)> = vec![(question.element, element)];
         values.extend(view.vars());
-        body.test(view.event(), &values).unwrap_or(false)
+        body.test(view.event(), &values).ok()
     };
-    let yes: Vec<bool> = list.iter().map(holds).collect();
+    // One for which the question fails decides nothing.
+    let yes: Vec<Option<bool>> = list.iter().map(holds).collect();
     let (name, of, total) = (question.name, short(question.list, MAX_VALUE), list.len());
     let decided = match name {
-        "any" | "none" => yes.iter().position(|yes| *yes),
-        "all" => yes.iter().position(|yes| !yes),
+        "any" | "none" => yes.iter().position(|yes| *yes == Some(true)),
+        "all" => yes.iter().position(|yes| *yes == Some(false)),
         _ => None,
     };
     Some(match (decided, name) {
@@ -174,7 +175,10 @@ fn elements(question: &Question<'_>, clause: &Condition, view: &View<'_>) -> Opt
             let more = if total > 3 { ", …" } else { "" };
             format!("it holds for none of the {total} of {of} [{}{more}]", some.join(", "))
         }
-        _ => format!("it holds for {} of the {total} of {of}", yes.iter().filter(|yes| **yes).count()),
+        _ => format!(
+            "it holds for {} of the {total} of {of}",
+            yes.iter().filter(|yes| **yes == Some(true)).count()
+        ),
     })
 }
 

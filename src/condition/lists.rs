@@ -2,6 +2,9 @@
 //!
 //! What is no list is a list of one, so that a field that is sometimes one map and sometimes several reads the same;
 //! a missing one has no elements, and nothing holds for it.
+//!
+//! What is answered does not depend on the order of a list: an element for which the question fails
+//! does not hide another that settles it.
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, NativeCallContext};
 
@@ -80,19 +83,22 @@ pub(super) fn register(engine: &mut Engine) {
 fn quantify(ask: Ask, context: &NativeCallContext, list: &[Dynamic], f: &FnPtr) -> Answer {
     let mut kept = Array::new();
     let mut holds = 0_usize;
+    let mut failed = None;
     for element in list {
         ask_one()?;
-        let answer: Dynamic = f.call_within_context(context, (element.clone(),))?;
+        let answer = f.call_within_context(context, (element.clone(),));
         if let Ask::Map = ask {
-            kept.push(answer);
+            kept.push(answer?);
             continue;
         }
-        let yes = match answer.as_bool() {
-            Ok(yes) => yes,
-            Err(_) if answer.is_unit() => false,
-            Err(kind) => {
-                return Err(fail(format!("what is asked of each element is true or false, this is {kind}")));
+        let yes = match (answer.and_then(|answer| holds_for(&answer)), ask) {
+            (Ok(yes), _) => yes,
+            // Another element may settle it, unless this one has used up what an evaluation may take.
+            (Err(error), Ask::Any | Ask::All | Ask::None) if error.unwrap_inner().is_catchable() => {
+                failed.get_or_insert(error);
+                continue;
             }
+            (Err(error), _) => return Err(error),
         };
         holds += usize::from(yes);
         match (ask, yes) {
@@ -102,12 +108,22 @@ fn quantify(ask: Ask, context: &NativeCallContext, list: &[Dynamic], f: &FnPtr) 
             _ => {}
         }
     }
+    failed.map_or(Ok(()), Err)?;
     Ok(match ask {
         Ask::Any => false.into(),
         Ask::All | Ask::None => true.into(),
         Ask::Count => i64::try_from(holds).unwrap_or(i64::MAX).into(),
         Ask::Filter | Ask::Map => kept.into(),
     })
+}
+
+/// What a closure answered of an element; missing is false.
+fn holds_for(answer: &Dynamic) -> Result<bool, Box<EvalAltResult>> {
+    match answer.as_bool() {
+        Ok(yes) => Ok(yes),
+        Err(_) if answer.is_unit() => Ok(false),
+        Err(kind) => Err(fail(format!("what is asked of each element is true or false, this is {kind}"))),
+    }
 }
 
 /// The numbers of a list; missing elements are left out.

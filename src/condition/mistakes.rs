@@ -1,5 +1,7 @@
 //! What is wrong with an expression, where, and what to write instead.
 
+mod slips;
+
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position};
 
 use super::builtin::Builtin;
@@ -60,7 +62,7 @@ fn node(text: &str, expr: &Expr, vars: &[&str]) -> Result<(), Error> {
             if vars.contains(&name) {
                 return Ok(());
             }
-            Err(Error::new(at, format!("unknown name `{name}`")).help(match name {
+            Err(Error::new(at.clone(), format!("unknown name `{name}`")).help(match name {
                 "null" | "nil" | "none" | "None" => "a missing field is `()`: compare with that".into(),
                 "True" | "TRUE" | "yes" => "did you mean `true`?".into(),
                 "False" | "FALSE" | "no" => "did you mean `false`?".into(),
@@ -68,9 +70,10 @@ fn node(text: &str, expr: &Expr, vars: &[&str]) -> Result<(), Error> {
                     "the payload of an event is `data`".into()
                 }
                 "type" => "did you mean `topic`?".into(),
-                _ => match nearest(name, vars.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("write `data.{name}` for a field, or \"{name}\" for a text"),
+                _ => match (slips::dashed(text, at.start), nearest(name, vars.iter().copied())) {
+                    (Some(field), _) => format!("if the `-` belongs to the name of a field, write `{field}`"),
+                    (None, Some(near)) => format!("did you mean `{near}`?"),
+                    (None, None) => format!("write `data.{name}` for a field, or \"{name}\" for a text"),
                 },
             }))
         }
@@ -101,6 +104,7 @@ fn node(text: &str, expr: &Expr, vars: &[&str]) -> Result<(), Error> {
             }))
         }
         Expr::ThisPtr(_) => Err(Error::new(at, "there is no `this` in an expression")),
+        Expr::Stmt(_) if text[at.clone()] == *"if" => Err(slips::branch(at)),
         Expr::Stmt(_) => Err(Error::new(at, "blocks are not allowed in an expression")),
         _ => Ok(()),
     }
@@ -112,7 +116,7 @@ pub(super) fn explain(text: &str, error: &rhai::ParseError) -> Error {
     if error.position().is_none() {
         at = text.len()..text.len();
     }
-    if let Some(slip) = slip(text, at.start) {
+    if let Some(slip) = slips::find(text, at.start, &error.0) {
         return slip;
     }
     let word = &text[at.clone()];
@@ -142,65 +146,6 @@ pub(super) fn explain(text: &str, error: &rhai::ParseError) -> Error {
     match help {
         Some(help) => error.help(help),
         None => error,
-    }
-}
-
-/// What people write who think in another language, where the parser stopped at byte `at`.
-fn slip(text: &str, at: usize) -> Option<Error> {
-    let (before, rest) = (text[..at].trim_end(), &text[at..]);
-    let error =
-        |at: std::ops::Range<usize>, message: &str, help: &str| Some(Error::new(at, message).help(help));
-    let here = |len: usize| at..(at + len).min(text.len());
-    if let Some(start) = before.strip_suffix("not") {
-        return error(start.len()..before.len(), "`not` is written otherwise", "write `!`");
-    }
-    if rest.starts_with("not in") {
-        return error(here(6), "`not in` is written otherwise", "write `!in`, as in `data.x !in [1, 2]`");
-    }
-    if rest.starts_with('\'')
-        && let Some(len) = rest[1..].find('\'')
-    {
-        let help = format!("a text stands in double quotes: \"{}\"", &rest[1..=len]);
-        return error(here(len + 2), "single quotes hold one character", &help);
-    }
-    if before.ends_with('<') && rest.starts_with('>') {
-        return error(before.len() - 1..at + 1, "`<>` is written otherwise", "write `!=`");
-    }
-    if rest.starts_with("=~") || rest.starts_with("~=") || before.ends_with('~') || rest.starts_with('~') {
-        return error(here(1), "a pattern is asked for otherwise", "write `data.name.matches(\"a.*\")`");
-    }
-    if rest.starts_with("===") || rest.starts_with("!==") {
-        let [ours, theirs] = if rest.starts_with('!') { ["!=", "!=="] } else { ["==", "==="] };
-        return error(here(3), &format!("`{theirs}` is written otherwise"), &format!("write `{ours}`"));
-    }
-    if let Some(word) =
-        ["like", "matches", "contains", "startswith", "endswith"].into_iter().find(|w| rest.starts_with(w))
-    {
-        let ours = word.replace("swith", "s_with");
-        return error(
-            here(word.len()),
-            &format!("`{word}` is a question to a text"),
-            &format!("write `data.name.{ours}(\"…\")`"),
-        );
-    }
-    if before.ends_with('%') && rest.is_empty() {
-        return error(
-            before.len() - 1..before.len(),
-            "`%` is the rest of a division",
-            "write the number alone, such as 90 or 0.9",
-        );
-    }
-    match rest.chars().next() {
-        Some('{' | '$' | '}') => {
-            error(here(1), "an expression stands alone, without braces", "write it as in `data.used > 0.9`")
-        }
-        Some(';') => error(here(1), "an expression has no `;`", "take it out"),
-        Some(')') => error(here(1), "there is no `(` for this `)`", "take it out, or open it before"),
-        Some('"') => error(here(rest.len()), "this text is not closed", "end it with `\"`"),
-        _ if rest.starts_with("let ") || rest.starts_with("const ") => {
-            error(here(3), "an expression keeps nothing", "write it in one: join its parts with `&&`")
-        }
-        _ => None,
     }
 }
 

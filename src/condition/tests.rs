@@ -98,6 +98,8 @@ fn a_condition_means_what_rhai_says_and_a_missing_field_is_no_error() {
         ("data.n in 1..5 && data.n !in 4..=5 && data.f in 0..1 && data.zz !in 1..3", Ok(true)),
         ("data.n / 0 == 1", Err("zero")),
         ("data.n.x == 1", Err("")),
+        ("data.kernel.x == 1", Err("Unknown property")),
+        ("data.list.x == 1", Err("")),
         ("data.list < data.list", Err("")),
         (
             "5m > 1s && data.n.contains(1)",
@@ -114,6 +116,42 @@ fn a_condition_means_what_rhai_says_and_a_missing_field_is_no_error() {
             (Ok(answer), Ok(expected)) => assert_eq!(answer, expected, "{text}"),
             (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{text}: {error}"),
             (answer, _) => panic!("{text}: {answer:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_order_of_a_list_changes_no_answer() {
+    for (text, bad, settles, lacks) in [
+        ("data.l.any(|x| x.v > 5)", Err("Unknown property"), (json!({"v": 9}), Ok(true)), json!({"v": 1})),
+        ("data.l.all(|x| x.v > 5)", Err("Unknown property"), (json!({"v": 1}), Ok(false)), json!({"v": 9})),
+        ("data.l.none(|x| x.v > 5)", Err("Unknown property"), (json!({"v": 9}), Ok(false)), json!({"v": 1})),
+        ("data.l.any(|x| x.v)", Err("Unknown property"), (json!({"v": true}), Ok(true)), json!({"v": false})),
+        (
+            "data.l.count(|x| x.v > 5) == 1",
+            Err("Unknown property"),
+            (json!({"v": 9}), Err("Unknown property")),
+            json!({"v": 1}),
+        ),
+        (
+            "data.l.any(|x| x.ok || x.v)",
+            Err("true or false"),
+            (json!({"ok": true}), Ok(true)),
+            json!({"v": false}),
+        ),
+    ] {
+        let broken = if bad == Err("Unknown property") { json!(7) } else { json!({"v": 1}) };
+        for (other, expected) in [settles, (lacks, bad)] {
+            for list in [json!([broken, other]), json!([other, broken])] {
+                let answer = compile(text, &[]).unwrap().test(&event(json!({"l": list})), &[]);
+                match (answer, expected) {
+                    (Ok(answer), Ok(expected)) => assert_eq!(answer, expected, "{text}: {list}"),
+                    (Err(error), Err(part)) => {
+                        assert!(error.to_string().contains(part), "{text}: {list}: {error}");
+                    }
+                    (answer, _) => panic!("{text}: {list}: {answer:?}"),
+                }
+            }
         }
     }
 }
@@ -172,6 +210,34 @@ fn a_mistake_is_shown_where_it_is_with_the_way_out() {
         ("sleep(1)", "sleep", "cannot be called", ""),
         ("timestamp() > 1", "timestamp", "cannot be called", ""),
         ("this.x", "this", "", ""),
+        (
+            "data.x == \"a\" || \"b\"",
+            "\"b\"",
+            "each side of `||`",
+            "write `data.x == \"a\" || data.x == \"b\"`, or `data.x in [\"a\", \"b\"]`",
+        ),
+        ("(data.x != 1 && 2) && data.y", "2", "each side of `&&`", "`data.x !in [1, 2]`"),
+        ("\"a\" || data.x == 1", "\"a\"", "each side of `||`", "compare this value too"),
+        ("data.x in (1, 2)", "(1, 2)", "square brackets", "write `in [1, 2]`"),
+        ("data.x.matches(\"^\\w+\\d\") || true", "\"^\\w+\\d\"", "written twice", ": `^\\w+\\d`"),
+        ("data.x.matches(\"`\\d\")", "\"`\\d\"", "written twice", "write it twice"),
+        (
+            "data.x.matches('\\d+')",
+            "'\\d+'",
+            "single quotes",
+            "between backticks, where it is written once: `\\d+`",
+        ),
+        ("data.x1 m", "m", "nothing joins `x1` and `m`", ""),
+        ("data.héllo == 1", "héllo", "only the letters", "write `data[\"héllo\"]`"),
+        ("data.x > 1 && über > 1", "über", "only the letters", "`data[\"über\"]`"),
+        ("data.y.a-b-c > 1", "b", "unknown name", "write `data.y[\"a-b-c\"]`"),
+        ("data.a - b > 1", "b", "unknown name", "`data.b`"),
+        ("age(data.x) > 1.5 hours", "1.5 hours", "one word", "write `1.5h`"),
+        ("age(data.x) > 5min", "5min", "one word", "write `5m`"),
+        ("data.a data.b", "data", "nothing joins `a` and `data`", "`&&`"),
+        ("data.a == 1 \"x\"", "\"x\"", "nothing joins `1` and `\"x\"`", "`&&`"),
+        ("data.a is 1", "is", "", "write `==`"),
+        ("if {}", "if", "no `if`", "joined with `&&`"),
     ] {
         let error = compile(text, &[]).expect_err(text);
         assert_eq!(&text[error.at.clone()], at, "{text}: {error:?}");
@@ -211,7 +277,7 @@ fn an_expression_cannot_run_away() {
 #[test]
 fn an_explanation_names_the_clause_and_its_values() {
     let event = event(json!({
-        "n": 3, "error": "oom", "host": "web-1", "disks": [{"used": 10}, {"used": 95}], "ok": true,
+        "n": 3, "mixed": [7, {"used": 95}], "error": "oom", "host": "web-1", "disks": [{"used": 10}, {"used": 95}], "ok": true,
         "started": "2023-11-14T22:12:20Z", "long": "x".repeat(500)
     }));
     for (text, expected) in [
@@ -254,6 +320,10 @@ fn an_explanation_names_the_clause_and_its_values() {
         (
             "all(data.disks, |d| d.used < 90)",
             "`all(data.disks, |d| d.used < 90)` is false, as data.disks = a list of 2, data.disks[1] = {\"used\":95}",
+        ),
+        (
+            "data.mixed.all(|d| d.used < 90)",
+            "`data.mixed.all(|d| d.used < 90)` is false, as data.mixed = a list of 2, data.mixed[1] = {\"used\":95}",
         ),
         (
             "data.disks.count(|d| d.used > 90) >= 2",

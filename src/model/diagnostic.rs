@@ -38,6 +38,12 @@ pub enum Severity {
 
 /// Longest advice that stands beside the caret.
 const BESIDE: usize = 60;
+/// Most characters of a line that are shown, those around the caret.
+const MAX_LINE: usize = 200;
+/// Most characters of a message and of advice, which may quote what is in the file.
+const MAX_WORDS: usize = 1_000;
+/// Of the characters of a line, how many stand before the caret at most, where the line goes on behind it.
+const BEFORE: usize = 100;
 
 impl Diagnostic {
     /// An error at byte range `at` of `text`, the content of `file`.
@@ -72,6 +78,24 @@ impl Diagnostic {
         self
     }
 
+    /// What is shown of the line, how far in the caret stands there, and how many there are.
+    fn window(&self) -> (String, usize, usize) {
+        let (caret, length) = ((self.column as usize).saturating_sub(1), self.length as usize);
+        let total = self.source_line.chars().count();
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        if total <= MAX_LINE {
+            return (self.source_line.chars().map(plain).collect(), caret, length);
+        }
+        let from = caret.saturating_sub(BEFORE).min(total - MAX_LINE);
+        let mut shown = String::from(if from > 0 { "…" } else { "" });
+        shown.extend(self.source_line.chars().skip(from).take(MAX_LINE).map(plain));
+        if from + MAX_LINE < total {
+            shown.push('…');
+        }
+        let carets = length.min((from + MAX_LINE).saturating_sub(caret)).max(1);
+        (shown, caret - from + usize::from(from > 0), carets)
+    }
+
     /// The same with advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -97,14 +121,14 @@ impl std::fmt::Display for Diagnostic {
         };
         let line = self.line.to_string();
         let pad = " ".repeat(line.len());
-        writeln!(f, "{severity}[{}]: {}", self.code, self.message)?;
+        writeln!(f, "{severity}[{}]: {}", self.code, start(&self.message))?;
         writeln!(f, "{pad} --> {}:{}:{}", self.file, self.line, self.column)?;
         writeln!(f, "{pad} |")?;
-        writeln!(f, "{line} | {}", self.source_line.replace('\t', " "))?;
-        let indent = " ".repeat(self.column as usize - 1);
-        let carets = "^".repeat(self.length as usize);
+        let (shown, indent, carets) = self.window();
+        writeln!(f, "{line} | {shown}")?;
+        let (indent, carets) = (" ".repeat(indent), "^".repeat(carets));
         write!(f, "{pad} | {indent}{carets}")?;
-        match &self.help {
+        match self.help.as_deref().map(start) {
             // Beside the caret while that can be read at a glance, else on a line of its own.
             Some(help) if help.chars().count() <= BESIDE => write!(f, " {help}"),
             Some(help) => write!(f, "\n{pad} = {help}"),
@@ -143,6 +167,14 @@ fn distance(a: &str, b: &str) -> usize {
     rows[1][b.len()]
 }
 
+/// The text, or its start if it is too long to be read.
+fn start(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(MAX_WORDS) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
@@ -153,4 +185,33 @@ fn floor(text: &str, at: usize) -> usize {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_end_is_shown_around_the_caret() {
+        let long = format!("key: {}X{}", "é".repeat(3_000), "z".repeat(400_000));
+        for (what, at) in [
+            ("start", 0..3),
+            ("middle", 6_005..6_006),
+            ("end", long.len() - 2..long.len()),
+            ("all", 0..long.len()),
+        ] {
+            let error = Diagnostic::error("P0101", "a.yaml", &long, at.clone(), "wrong").help("mend it");
+            let shown = error.to_string();
+            let lines: Vec<&str> = shown.lines().collect();
+            assert!(lines.iter().all(|line| line.chars().count() < 230), "{what}: {shown}");
+            let under = |c: char| lines[4].chars().position(|it| it == c).unwrap();
+            let marked = lines[3].chars().nth(under('^'));
+            assert_eq!(marked, long[at].chars().next(), "{what}: {shown}");
+            assert!(shown.ends_with("mend it"), "{what}: {shown}");
+        }
+        let wordy = Diagnostic::error("P0101", "a.yaml", &long, 0..3, &long).help(&long).to_string();
+        assert!(wordy.chars().count() < 2_500, "{}", wordy.len());
+        let short = Diagnostic::error("P0101", "a.yaml", "a\tb\u{1b}[31m", 2..3, "wrong").to_string();
+        assert!(short.ends_with("1 | a b [31m\n  |   ^"), "{short:?}");
+    }
 }

@@ -11,7 +11,7 @@ pub struct Span(pub Duration);
 
 /// Why a text is not a length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a length of time: write a number with ms, s, m, h or d, such as 30s, 5m or 1h30m")]
+#[error("`{0}` is not a length of time: write a number with ms, s, m, h, d or w, such as 30s, 5m or 1h30m")]
 pub struct Error(String);
 
 /// Longest span: 10 years. Longer is a slip of the keyboard, and could not be added to a time.

@@ -34,8 +34,8 @@ pub mod code {
 /// Something suspicious about a rule.
 struct Finding {
     rule: Arc<Rule>,
-    /// Under which key of the rule it stands; empty: its name.
-    key: &'static str,
+    /// Under which keys of the rule it stands, one in the other; a number is a place in a list; none: its name.
+    keys: Vec<String>,
     code: &'static str,
     message: String,
     help: String,
@@ -53,39 +53,43 @@ pub fn review(set: &RuleSet, files: &[SourceFile]) -> Vec<Diagnostic> {
 
 /// What can be seen of a rule by itself.
 fn alone(rule: &Arc<Rule>, findings: &mut Vec<Finding>) {
-    let mut add = |key, code, message: String, help: &str| {
-        findings.push(Finding { rule: rule.clone(), key, code, message, help: help.into() });
+    let mut add = |keys: &[&str], code, message: String, help: &str| {
+        let keys = keys.iter().map(ToString::to_string).collect();
+        findings.push(Finding { rule: rule.clone(), keys, code, message, help: help.into() });
     };
     let parts = rule.parts();
     let (over, parts): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.number == RESOLVED);
-    let dead: Vec<Option<String>> = parts.iter().map(|part| dead(part)).collect();
+    let dead: Vec<Option<Dead>> = parts.iter().map(|part| dead(rule, part)).collect();
     let never = match &rule.pattern {
         Correlation::Any(_) => {
             dead.iter().cloned().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next())
         }
         Correlation::NotAfter { .. } => dead.into_iter().next().flatten(),
+        // Those it expects are missed although nobody is ever heard.
+        Correlation::Absent { expect, .. } if !expect.is_empty() => None,
         _ => dead.into_iter().flatten().next(),
     };
-    if let Some(why) = never {
-        let key = if rule.when.is_some() { "when" } else { "pattern" };
-        add(key, code::NEVER, format!("rule `{}` can never fire: {why}", rule.name), "mend the condition");
+    if let Some(Dead { why, keys, help }) = never {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        add(&keys, code::NEVER, format!("rule `{}` can never fire: {why}", rule.name), help);
     }
-    if let Some(why) = over.iter().find_map(|part| self::dead(part)) {
+    if let Some(Dead { why, keys, .. }) = over.iter().find_map(|part| self::dead(rule, part)) {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let message = format!("`resolved` of rule `{}` can never hold: {why}", rule.name);
-        add("resolved", code::NEVER, message, "mend the condition, or no intent is ever closed by it");
+        add(&keys, code::NEVER, message, "mend it, or no intent is ever closed by it");
     }
     if let Some((topic, meant)) = foreign(&rule.topics()) {
         let key = if rule.on.is_empty() { "pattern" } else { "on" };
         let message =
             format!("`{topic}` is one topic of just this name: only whole words `*` and `>` are more");
-        add(key, code::TOPIC, message, &format!("did you mean `{meant}`?"));
+        add(&[key], code::TOPIC, message, &format!("did you mean `{meant}`?"));
     }
     if parts.iter().flat_map(|part| &part.when).any(|when| !when.is_lowered()) {
         let message = format!("a condition of rule `{}` is answered by Rhai itself", rule.name);
         let help =
             "that takes some 20 times as long an event; comparisons and texts alone are answered at once";
         let key = if rule.when.is_some() { "when" } else { "pattern" };
-        add(key, code::SLOW, message, help);
+        add(&[key], code::SLOW, message, help);
     }
 }
 
@@ -109,9 +113,42 @@ fn foreign(topics: &[Pattern]) -> Option<(&str, String)> {
     })
 }
 
-/// Why no event is ever this part of a rule.
-fn dead(part: &Part<'_>) -> Option<String> {
-    part.when.iter().find_map(|when| never::why(when, Some(part.on).filter(|on| !on.is_empty())))
+/// Why no event is ever a part of a rule.
+#[derive(Clone)]
+struct Dead {
+    why: String,
+    /// Where that stands in the rule.
+    keys: Vec<String>,
+    help: &'static str,
+}
+
+fn dead(rule: &Rule, part: &Part<'_>) -> Option<Dead> {
+    let timers = |on: &Pattern| on.as_str().starts_with("paramedic.timer.");
+    if !part.on.is_empty() && part.on.iter().all(timers) {
+        let why = format!("rules do not match timers' own events, such as `{}`", part.on[0]);
+        let keys =
+            if std::ptr::eq(part.on, &*rule.on) { vec!["on".into()] } else { part_keys(rule, part, "on") };
+        return Some(Dead { why, keys, help: "name the topic that the timer is about" });
+    }
+    part.when.iter().find_map(|when| {
+        let why = never::why(when, Some(part.on).filter(|on| !on.is_empty()))?;
+        let of_rule = rule.when.as_ref().is_some_and(|of_rule| std::ptr::eq(of_rule, *when));
+        let keys = if of_rule { vec!["when".into()] } else { part_keys(rule, part, "when") };
+        Some(Dead { why, keys, help: "mend the condition" })
+    })
+}
+
+/// Where `key` of a part of a rule's pattern stands.
+fn part_keys(rule: &Rule, part: &Part<'_>, key: &str) -> Vec<String> {
+    let number = part.number.to_string();
+    let keys: &[&str] = match (&rule.pattern, part.number) {
+        (_, RESOLVED) => &["resolved", key],
+        (Correlation::NotAfter { .. }, 0) => &["pattern", "after", key],
+        (Correlation::NotAfter { .. }, _) => &["pattern", "not", key],
+        (Correlation::Absent { .. }, _) => &["pattern", "absent"],
+        (pattern, _) => &["pattern", pattern.kind(), &number, key],
+    };
+    keys.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

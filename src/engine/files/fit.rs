@@ -85,7 +85,8 @@ impl Fit<'_> {
                 [one] => format!("playbook `{}` takes no parameter `{name}`", one.name),
                 _ => format!("no playbook of this rule takes a parameter `{name}`"),
             };
-            let warning = self.at(rule, &[at, &[name]].concat(), code::PARAM_UNKNOWN, message).warning();
+            let (keys, code) = ([at, &[name]].concat(), code::PARAM_UNKNOWN);
+            let warning = self.places.error_of_key(&rule.file, &rule.name, &keys, code, message).warning();
             let known: Vec<&str> = takes().collect();
             self.found.push(match nearest(name, takes()) {
                 Some(near) => warning.help(format!("did you mean `{near}`?")),
@@ -139,10 +140,16 @@ mod tests {
             ("{ by: 1, grace: soon }", "{}", "P0118", "soon", "parameter `grace` of playbook `restart`"),
             ("{ by: one }", "{}", "P0118", "one", "\"one\" is not a whole number"),
             ("{ grace: 5s }", "{}", "P0118", "restart", "playbook `restart` needs the parameter `by`"),
-            ("{ by: 1, grce: 5s }", "{}", "P0136", "5s", "did you mean `grace`?"),
+            ("{ by: 1, grce: 5s }", "{}", "P0136", "grce", "did you mean `grace`?"),
             ("{ by: 1, urgency: low }", "{}", "", "", ""),
             ("{ by: 1 }", "{ urgency: 5 }", "P0118", "5", "parameter `urgency` of playbook `tell`"),
-            ("{ by: 1 }", "{ urgncy: low }", "P0136", "low", "playbook `tell` takes no parameter `urgncy`"),
+            (
+                "{ by: 1 }",
+                "{ urgncy: low }",
+                "P0136",
+                "urgncy",
+                "playbook `tell` takes no parameter `urgncy`",
+            ),
         ] {
             let text_of = format!(
                 "rules:\n  - name: one\n    on: a\n    playbooks: [restart]\n    params: {params}\n    escalate: [{{ to: tell, params: {step} }}]\n"

@@ -61,6 +61,9 @@ impl std::fmt::Display for Line {
 /// Two times that are nearer than this are the same.
 const MOMENT: Duration = Duration::from_millis(100);
 
+/// Most items in a row that were seen and not expected, or expected and not seen, that are shown.
+const MAX_SHOWN: usize = 20;
+
 /// What names an item of a list of each kind, for people.
 const INTENT: &[&str] = &["rule", "target", "class", "status", "playbook"];
 const STEP: &[&str] = &["action", "params", "fails"];
@@ -134,16 +137,22 @@ fn between(
     let pairs = align(wanted.len(), found.len(), same);
     let (mut w, mut f) = (0, 0);
     for (next_w, next_f) in pairs.into_iter().chain([(wanted.len(), found.len())]) {
-        for item in &wanted[w..next_w] {
-            lines.push(Line::new(Mark::Missing, format!("  {}", told(item, shown))));
-        }
-        for item in &found[f..next_f] {
-            lines.push(Line::new(Mark::Extra, format!("  {}", told_briefly(item, shown))));
-        }
+        row(Mark::Missing, &wanted[w..next_w], lines, |item| told(item, shown));
+        row(Mark::Extra, &found[f..next_f], lines, |item| told_briefly(item, shown));
         if let (Some(wanted), Some(found)) = (wanted.get(next_w), found.get(next_f)) {
             differing(wanted, found, alike, lines);
         }
         (w, f) = (next_w + 1, next_f + 1);
+    }
+}
+
+/// A row of items of one mark: the first of them, and how many more there are.
+fn row<T>(mark: Mark, items: &[T], lines: &mut Vec<Line>, told: impl Fn(&T) -> String) {
+    // One line is of no use where it only says that there is one more.
+    let most = if items.len() == MAX_SHOWN + 1 { items.len() } else { MAX_SHOWN };
+    lines.extend(items.iter().take(most).map(|item| Line::new(mark, format!("  {}", told(item)))));
+    if let Some(more) = items.len().checked_sub(most).filter(|more| *more > 0) {
+        lines.push(Line::new(mark, format!("  … and {more} more")));
     }
 }
 
@@ -188,10 +197,8 @@ fn in_order(wanted: &[Map<String, Value>], found: &[Value]) -> Vec<Line> {
         return vec![];
     }
     let mut lines = vec![Line::note("events: not all came, or not in this order".into())];
-    lines.extend(missing.into_iter().map(|it| Line::new(Mark::Missing, format!("  {}", told(it, EVENT)))));
-    for item in found {
-        lines.push(Line::new(Mark::Extra, format!("  {}", told_briefly(item, EVENT))));
-    }
+    row(Mark::Missing, &missing, &mut lines, |item| told(item, EVENT));
+    row(Mark::Extra, found, &mut lines, |item| told_briefly(item, EVENT));
     lines
 }
 
@@ -280,4 +287,32 @@ fn align(wanted: usize, found: usize, fits: impl Fn(usize, usize) -> bool) -> Ve
         }
     }
     pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_that_fires_far_too_often_does_not_bury_what_else_differs() {
+        let items = |n: usize| -> Vec<Value> {
+            (0..n).map(|n| serde_json::json!({"rule": format!("r{n}")})).collect()
+        };
+        let maps = |n: usize| -> Vec<Map<String, Value>> {
+            items(n).iter().filter_map(Value::as_object).cloned().collect()
+        };
+        for (wanted, found, lines, last) in [
+            (0, 20, 21, "+   rule: r19"),
+            (0, 21, 22, "+   rule: r20"),
+            (0, 360, 22, "+   … and 340 more"),
+            (1, 361, 23, "+   … and 340 more"),
+            (40, 0, 22, "-   … and 20 more"),
+        ] {
+            let told = list("intents", &maps(wanted), &items(found), INTENT, "rule");
+            assert_eq!(told.len(), lines, "{wanted} {found}: {told:#?}");
+            assert_eq!(told.last().unwrap().to_string(), last, "{wanted} {found}");
+        }
+        let told = in_order(&[Map::from_iter([("topic".into(), "x".into())])], &items(500));
+        assert_eq!(told.len(), 1 + 1 + MAX_SHOWN + 1, "{told:#?}");
+    }
 }

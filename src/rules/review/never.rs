@@ -3,7 +3,9 @@
 //! Only what a condition asks of single fields is looked at. For each field that is asked more than once, values are
 //! tried that lie on, beside and between those that it is compared with; if none fits, none does.
 
+use crate::condition::builtin::Builtin;
 use crate::condition::scalar::Op;
+use crate::condition::times::Part;
 use crate::condition::{Condition, Path, Root, Scalar, Term};
 use crate::model::Pattern;
 
@@ -23,6 +25,9 @@ fn never(term: &Term, paths: &[Path], on: Option<&[Pattern]>) -> Option<String> 
     match term {
         Term::Compare(op, sides) if *op != Op::Ne && mixed(sides) => {
             Some("a comparison of a comparison: what is between two values is `a < x && x < b`".into())
+        }
+        Term::Compare(op, sides) if *op != Op::Ne && number_with_text(sides).is_some() => {
+            number_with_text(sides)
         }
         Term::In(_, list) if list.is_empty() => Some("nothing is in an empty list".into()),
         Term::Or(any) => {
@@ -45,6 +50,34 @@ fn mixed(sides: &(Term, Term)) -> bool {
     is_test(&sides.0) && is_value(&sides.1) || is_value(&sides.0) && is_test(&sides.1)
 }
 
+/// A number that is compared with a text.
+fn number_with_text(sides: &(Term, Term)) -> Option<String> {
+    [(&sides.0, &sides.1), (&sides.1, &sides.0)].into_iter().find_map(|(number, text)| match text {
+        Term::Const(text @ Scalar::Str(_)) => counts(number).map(|why| format!("{why} {}", constant(text))),
+        _ => None,
+    })
+}
+
+/// What is to be said before the text that it is compared with, of something that is a number or missing.
+fn counts(term: &Term) -> Option<&'static str> {
+    match term {
+        Term::Call(Builtin::Age, _) => Some("`age` is a number of seconds: write `5m`, not"),
+        Term::Call(Builtin::Duration, _) => Some("`duration` is a number of seconds: write `5m`, not"),
+        Term::Call(Builtin::Time, _) => {
+            Some("`time(x)` is a number of seconds: compare it with another, not with")
+        }
+        Term::Call(Builtin::Part(Part::Weekday), _) => {
+            Some("`weekday` is a number, 1 on Mondays: it is never")
+        }
+        Term::Call(Builtin::Part(_), _) => Some("a part of a time is a number: it is never the text"),
+        Term::Len(_) => Some("`len` is a number: it is never the text"),
+        Term::Call(Builtin::ToInt | Builtin::ToFloat, _) => {
+            Some("`to_int` and `to_float` give numbers, never the text")
+        }
+        _ => None,
+    }
+}
+
 /// Two or more demands on one field that exclude each other.
 fn contradiction(all: &[&Term], paths: &[Path], on: Option<&[Pattern]>) -> Option<String> {
     for (field, path) in paths.iter().enumerate() {
@@ -57,6 +90,15 @@ fn contradiction(all: &[&Term], paths: &[Path], on: Option<&[Pattern]>) -> Optio
         {
             let on = topics.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", ");
             return Some(format!("its topic would have to be {}, but it is about {on}", list(wanted)));
+        }
+        if *path == Path::root(Root::Priority)
+            && let Some(wanted) = demands.iter().find_map(|term| exact(term))
+            && wanted.iter().all(|value| !is_priority(value))
+        {
+            let wanted = list(wanted);
+            return Some(format!(
+                "the priority of an event is low, normal, high or critical, never {wanted}"
+            ));
         }
         if demands.is_empty() || fits(&demands, field) {
             continue;
@@ -171,6 +213,10 @@ fn exact(term: &Term) -> Option<&[Scalar<'static>]> {
 
 fn is_one_of(value: &Scalar<'_>, topics: &[Pattern]) -> bool {
     matches!(value, Scalar::Str(topic) if topics.iter().any(|pattern| pattern.matches(topic)))
+}
+
+fn is_priority(value: &Scalar<'_>) -> bool {
+    matches!(value, Scalar::Str(name) if ["low", "normal", "high", "critical"].contains(&&**name))
 }
 
 fn list(values: &[Scalar<'_>]) -> String {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Finding, code};
-use crate::model::Pattern;
+use crate::model::{Mode, Pattern};
 use crate::rules::pattern::Correlation;
 use crate::rules::rule::Rule;
 use crate::rules::set::RuleSet;
@@ -37,14 +37,21 @@ pub fn compare(set: &RuleSet, findings: &mut Vec<Finding>) {
             });
         if let Some(other) = hiding {
             findings.push(hidden(rule, other));
-        } else if let Some(other) = same.get(&Says::of(rule)) {
+        } else if let Some(other) = same.get(&Says::of(rule)).filter(|_| repairs(rule)) {
             findings.push(repeated(rule, other));
         }
-        same.entry(Says::of(rule)).or_insert(rule);
+        if repairs(rule) {
+            same.entry(Says::of(rule)).or_insert(rule);
+        }
         if matches!(rule.pattern, Correlation::Every) {
             earlier.entry(when).or_default().push(rule);
         }
     }
+}
+
+/// Whether anything is done for it; of one in the shadow it is only recorded what would be.
+fn repairs(rule: &Rule) -> bool {
+    rule.mode != Mode::Shadow
 }
 
 /// What two rules that are one must have in common.
@@ -90,7 +97,7 @@ fn hidden(rule: &Arc<Rule>, by: &Rule) -> Finding {
     };
     Finding {
         rule: rule.clone(),
-        key: "",
+        keys: Vec::new(),
         code: code::SHADOWED,
         message: format!("rule `{}` never fires: `{}` {why}", rule.name, by.name),
         help: format!("`{}` stands at {}; {help}, or take one of them out", by.name, place(by)),
@@ -100,7 +107,7 @@ fn hidden(rule: &Arc<Rule>, by: &Rule) -> Finding {
 fn repeated(rule: &Arc<Rule>, first: &Rule) -> Finding {
     Finding {
         rule: rule.clone(),
-        key: "",
+        keys: Vec::new(),
         code: code::REPEATED,
         message: format!(
             "rule `{}` says what `{}` says, so both repair the same thing",

@@ -21,7 +21,7 @@ pub fn place(findings: Vec<Finding>, files: &[SourceFile]) -> Vec<Diagnostic> {
         let rules = names(&tree);
         for finding in findings {
             let name = finding.rule.name.as_str();
-            let at = rules.get(name).map_or(0..0, |rule| find(rule, finding.key));
+            let at = rules.get(name).map_or(0..0, |rule| find(rule, &finding.keys));
             let warning = Diagnostic::error(finding.code, &file.path, &file.text, at, &finding.message);
             found.push(warning.warning().help(&finding.help));
         }
@@ -62,14 +62,37 @@ impl<'f> Places<'f> {
         for key in keys {
             let Some(parent) = node else { break };
             at = parent.at.clone();
-            node = match &parent.kind {
-                Kind::List(items) => key.parse::<usize>().ok().and_then(|n| items.get(n)),
-                _ if *key == "0" => Some(parent),
-                _ => value(parent, key),
-            };
+            node = inside(parent, key);
         }
         let at = node.map_or(at, |node| node.at.clone());
         Diagnostic::error(code, path, &file.text, at, message)
+    }
+
+    /// The same at the key itself, where it is the key that is wrong and not what stands under it.
+    pub fn error_of_key(
+        &mut self,
+        path: &str,
+        name: &str,
+        keys: &[&str],
+        code: &str,
+        message: String,
+    ) -> Diagnostic {
+        let found = self.tree(path).and_then(|tree| {
+            let (last, outer) = keys.split_last()?;
+            let rule = names(tree).get(name).copied()?;
+            let holder = outer.iter().try_fold(rule, |node, key| inside(node, key))?;
+            let Kind::Map(entries) = &holder.kind else { return None };
+            entries.iter().rev().find(|(key, _)| key.name == *last).map(|(key, _)| key.at.clone())
+        });
+        match (found, self.files.get(path)) {
+            (Some(at), Some(file)) => Diagnostic::error(code, path, &file.text, at, message),
+            _ => self.error(path, name, keys, code, message),
+        }
+    }
+
+    fn tree(&mut self, path: &str) -> Option<&Node> {
+        let file = self.files.get(path).copied()?;
+        self.read.entry(&file.path).or_insert_with(|| yaml::read(&file.text).ok()).as_ref()
     }
 }
 
@@ -83,12 +106,25 @@ fn names(tree: &Node) -> HashMap<&str, &Node> {
     named.collect()
 }
 
-fn find(rule: &Node, key: &str) -> Range<usize> {
-    let key = if key.is_empty() { "name" } else { key };
-    let Some(node) = value(rule, key) else { return rule.at.clone() };
-    match (&node.kind, value(node, "when")) {
-        (Kind::Map(_), Some(when)) => when.at.clone(),
-        _ => node.at.clone(),
+/// What stands under `keys` in a rule, or what holds it; without keys, the rule's name.
+fn find(rule: &Node, keys: &[String]) -> Range<usize> {
+    let mut node = rule;
+    let name = [String::from("name")];
+    for key in if keys.is_empty() { &name } else { keys } {
+        match inside(node, key) {
+            Some(inner) => node = inner,
+            None => break,
+        }
+    }
+    node.at.clone()
+}
+
+/// What stands under a key of a map, or at a place of a list; what is no list is a list of one.
+fn inside<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    match &node.kind {
+        Kind::List(items) => key.parse::<usize>().ok().and_then(|n| items.get(n)),
+        _ if key == "0" => Some(node),
+        _ => value(node, key),
     }
 }
 

@@ -43,6 +43,13 @@ fn a_condition_that_nothing_can_fulfil_is_told_with_the_reason() {
         ("1 < data.x < 5", "a comparison of a comparison"),
         ("topic == \"a.c\"", "its topic would have to be \"a.c\", but it is about `a.b`, `c.>`"),
         ("topic in [\"x\", \"y\"] && data.z == 1", "would have to be \"x\" or \"y\""),
+        ("age(data.t) > \"5m\"", "`age` is a number of seconds: write `5m`, not \"5m\""),
+        ("data.x == 1 && \"1h\" <= duration(data.d)", "`duration` is a number"),
+        ("hour(time) == \"08\"", "a part of a time is a number: it is never the text \"08\""),
+        ("weekday(time) == \"Monday\"", "1 on Mondays"),
+        ("len(data.x) > \"3\"", "`len` is a number"),
+        ("priority == \"urgent\"", "low, normal, high or critical, never \"urgent\""),
+        ("event.priority in [\"urgent\", \"High\"] && data.x", "never \"urgent\" or \"High\""),
     ] {
         let found = when(text);
         if why.is_empty() {
@@ -79,6 +86,11 @@ fn a_condition_that_something_can_fulfil_is_not_suspected() {
         "topic == \"a.b\"",
         "topic in [\"x\", \"c.d.e\"]",
         "topic != \"x\" && data.x == 1",
+        "age(data.t) != \"5m\" && age(data.t) > 5m",
+        "age(data.t) > data.limit && data.limit == \"5m\"",
+        "hour(time) == 8 && to_int(data.x) > 3",
+        "priority in [\"urgent\", \"high\"]",
+        "priority != \"urgent\" && data.priority == \"urgent\"",
         "data.x.starts_with(\"a\") && data.x.ends_with(\"b\")",
     ] {
         assert_eq!(when(text), [], "{text}");
@@ -103,6 +115,38 @@ fn what_a_pattern_waits_for_in_vain_is_told() {
     );
     assert_eq!((found[0].0.as_str(), found[0].1), (code::NEVER, 4), "{found:?}");
     assert!(found[0].2.contains("`resolved` of rule `one` can never hold"), "{found:?}");
+}
+
+#[test]
+fn what_never_fires_is_told_where_it_stands() {
+    for (rule, at) in [
+        ("on: paramedic.timer.absent", "paramedic.timer.absent"),
+        ("on: [paramedic.timer.>, a]", ""),
+        ("on: paramedic.>", ""),
+        ("pattern: { all: [{ on: a }, { on: paramedic.timer.x }], within: 5m }", "paramedic.timer.x"),
+        ("pattern: { all: [a, paramedic.timer.x], within: 5m }", "paramedic.timer.x"),
+        ("pattern: { any: [a, paramedic.timer.x] }", ""),
+        ("pattern: { absent: a, for: 30s, expect: [x] }, when: data.x == 1 && false", ""),
+        ("pattern: { absent: a, for: 30s }, when: false", "false"),
+        ("pattern: { sequence: [{ on: a }, { on: b, when: 1 > 2 }], within: 5m }", "1 > 2"),
+        ("pattern: { sequence: [{ on: a }, { on: b }], within: 5m }, when: 1 > 2", "1 > 2"),
+        ("when: data.x == 1, pattern: { all: [{ on: a, when: 1 > 3 }, b], within: 5m }", "1 > 3"),
+        ("pattern: { not: { on: a }, after: { on: b, when: 1 > 2 }, within: 5m }", "1 > 2"),
+        ("on: a, resolved: { on: b, when: 1 > 2 }", "1 > 2"),
+        ("on: a, resolved: { on: paramedic.timer.absent }", "paramedic.timer.absent"),
+    ] {
+        let text = format!("rules:\n  - {{ name: one, playbooks: fix, {rule} }}\n");
+        let file = SourceFile { path: "r.yaml".into(), text };
+        let compiled = compile(std::slice::from_ref(&file), &Known { playbooks: &["fix".to_owned()] });
+        let set = compiled.set.unwrap_or_else(|| panic!("{rule}\n{:#?}", compiled.diagnostics));
+        let found = review(&set, std::slice::from_ref(&file));
+        let found: Vec<String> = found
+            .iter()
+            .filter(|d| d.code == code::NEVER)
+            .map(|d| d.source_line.chars().skip(d.column as usize - 1).take(d.length as usize).collect())
+            .collect();
+        assert_eq!(found, if at.is_empty() { vec![] } else { vec![at.to_owned()] }, "{rule}");
+    }
 }
 
 #[test]
@@ -144,6 +188,8 @@ fn a_rule_that_stands_there_twice_is_told() {
         (", group_by: data.x", false),
         (", pattern: { count: 2, within: 5m }", false),
         (", intent: { target: x }", false),
+        (", mode: ask", true),
+        (", mode: shadow", false),
     ] {
         let found = found(&[rule("one", ""), rule("two", second)].concat());
         let told = found.iter().any(|(code, line, _)| code == code::REPEATED && *line == 3);

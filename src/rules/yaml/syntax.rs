@@ -39,6 +39,14 @@ pub fn explain(text: &str, at: Range<usize>, message: &str) -> Error {
         let message = format!("`{shown}` is read as YAML's alias of something named before");
         return error(word.clone(), &message, format!("if it is a text, put it in quotes: \"{shown}\""));
     }
+    if message.contains("unknown escape")
+        && let Some(at) = unknown_escape(text, at.start)
+    {
+        let message = format!("`{}` means nothing between double quotes", &text[at.clone()]);
+        let help =
+            "put it between single quotes, and a pattern in it between backticks: there `\\` is only itself";
+        return error(at, &message, help.into());
+    }
     if here.rest.starts_with('`') || here.rest.starts_with('@') || here.rest.starts_with('%') {
         let message = format!("a text cannot begin with `{}`", &here.rest[..1]);
         return error(at, &message, "put all of the text in quotes".into());
@@ -78,6 +86,20 @@ pub fn explain(text: &str, at: Range<usize>, message: &str) -> Error {
         _ => "",
     };
     error(at, &message, help.into())
+}
+
+/// The first `\` with what it cannot stand before, in the text between double quotes at `start`.
+fn unknown_escape(text: &str, start: usize) -> Option<Range<usize>> {
+    let mut rest = text.get(start..)?.char_indices();
+    while let Some((i, c)) = rest.next() {
+        if c == '\\' {
+            let (_, next) = rest.next()?;
+            if !next.is_whitespace() && !"0abtnvfre\"/\\N_LPxuU".contains(next) {
+                return Some(start + i..start + i + 1 + next.len_utf8());
+            }
+        }
+    }
+    None
 }
 
 /// The parser's message without the place, which the diagnostic shows.
