@@ -164,22 +164,6 @@ mod tests {
     use crate::model::clock::micros;
     use crate::model::{Event, IntentId, Topic};
 
-    const STATUSES: [Status; 13] = [
-        Status::Held,
-        Status::Pending,
-        Status::AwaitingApproval,
-        Status::Running,
-        Status::Verifying,
-        Status::Succeeded,
-        Status::Failed,
-        Status::Escalated,
-        Status::Cancelled,
-        Status::Expired,
-        Status::Denied,
-        Status::Stale,
-        Status::Shadowed,
-    ];
-
     fn intent(status: Status) -> Intent {
         let now = micros(0);
         let event = Event::new("e1", Topic::try_new("a.b").unwrap(), "test", now, json!(null));
@@ -216,7 +200,7 @@ mod tests {
                 let cell: String =
                     line.chars().skip(*column).take_while(|c| !c.is_whitespace() && *c != '|').collect();
                 if !cell.is_empty() {
-                    let to = STATUSES.iter().find(|s| s.as_str().starts_with(cell.trim_end_matches('.')));
+                    let to = Status::ALL.iter().find(|s| s.as_str().starts_with(cell.trim_end_matches('.')));
                     cells.push((*t, *to.unwrap_or_else(|| panic!("{cell} is no status"))));
                 }
             }
@@ -236,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_ended_intent_never_comes_back() {
-        for status in STATUSES.into_iter().filter(|s| !s.is_open()) {
+        for status in Status::ALL.into_iter().filter(|s| !s.is_open()) {
             for event in Transition::ALL {
                 assert_eq!(next(status, event), Err(Illegal { from: status, event }));
             }
@@ -245,7 +229,7 @@ mod tests {
 
     #[test]
     fn every_open_intent_can_be_ended_by_a_person_and_handed_to_one() {
-        for status in STATUSES.into_iter().filter(|s| s.is_open()) {
+        for status in Status::ALL.into_iter().filter(|s| s.is_open()) {
             assert_eq!(next(status, Transition::Cancel), Ok(Status::Cancelled), "{status}");
             assert_eq!(next(status, Transition::Escalate), Ok(Status::Escalated), "{status}");
         }
@@ -262,7 +246,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(seen, STATUSES.iter().map(|s| s.as_str()).collect());
+        assert_eq!(seen, Status::ALL.iter().map(|s| s.as_str()).collect());
     }
 
     #[test]

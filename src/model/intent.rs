@@ -232,6 +232,23 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them, in the order in which an intent may come to them.
+    pub const ALL: [Self; 13] = [
+        Self::Held,
+        Self::Pending,
+        Self::AwaitingApproval,
+        Self::Running,
+        Self::Verifying,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Escalated,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Denied,
+        Self::Stale,
+        Self::Shadowed,
+    ];
+
     /// Whether something may still happen to it.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Held | Self::Pending | Self::AwaitingApproval | Self::Running | Self::Verifying)

@@ -29,6 +29,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Fixed,
+        Self::NotFixed,
+        Self::Failed,
+        Self::SelfRecovered,
+        Self::Relapsed,
+        Self::Stale,
+        Self::Denied,
+        Self::Interrupted,
+        Self::Unverified,
+    ];
+
     /// What this teaches of the playbook: worked, did not work, or nothing.
     pub fn verdict(self) -> Option<bool> {
         match self {

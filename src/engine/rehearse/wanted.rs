@@ -43,33 +43,6 @@ pub(super) const STEP: &[&str] = &["action", "params", "fails", "message", "at"]
 pub(super) const ALERT: &[&str] = &["title", "message", "level", "target", "status", "count", "key", "at"];
 pub(super) const EVENT: &[&str] = &["topic", "subject", "source", "id", "priority", "data", "at"];
 
-const STATUSES: [Status; 13] = [
-    Status::Held,
-    Status::Pending,
-    Status::AwaitingApproval,
-    Status::Running,
-    Status::Verifying,
-    Status::Succeeded,
-    Status::Failed,
-    Status::Escalated,
-    Status::Cancelled,
-    Status::Expired,
-    Status::Denied,
-    Status::Stale,
-    Status::Shadowed,
-];
-const OUTCOMES: [Outcome; 9] = [
-    Outcome::Fixed,
-    Outcome::NotFixed,
-    Outcome::Failed,
-    Outcome::SelfRecovered,
-    Outcome::Relapsed,
-    Outcome::Stale,
-    Outcome::Denied,
-    Outcome::Interrupted,
-    Outcome::Unverified,
-];
-
 /// Reads the `expect:` of a test.
 pub(super) fn expected(r: &mut Reader<'_>, node: &Node, names: &Names) -> Option<Expected> {
     let map = r.map(node, "`expect`", EXPECT)?;
@@ -113,7 +86,7 @@ fn items(
 fn intent(r: &mut Reader<'_>, node: &Node, names: &Names) -> Option<Json<String, Value>> {
     let map = r.map(node, "an intent", INTENT)?;
     let mut found = Json::new();
-    let statuses = STATUSES.map(|it| (it.as_str(), it.as_str()));
+    let statuses = Status::ALL.map(|it| (it.as_str(), it.as_str()));
     let priorities = Priority::ALL.map(|it| (it.as_str(), it.as_str()));
     for key in INTENT {
         let Some(node) = map.node(key) else { continue };
@@ -213,7 +186,7 @@ fn event(r: &mut Reader<'_>, node: &Node, _names: &Names) -> Option<Json<String,
 }
 
 fn outcome(r: &mut Reader<'_>, node: &Node) -> Option<&'static str> {
-    r.word(node, "outcome", &OUTCOMES.map(|it| (it.as_str(), it.as_str())))
+    r.word(node, "outcome", &Outcome::ALL.map(|it| (it.as_str(), it.as_str())))
 }
 
 /// A text; a number stands for its text, as it does in a rule's templates.
