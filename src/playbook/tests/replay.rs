@@ -60,7 +60,7 @@ fn every_call_is_answered_from_the_journal_and_none_is_made_twice() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A run that dies at any moment and goes on with any part of its journal ends as one that does not.
     #[test]

@@ -300,7 +300,7 @@ fn by_hand(fields: &[Plain], zone: Tz, from: Time, minutes: i64) -> Vec<Time> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever the fields, around whatever change of the clocks: the same times as by looking at the clock every
     /// minute, each once and in order.
