@@ -164,6 +164,31 @@ impl Condition {
         }
     }
 
+    /// The field that must equal the further variable `var` for it to hold, where it says so in so many words.
+    pub fn equal_to(&self, var: &str) -> Option<&Path> {
+        let is_var = |path: &Path| match path.root {
+            Root::Var(n) => path.keys.is_empty() && *self.0.vars[usize::from(n)] == *var,
+            _ => false,
+        };
+        let path = |term: &Term| match term {
+            Term::Field(slot) => self.0.paths.get(*slot as usize),
+            _ => None,
+        };
+        self.0.term.as_ref()?.conjuncts().into_iter().find_map(|term| {
+            let Term::Compare(scalar::Op::Eq, sides) = term else { return None };
+            match (path(&sides.0)?, path(&sides.1)?) {
+                (field, other) if is_var(other) && !is_var(field) => Some(field),
+                (other, field) if is_var(other) && !is_var(field) => Some(field),
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether it reads the variable `var`.
+    pub fn reads(&self, var: &str) -> bool {
+        self.0.reads.iter().any(|name| **name == *var)
+    }
+
     /// Whether it holds for `event`.
     ///
     /// # Errors

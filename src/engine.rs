@@ -207,7 +207,7 @@ impl Engine {
             // Nothing has changed then, in memory as little as on disk.
             self.0.board.reread(id).await?;
         } else if !intent.status.is_open() {
-            self.0.tasks.cancel(id);
+            self.0.tasks.cancel(&intent);
         }
         self.0.tasks.reconsider(id);
         kept?;

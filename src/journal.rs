@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use crate::model::{Failure, RunId, Step, StepStatus, Time};
-use crate::store::{Store, Write};
+use crate::model::{Failure, Step, StepStatus, Time};
+use crate::store::Write;
 
 /// The steps of one run, and those of them that are not durable yet.
 #[derive(Debug)]
@@ -22,12 +22,9 @@ impl Journal {
         Self { steps: Vec::new(), unsaved: Vec::new() }
     }
 
-    /// The journal of `run` as it was left.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn load(store: &dyn Store, run: RunId) -> Result<Self, crate::store::Error> {
-        Ok(Self { steps: store.steps(run).await?, unsaved: Vec::new() })
+    /// A journal as it was left in the store.
+    pub fn of(steps: Vec<Step>) -> Self {
+        Self { steps, unsaved: Vec::new() }
     }
 
     /// All steps, in order.
@@ -81,8 +78,8 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::StepKind;
     use crate::model::run::Phase;
+    use crate::model::{RunId, StepKind};
 
     fn step(seq: u32) -> Step {
         Step {

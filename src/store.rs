@@ -10,7 +10,9 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{Alert, Event, Intent, IntentId, OutcomeRecord, Pattern, Run, RunId, Status, Step, Time};
+use crate::model::{
+    Alert, Event, Intent, IntentId, OutcomeRecord, Pattern, Run, RunId, RunStatus, Status, Step, Time,
+};
 
 mod commit;
 #[cfg(test)]
@@ -64,8 +66,8 @@ pub trait Store: Send + Sync {
     /// `next_cursor` says whether there is more.
     fn events(&self, query: EventQuery) -> Read<'_, Page<Event>>;
 
-    /// All intents to which something may still happen, oldest first.
-    fn open_intents(&self) -> Read<'_, Vec<Intent>>;
+    /// Gives `each` every intent to which something may still happen, oldest first; answers how many.
+    fn open_intents(&self, each: Box<dyn FnMut(Intent) + Send>) -> Read<'_, u64>;
 
     /// One intent.
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>>;
@@ -73,11 +75,14 @@ pub trait Store: Send + Sync {
     /// Intents that pass the query, newest first.
     fn intents(&self, query: IntentQuery) -> Read<'_, Page<Intent>>;
 
-    /// All runs that have not ended, oldest first.
-    fn open_runs(&self) -> Read<'_, Vec<Run>>;
+    /// Gives `each` every run that has not ended, oldest first; answers how many.
+    fn open_runs(&self, each: Box<dyn FnMut(OpenRun) + Send>) -> Read<'_, u64>;
 
     /// One run.
     fn run(&self, id: RunId) -> Read<'_, Option<Run>>;
+
+    /// One run with its journal, as they stood at one moment.
+    fn run_and_steps(&self, id: RunId) -> Read<'_, Option<(Run, Vec<Step>)>>;
 
     /// The runs of an intent, oldest first.
     fn runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>>;
@@ -111,6 +116,21 @@ pub trait Store: Send + Sync {
 
     /// Looks for damage; answers what it found, one line a finding. Reads everything: minutes on a large store.
     fn verify(&self) -> Read<'_, Vec<String>>;
+}
+
+/// A run that has not ended, and how far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenRun {
+    /// Which.
+    pub id: RunId,
+    /// For which intent.
+    pub intent: IntentId,
+    /// What is being carried out.
+    pub status: RunStatus,
+    /// When its time is up.
+    pub deadline: Time,
+    /// The last entry of its journal.
+    pub last: Option<Step>,
 }
 
 /// Something to keep.

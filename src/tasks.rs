@@ -9,10 +9,12 @@ pub mod attempt;
 pub mod check;
 pub mod effect;
 pub mod escalate;
+pub mod lot;
 pub mod note;
 pub mod outcome;
 pub mod pool;
 pub mod queue;
+mod resume;
 pub mod wait;
 pub mod weigh;
 pub mod work;
@@ -29,15 +31,16 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::actions;
-use crate::bus::Waiters;
+use crate::bus::Waits;
 use crate::intents::Board;
 use crate::intents::board::Changes;
 use crate::kernels;
 use crate::learning::Learner;
 use crate::model::alert::Level;
-use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunStatus, Status, Time};
+use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunStatus, Time};
 use crate::playbook::Library;
 use crate::store::{Store, Write};
+use lot::{Awaits, Lot};
 use queue::Queue;
 
 /// Intents that are acted on at the same time unless configured otherwise.
@@ -68,8 +71,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The open intents.
     pub board: Arc<Board>,
-    /// Waits for events.
-    pub waiters: Arc<Waiters>,
+    /// Waits for events, in the name of the intents whose work waits.
+    pub waits: Waits<IntentId>,
     /// Where events go.
     pub inbox: Arc<dyn Inbox>,
     /// What can be done.
@@ -124,6 +127,8 @@ pub struct Service {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Those whose playbook or check waits.
+    lot: Mutex<Lot>,
     working: Mutex<HashSet<IntentId>>,
     changed: Notify,
     slots: Arc<Semaphore>,
@@ -140,6 +145,7 @@ impl Service {
         let concurrency = concurrency.max(1);
         let shared = Shared {
             queue: Mutex::default(),
+            lot: Mutex::default(),
             working: Mutex::default(),
             changed: Notify::new(),
             slots: Arc::new(Semaphore::new(concurrency)),
@@ -150,22 +156,6 @@ impl Service {
             told_full: Mutex::default(),
         };
         Self { parts, shared: Arc::new(shared) }
-    }
-
-    /// Takes up everything that was open when the engine stopped.
-    pub async fn resume(&self) {
-        if let Err(error) = self.end_left_over().await {
-            tracing::error!("failed to close the runs of intents that have ended: {error}");
-        }
-        for intent in self.parts.board.open() {
-            if matches!(intent.status, Status::Running | Status::Verifying) {
-                self.queue().claim(&intent.target, intent.id);
-                self.spawn(intent.id);
-            } else {
-                self.enqueue(&intent);
-            }
-        }
-        self.shared.changed.notify_one();
     }
 
     /// What a batch changed on the board is durable: it may be worked on.
@@ -215,6 +205,13 @@ impl Service {
         self.shared.changed.notify_one();
     }
 
+    /// `event` is durable: whoever waited for it goes on.
+    pub fn publish(&self, event: &Arc<Event>) {
+        for id in self.parts.waits.publish(event) {
+            self.wake(id);
+        }
+    }
+
     /// Looks at intent `id` again, as after a person's answer.
     pub fn reconsider(&self, id: IntentId) {
         if let Some(intent) = self.parts.board.get(id) {
@@ -223,11 +220,22 @@ impl Service {
         self.shared.changed.notify_one();
     }
 
-    /// Ends what is under way for intent `id`; its run stops before its next effect.
-    pub fn cancel(&self, id: IntentId) {
-        self.queue().remove(id);
-        if let Some(token) = lock(&self.shared.cancelled).get(&id) {
+    /// Ends what is under way for `intent`, which a person has ended; its run stops before its next effect.
+    pub fn cancel(&self, intent: &Intent) {
+        self.queue().remove(intent.id);
+        if let Some(token) = lock(&self.shared.cancelled).get(&intent.id) {
             token.cancel();
+        }
+        if lock(&self.shared.lot).take(intent.id).is_some() {
+            self.queue().release(&intent.target, intent.id);
+            let (service, id) = (self.clone(), intent.id);
+            tokio::spawn(async move {
+                if let Err(error) = service.close_runs(id).await {
+                    // At the next start it is.
+                    tracing::error!(intent = %id, "failed to close the run of a cancelled intent: {error}");
+                }
+            });
+            self.shared.changed.notify_one();
         }
     }
 
@@ -238,14 +246,15 @@ impl Service {
 
     /// Whether any intent is being worked on, waits included.
     pub fn is_working(&self) -> bool {
-        !lock(&self.shared.working).is_empty()
+        !lock(&self.shared.working).is_empty() || !lock(&self.shared.lot).is_empty()
     }
 
     /// Serves until told to stop.
     pub async fn run(self) {
         loop {
             self.dispatch().await;
-            let next = self.queue().next_due();
+            let (held, parked) = (self.queue().next_due(), lock(&self.shared.lot).next_due());
+            let next = held.into_iter().chain(parked).min();
             let wait = async {
                 match next {
                     Some(at) => {
@@ -277,59 +286,113 @@ impl Service {
                 self.enqueue(&intent);
             }
         }
+        let woken = lock(&self.shared.lot).due(now);
+        for id in woken {
+            self.wake(id);
+        }
         while self.shared.slots.available_permits() > 0 {
-            let Some(id) = self.queue().take() else { break };
+            let Some((id, target)) = self.queue().take() else { break };
             if self.parts.board.get(id).is_some() {
-                self.spawn(id);
+                self.spawn(id, target);
             } else {
                 // It ended while it waited in line.
-                self.queue().release(id);
+                self.queue().release(&target, id);
             }
         }
     }
 
-    /// Closes runs whose intent has ended: a person ended it, and the engine died before its run was closed.
-    async fn end_left_over(&self) -> Result<(), crate::store::Error> {
+    /// What the work on `id` waited for is there, or its time is up: it stands in line again. Does nothing if it is not
+    /// waiting: then it looks by itself.
+    fn wake(&self, id: IntentId) {
+        if lock(&self.shared.lot).has(id)
+            && let Some(intent) = self.parts.board.get(id)
+        {
+            self.stand_in_line(&intent);
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Closes runs whose intent has ended: a person ended it, and its run was not closed.
+    async fn close_runs(&self, id: IntentId) -> Result<(), crate::store::Error> {
         let now = self.parts.clock.now();
-        let mut left_over = self.parts.store.open_runs().await?;
-        left_over.retain(|run| self.parts.board.get(run.intent).is_none());
+        let mut left_over = self.parts.store.runs_of(id).await?;
+        left_over.retain(|run| run.status.is_open());
         let close =
             |run| Write::Run(Box::new(Run { status: RunStatus::Cancelled, ended_at: Some(now), ..run }));
         self.parts.store.commit(left_over.into_iter().map(close).collect()).await
     }
 
     fn enqueue(&self, intent: &Intent) {
-        let working = lock(&self.shared.working).contains(&intent.id);
-        if intent.status.is_open() && !working {
+        let id = intent.id;
+        // One lock after the other, never both.
+        let parked = lock(&self.shared.lot).has(id);
+        let working = lock(&self.shared.working).contains(&id);
+        if intent.status.is_open() && !parked && !working {
             self.queue().put(intent, self.parts.clock.now());
         }
     }
 
-    fn spawn(&self, id: IntentId) {
+    /// The same for one whose work has begun: it has its target already.
+    fn stand_in_line(&self, intent: &Intent) {
+        if !lock(&self.shared.working).contains(&intent.id) {
+            self.queue().put(intent, self.parts.clock.now());
+        }
+    }
+
+    fn spawn(&self, id: IntentId, target: String) {
         if !lock(&self.shared.working).insert(id) {
             return;
         }
+        let awaits = lock(&self.shared.lot).take(id).unwrap_or_default();
         let token = self.shared.stop.child_token();
         lock(&self.shared.cancelled).insert(id, token.clone());
-        // Taken here and not in the task, so that `dispatch` sees the slot gone; a resumed intent may wait for one.
+        // Taken here and not in the task, so that `dispatch` sees the slot gone.
         let slot = self.shared.slots.clone().try_acquire_owned().ok();
         let service = self.clone();
         tokio::spawn(async move {
             let slot = worker::Slot::new(service.shared.slots.clone(), slot);
-            let work = worker::Worker::new(&service.parts, id, slot, token).work();
-            match AssertUnwindSafe(work).catch_unwind().await {
-                Ok(()) => drop(lock(&service.shared.broken).remove(&id)),
-                Err(_) => service.broke(id).await,
-            }
-            lock(&service.shared.working).remove(&id);
+            let work = worker::Worker::new(&service.parts, id, slot, token, awaits).work();
+            let parked = match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(parked) => {
+                    lock(&service.shared.broken).remove(&id);
+                    parked
+                }
+                Err(_) => {
+                    service.broke(id).await;
+                    None
+                }
+            };
             lock(&service.shared.cancelled).remove(&id);
-            service.queue().release(id);
-            if let Some(intent) = service.parts.board.get(id).filter(|_| !service.shared.stop.is_cancelled())
-            {
-                service.enqueue(&intent);
+            match parked.filter(|_| service.parts.board.get(id).is_some()) {
+                Some((until, awaits)) => service.park(id, until, awaits),
+                None => service.leave(id, &target),
             }
             service.shared.changed.notify_one();
         });
+    }
+
+    /// The work on `id` waits; it keeps its target.
+    fn park(&self, id: IntentId, until: Time, awaits: Awaits) {
+        self.parts.board.pack(id);
+        let come = {
+            // All under this lock: what comes from here on finds it in the lot, and nobody working on it.
+            let mut lot = lock(&self.shared.lot);
+            lot.park(id, until, awaits);
+            lock(&self.shared.working).remove(&id);
+            lot.is_done(id)
+        };
+        if come {
+            self.wake(id);
+        }
+    }
+
+    /// The work on `id` is over, or waits for a time or a person before its next attempt.
+    fn leave(&self, id: IntentId, target: &str) {
+        lock(&self.shared.working).remove(&id);
+        self.queue().release(target, id);
+        if let Some(intent) = self.parts.board.get(id).filter(|_| !self.shared.stop.is_cancelled()) {
+            self.enqueue(&intent);
+        }
     }
 
     /// The work on intent `id` panicked: it is tried again a little later, and after the third time given up.

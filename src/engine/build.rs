@@ -89,7 +89,8 @@ impl Engine {
             why: "the ingest thread ended at once; the log says why".into(),
         })?;
         inner.ready.store(true, Ordering::SeqCst);
-        inner.tasks.resume().await;
+        let resumed = inner.tasks.resume().await;
+        resumed.map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
         inner.tracker.spawn(inner.tasks.clone().run());
         inner.tracker.spawn(self.clone().watch_files());
         inner.tracker.spawn(self.clone().housekeep());

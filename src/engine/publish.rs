@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ingest::{Committed, Delivery};
 use super::metrics::Metrics;
-use crate::bus::{Lanes, Taps, Waiters};
+use crate::bus::{Lanes, Taps};
 use crate::model::{Clock, Event};
 use crate::observability::Aggregator;
 use crate::{kernels, tasks};
@@ -27,8 +27,6 @@ pub struct Publish {
     pub failed: Arc<AtomicUsize>,
     /// Batches on their way.
     pub under_way: Arc<AtomicUsize>,
-    /// Waits of playbooks and checks.
-    pub waiters: Arc<Waiters>,
     /// Live subscribers.
     pub taps: Arc<Taps>,
     /// What the dashboard shows.
@@ -103,7 +101,7 @@ impl Publish {
         let now = self.clock.now();
         let mut observed = tasks::lock(&self.observed);
         for event in events {
-            self.waiters.publish(event);
+            self.tasks.publish(event);
             self.taps.publish(event);
             observed.observe(event, now);
             if event.topic.as_str() == "telemetry.kernel.heartbeat"

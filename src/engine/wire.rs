@@ -12,7 +12,7 @@ use super::metrics::Metrics;
 use super::ports::{AlertBook, Inbox, Watch};
 use super::publish::Publish;
 use super::{Config, Delivery, Engine, Inner, reload, replay};
-use crate::bus::{Lanes, Taps, Waiters};
+use crate::bus::{Lanes, Taps, Waits};
 use crate::intents::Board;
 use crate::learning::Learner;
 use crate::model::{Chance, Clock};
@@ -94,7 +94,7 @@ impl Engine {
             pool,
             store: store.clone(),
             board: board.clone(),
-            waiters: Arc::new(Waiters::default()),
+            waits: Waits::default(),
             inbox,
             actions: actions.clone(),
             alerts: alerts.clone(),
@@ -163,7 +163,6 @@ impl Engine {
             batches,
             failed,
             under_way: inner.under_way.clone(),
-            waiters: inner.parts.waiters.clone(),
             taps: inner.taps.clone(),
             observed: inner.observed.clone(),
             kernels: inner.kernels.clone(),

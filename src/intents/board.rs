@@ -4,6 +4,7 @@
 //! the same order. It decides nothing about repairs; `lifecycle` says which changes are legal, `tasks` makes them.
 
 mod batch;
+mod open;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,8 +54,8 @@ impl Board {
         Self { store, clock, capacity, state: Mutex::default() }
     }
 
-    /// Puts back what was open when the engine stopped, and remembers what ended lately, oldest first.
-    pub fn restore(&self, open: Vec<Intent>, ended: Vec<Intent>) {
+    /// Remembers what ended lately, oldest first; only at the start, before [`Board::take_up`].
+    pub fn restore(&self, ended: Vec<Intent>) {
         let mut state = self.lock_state();
         for intent in ended {
             state.remember_starts(&intent);
@@ -66,24 +67,31 @@ impl Board {
                 state.remember_recorded(&Arc::new(intent));
             }
         }
-        for intent in open {
-            state.remember_starts(&intent);
-            let key = key(&intent.rule, &intent.group);
-            let relapse =
-                |ended: &Ended| ended.at <= intent.created_at && intent.created_at <= ended.hold_until;
-            if let Some(ended) = state.ended.remove(&key).filter(relapse) {
-                // The engine may have died before it was put down as one; twice does no harm.
-                state.relapsed.push((key.clone(), ended));
-            }
-            if intent.rule == MANUAL {
-                state.remember_answered(key.clone(), intent.id);
-            }
-            state.by_key.insert(key, intent.id);
-            state.open.insert(intent.id, Arc::new(intent));
+    }
+
+    /// Puts back an intent that was open when the engine stopped.
+    pub fn take_up(&self, intent: Intent) {
+        let mut state = self.lock_state();
+        state.remember_starts(&intent);
+        state.sort_starts(&intent.rule);
+        let key = key(&intent.rule, &intent.group);
+        let relapse = |ended: &Ended| ended.at <= intent.created_at && intent.created_at <= ended.hold_until;
+        if let Some(ended) = state.ended.remove(&key).filter(relapse) {
+            // The engine may have died before it was put down as one; twice does no harm.
+            state.relapsed.push((key.clone(), ended));
         }
-        for starts in state.starts.values_mut() {
-            starts.make_contiguous().sort();
+        if intent.rule == MANUAL {
+            state.remember_answered(key, intent.id);
         }
+        let id = intent.id;
+        state.open.bind(&intent.rule, &intent.group, id);
+        state.open.put(Arc::new(intent));
+        state.open.pack(id);
+    }
+
+    /// Nobody works on `id` for a while: it is kept in little room until it changes.
+    pub fn pack(&self, id: IntentId) {
+        self.lock_state().open.pack(id);
     }
 
     /// The batch that made `changes` is durable: what it opened may be worked on.
@@ -120,10 +128,10 @@ impl Board {
             let mut state = self.lock_state();
             state.doubtful.remove(&id);
             state.recorded.retain(|_, intent| intent.id != id);
-            if !state.open.contains_key(&id) {
+            if !state.open.contains(id) {
                 state.answered.retain(|_, answered| *answered != id);
             }
-            if state.open.contains_key(&id) {
+            if state.open.contains(id) {
                 // Whoever waited for the batch to confirm it waits in vain.
                 state.fresh.push(id);
             }
@@ -137,21 +145,23 @@ impl Board {
 
     /// The open intent `id`.
     pub fn get(&self, id: IntentId) -> Option<Arc<Intent>> {
-        self.lock_state().open.get(&id).cloned()
+        self.lock_state().open.get(id)
     }
 
     /// The open intent of `rule` and `group`.
     pub fn open_of(&self, rule: &str, group: &str) -> Option<Arc<Intent>> {
         let state = self.lock_state();
-        let id = state.by_key.get(&key(rule, group))?;
-        state.open.get(id).cloned()
+        state.open.get(state.open.of(rule, group)?)
     }
 
     /// All open intents, oldest first.
     pub fn open(&self) -> Vec<Arc<Intent>> {
-        let mut all: Vec<_> = self.lock_state().open.values().cloned().collect();
-        all.sort_by_key(|intent| intent.id);
-        all
+        self.open_ids().into_iter().filter_map(|id| self.get(id)).collect()
+    }
+
+    /// Their ids, oldest first; there may be too many for all of them to be had whole at once.
+    pub fn open_ids(&self) -> Vec<IntentId> {
+        self.lock_state().open.ids()
     }
 
     /// How many are open.
@@ -185,7 +195,7 @@ impl Board {
         change: impl FnOnce(&mut Intent) -> Result<(), Illegal>,
     ) -> Result<(Arc<Intent>, Commit), Error> {
         let mut state = self.lock_state();
-        let mut intent = state.open.get(&id).ok_or(Error::Unknown(id))?.as_ref().clone();
+        let mut intent = state.open.get(id).ok_or(Error::Unknown(id))?.as_ref().clone();
         let attempts = intent.attempts.len();
         change(&mut intent)?;
         intent.updated_at = self.clock.now();
@@ -194,7 +204,7 @@ impl Board {
         }
         let intent = Arc::new(intent);
         if intent.status.is_open() {
-            state.open.insert(id, intent.clone());
+            state.open.put(intent.clone());
         } else {
             state.close(&intent);
         }
@@ -215,18 +225,15 @@ impl Board {
         self.store.commit(vec![]).await?;
         let stored = self.store.intent(id).await?;
         let mut state = self.lock_state();
-        if state.open.get(&id).map(|intent| version(intent)) != before {
+        if state.open.get(id).map(|intent| version(&intent)) != before {
             return Ok(());
         }
-        if let Some(old) = state.open.remove(&id) {
-            let key = key(&old.rule, &old.group);
-            if state.by_key.get(&key) == Some(&id) {
-                state.by_key.remove(&key);
-            }
+        if let Some(old) = state.open.remove(id) {
+            state.open.unbind(&old.rule, &old.group, id);
         }
         if let Some(intent) = stored.filter(|intent| intent.status.is_open()) {
-            state.by_key.entry(key(&intent.rule, &intent.group)).or_insert(id);
-            state.open.insert(id, Arc::new(intent));
+            state.open.bind_if_free(&intent.rule, &intent.group, id);
+            state.open.put(Arc::new(intent));
         }
         Ok(())
     }

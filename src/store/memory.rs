@@ -12,7 +12,8 @@ use futures_util::FutureExt;
 use futures_util::future::ready;
 
 use super::{
-    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, Page, Prune, Pruned, Read, Store, Write,
+    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OpenRun, Page, Prune, Pruned, Read,
+    Store, Write,
 };
 use crate::model::alert::AlertStatus;
 use crate::model::{Alert, AlertId, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
@@ -242,10 +243,11 @@ impl Store for Memory {
         ready(page).boxed()
     }
 
-    fn open_intents(&self) -> Read<'_, Vec<Intent>> {
-        self.read(|kept| {
-            kept.intents.values().filter(|it| it.status.is_open()).map(|it| it.as_ref().clone()).collect()
-        })
+    fn open_intents(&self, mut each: Box<dyn FnMut(Intent) + Send>) -> Read<'_, u64> {
+        let open: Vec<Arc<Intent>> =
+            self.kept().intents.values().filter(|it| it.status.is_open()).cloned().collect();
+        open.iter().for_each(|intent| each(intent.as_ref().clone()));
+        ready(Ok(open.len() as u64)).boxed()
     }
 
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>> {
@@ -257,8 +259,29 @@ impl Store for Memory {
         ready(page).boxed()
     }
 
-    fn open_runs(&self) -> Read<'_, Vec<Run>> {
-        self.read(|kept| kept.runs.values().filter(|run| run.status.is_open()).cloned().collect())
+    fn open_runs(&self, each: Box<dyn FnMut(OpenRun) + Send>) -> Read<'_, u64> {
+        let open: Vec<OpenRun> = {
+            let kept = self.kept();
+            let last = |id| kept.steps.get(id)?.last_key_value().map(|(_, step)| step.clone());
+            let open = kept.runs.values().filter(|run| run.status.is_open()).map(|run| OpenRun {
+                id: run.id,
+                intent: run.intent,
+                status: run.status,
+                deadline: run.deadline,
+                last: last(&run.id),
+            });
+            open.collect()
+        };
+        let given = open.len() as u64;
+        open.into_iter().for_each(each);
+        ready(Ok(given)).boxed()
+    }
+
+    fn run_and_steps(&self, id: RunId) -> Read<'_, Option<(Run, Vec<Step>)>> {
+        self.read(|kept| {
+            let steps = kept.steps.get(&id).into_iter().flat_map(|all| all.values().cloned()).collect();
+            Some((kept.runs.get(&id)?.clone(), steps))
+        })
     }
 
     fn run(&self, id: RunId) -> Read<'_, Option<Run>> {

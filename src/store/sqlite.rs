@@ -12,7 +12,8 @@ use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
 use super::{
-    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, Page, Prune, Pruned, Read, Store, Write,
+    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OpenRun, Page, Prune, Pruned, Read,
+    Store, Write,
 };
 use crate::model::{Alert, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
 use fault::{Fault, Faults};
@@ -155,8 +156,8 @@ impl Store for Sqlite {
         self.read(move |from| events::query(from, query))
     }
 
-    fn open_intents(&self) -> Read<'_, Vec<Intent>> {
-        self.read(records::open_intents)
+    fn open_intents(&self, mut each: Box<dyn FnMut(Intent) + Send>) -> Read<'_, u64> {
+        self.read(move |from| records::open_intents(from, &mut each))
     }
 
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>> {
@@ -167,12 +168,16 @@ impl Store for Sqlite {
         self.read(move |from| records::intents(from, query))
     }
 
-    fn open_runs(&self) -> Read<'_, Vec<Run>> {
-        self.read(records::open_runs)
+    fn open_runs(&self, mut each: Box<dyn FnMut(OpenRun) + Send>) -> Read<'_, u64> {
+        self.read(move |from| records::open_runs(from, &mut each))
     }
 
     fn run(&self, id: RunId) -> Read<'_, Option<Run>> {
         self.read(move |from| records::run(from, id))
+    }
+
+    fn run_and_steps(&self, id: RunId) -> Read<'_, Option<(Run, Vec<Step>)>> {
+        self.read(move |from| records::run_and_steps(from, id))
     }
 
     fn runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>> {

@@ -2,11 +2,9 @@
 //!
 //! The answer's event is named after the step that asks. The first answer counts; a further one is a duplicate.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
-use super::wait::{self, Test};
+use super::wait::{self, Awaited};
 use super::worker::{Stop, Worker};
 use crate::model::alert::Level;
 use crate::model::{Event, Failure, Intent, Pattern, RunId, Span, Step, StepKind, StepStatus, Time, Topic};
@@ -31,6 +29,13 @@ pub enum Refused {
     },
 }
 
+/// What a question waits for: the event that is named after its `step`.
+pub fn awaited(step: &Step, until: Time) -> Awaited {
+    let pattern = Pattern::try_new(TOPIC).expect("the topic of answers is a pattern");
+    let when = Some(format!("source == \"{SOURCE}\" && event.id == target"));
+    Awaited { pattern, when, target: name(step.run, step.seq), until }
+}
+
 /// Tells a person, and waits for the answer; nothing if none came in time.
 pub async fn ask(
     worker: &mut Worker<'_>,
@@ -40,21 +45,15 @@ pub async fn ask(
     timeout: Span,
     again: bool,
 ) -> Result<Result<Value, Failure>, Stop> {
-    let Ok(pattern) = Pattern::try_new(TOPIC) else {
-        return Ok(Err(Failure::new("invalid", format!("ask: `{TOPIC}` is no topic"))));
-    };
-    if let Some(intent) = worker.parts.board.get(worker.id) {
+    let told = worker.awaits.step.as_ref().is_some_and(|(seq, _)| *seq == step.seq);
+    if !told && let Some(intent) = worker.parts.board.get(worker.id) {
         // Told again after a restart it is the same alert, counted.
         tell(worker, &intent, step, question, &choices, timeout).await;
     }
-    let name = name(step.run, step.seq);
-    let test: Test = Arc::new(move |event| {
-        let said = event.data.value();
-        event.source == SOURCE
-            && event.id == name
-            && said["answer"].as_str().is_some_and(|it| is_choice(it, &choices))
-    });
-    let answered = wait::event(worker, step, &pattern, test, timeout, again).await?;
+    let awaited = awaited(step, step.started_at + timeout.delta());
+    let fits =
+        |event: &Event| event.data.value()["answer"].as_str().is_some_and(|it| is_choice(it, &choices));
+    let answered = wait::event(worker, step, &awaited, fits, again).await?;
     Ok(answered.map(|event| event.map_or(Value::Null, |event| event.data.value()["answer"].clone())))
 }
 

@@ -85,7 +85,7 @@ pub fn open(
         Ok(())
     })?;
     if !escalation {
-        worker.expected = super::check::expect(worker.parts, &intent);
+        worker.awaits.check = super::check::expect(worker, &intent);
     }
     worker.open_run =
         Some(OpenRun { run, journal: Journal::empty(), playbook, doubtful: None, unkept: false });
@@ -104,6 +104,9 @@ pub async fn carry_out(
     }
     if let (RunStatus::Verifying | RunStatus::Succeeded, Some(result)) = (open.run.status, &open.run.result) {
         return Ok(Ok(result.clone()));
+    }
+    if open.run.status == RunStatus::RollingBack {
+        return Ok(Err(open.run.error.clone().unwrap_or_else(gone)));
     }
     let result = phase(worker, Phase::Run).await?;
     let now = worker.parts.clock.now();
@@ -138,22 +141,42 @@ pub async fn verify(
     Ok(Some(verdict))
 }
 
-/// Undoes what the playbook did, if it says how; a failure of that is told to a person.
-pub async fn roll_back(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<(), Stop> {
+/// Undoes what the playbook did, as it has failed with `why`, if it says how; a failure of that is told to a person.
+pub async fn roll_back(worker: &mut Worker<'_>, intent: &Arc<Intent>, why: &Failure) -> Result<(), Stop> {
     load(worker, intent).await?;
-    let Some(open) = &mut worker.open_run else { return Ok(()) };
+    let Some(open) = &worker.open_run else { return Ok(()) };
     if !open.playbook.has_rollback {
         return Ok(());
     }
-    open.run.deadline = open.run.deadline.max(worker.parts.clock.now()) + ROLLBACK_TIME;
+    if open.run.status != RunStatus::RollingBack {
+        // Its time is set once, and written down: a restart in the middle gives it no more.
+        let deadline = open.run.deadline.max(worker.parts.clock.now()) + ROLLBACK_TIME;
+        close(worker, |run| {
+            run.status = RunStatus::RollingBack;
+            run.error = Some(why.clone());
+            run.deadline = deadline;
+            run.ended_at = None;
+        });
+    }
     if let Err(failure) = phase(worker, Phase::Rollback).await? {
         let playbook = intent.attempts.last().map(|a| a.playbook.as_str()).unwrap_or_default();
         let message = format!("{}; look at {} yourself", super::worker::tell(&failure), intent.target);
         super::escalate::tell(worker.parts, intent, &format!("The rollback of {playbook} failed"), &message)
             .await;
     }
-    flush(worker);
+    let now = worker.parts.clock.now();
+    close(worker, |run| {
+        run.status = RunStatus::Failed;
+        run.ended_at = Some(now);
+    });
     Ok(())
+}
+
+/// Why the run of the latest attempt is being undone, if it is.
+pub async fn undoing(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Option<Failure>, Stop> {
+    load(worker, intent).await?;
+    let open = worker.open_run.as_ref().filter(|open| open.run.status == RunStatus::RollingBack);
+    Ok(open.and_then(|open| open.run.error.clone()))
 }
 
 /// A person ended the intent: its run, if one was under way, is over too.
@@ -279,7 +302,7 @@ async fn load(worker: &mut Worker<'_>, intent: &Intent) -> Result<(), Stop> {
         return Ok(());
     }
     let store = worker.parts.store.as_ref();
-    let Some(run) = store.run(attempt.run).await? else { return Ok(()) };
+    let Some((run, steps)) = store.run_and_steps(attempt.run).await? else { return Ok(()) };
     let playbook = match worker.parts.library().get(&run.playbook).filter(|p| p.hash == run.source_hash) {
         Some(current) => Some(current),
         None => match store.source(run.source_hash.clone()).await? {
@@ -288,7 +311,7 @@ async fn load(worker: &mut Worker<'_>, intent: &Intent) -> Result<(), Stop> {
         },
     };
     let Some(playbook) = playbook else { return Ok(()) };
-    let journal = Journal::load(store, run.id).await?;
+    let journal = Journal::of(steps);
     let begun = journal.steps().last().filter(|step| step.status == StepStatus::Started);
     let doubtful = begun.map(|step| step.seq);
     worker.open_run = Some(OpenRun { run, journal, playbook, doubtful, unkept: false });

@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use super::Parts;
 use super::attempt;
-use super::wait::{self, Test};
+use super::lot::Ticket;
+use super::wait::{self, Awaited};
 use super::worker::{Stop, Worker, tell};
-use crate::bus::Waiter;
 use crate::model::{Intent, Span};
 
 /// What the check came to.
@@ -23,9 +22,8 @@ pub enum Verdict {
 }
 
 /// Begins to wait for the event that the rule expects, from the start of the attempt on.
-pub fn expect(parts: &Parts, intent: &Intent) -> Option<Waiter> {
-    let verify = intent.plan.verify.as_ref()?;
-    Some(parts.waiters.wait(verify.expect.clone(), wait::boxed(&test(intent)?)))
+pub fn expect(worker: &Worker<'_>, intent: &Intent) -> Option<Ticket> {
+    wait::begin(worker, &awaited(intent)?).ok()
 }
 
 /// Finds out whether the latest attempt of `intent` helped.
@@ -48,32 +46,44 @@ pub async fn check(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Verd
 }
 
 async fn expected(worker: &mut Worker<'_>, intent: &Intent) -> Result<Option<Verdict>, Stop> {
-    let (Some(verify), Some(test)) = (&intent.plan.verify, test(intent)) else { return Ok(None) };
+    let (Some(verify), Some(awaited)) = (&intent.plan.verify, awaited(intent)) else { return Ok(None) };
     let Some(began) = intent.attempts.last().map(|a| a.started_at) else { return Ok(None) };
-    let waiter = match worker.expected.take() {
-        Some(waiter) => waiter,
+    let held = worker.awaits.check.take();
+    let caught = held.as_ref().and_then(Ticket::take);
+    if let Some(event) = caught.as_ref().filter(|event| event.arrival() >= began) {
+        return Ok(Some(Verdict::Works(seen(event))));
+    }
+    let ticket = match held.filter(|_| caught.is_none()) {
+        Some(ticket) => Some(ticket),
         None => {
-            // Taken up after a restart: first begin to wait, then look at what came meanwhile.
-            let waiter = worker.parts.waiters.wait(verify.expect.clone(), wait::boxed(&test));
-            if let Some(event) = wait::earlier(worker, &verify.expect, began, &test).await? {
+            // Taken up after a restart: first begin to wait, then look at what came meanwhile. A condition that does
+            // not compile any more shows nothing.
+            let ticket = wait::begin(worker, &awaited).ok();
+            if let Some(event) = wait::earlier(worker, &awaited, began, |_| true).await? {
                 return Ok(Some(Verdict::Works(seen(&event))));
             }
-            waiter
+            ticket
         }
     };
     worker.durable().await?;
-    let until = intent.updated_at + verify.within.delta();
-    let rest = (until - worker.parts.clock.now()).to_std().unwrap_or_default();
-    worker.slot.release();
-    let verdict = tokio::select! {
-        // What came in time counts, even where the time is up in the same moment.
-        biased;
-        event = waiter => Verdict::Works(seen(&event)),
-        () = tokio::time::sleep(rest) => missed(&verify.expect.to_string(), verify.within),
-        () = worker.cancel.cancelled() => return Err(Stop::Told),
-    };
-    worker.slot.acquire().await;
-    Ok(Some(verdict))
+    if let Some(event) = ticket.as_ref().and_then(Ticket::take) {
+        return Ok(Some(Verdict::Works(seen(&event))));
+    }
+    if worker.parts.clock.now() >= awaited.until {
+        return Ok(Some(missed(&verify.expect.to_string(), verify.within)));
+    }
+    worker.awaits.check = ticket;
+    Err(Stop::Parked(awaited.until))
+}
+
+fn awaited(intent: &Intent) -> Option<Awaited> {
+    let verify = intent.plan.verify.as_ref()?;
+    Some(Awaited {
+        pattern: verify.expect.clone(),
+        when: verify.when.clone(),
+        target: intent.target.clone(),
+        until: intent.updated_at + verify.within.delta(),
+    })
 }
 
 fn seen(event: &crate::model::Event) -> String {
@@ -82,10 +92,4 @@ fn seen(event: &crate::model::Event) -> String {
 
 fn missed(what: &str, within: Span) -> Verdict {
     Verdict::Broken(format!("{what} did not come within {within}"))
-}
-
-fn test(intent: &Intent) -> Option<Test> {
-    let verify = intent.plan.verify.as_ref()?;
-    // Checked when the rule was loaded; a text that does not compile any more shows nothing.
-    wait::event_test(verify.when.as_deref(), &intent.target).ok().or_else(|| Some(Arc::new(|_| false)))
 }

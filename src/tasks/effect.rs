@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::wait::Wait;
 use super::worker::{Stop, Worker};
 use super::{ask, wait};
 use crate::actions::{self, Action, Call};
@@ -40,18 +41,21 @@ pub async fn perform(
             fail::fail_point!("started", |_| std::process::abort());
             all(worker, &step, acts, again).await
         }
-        Request::Sleep(span) => {
-            let until = step.started_at + span.delta();
-            Ok(wait::until(worker, until).await?.map(|()| Value::Null))
-        }
-        Request::WaitFor { pattern, when, timeout } => {
-            wait::event_of(worker, &step, &pattern, when, timeout, again).await
-        }
-        Request::Emit { topic, data } => emit(worker, &step, &topic, data).await,
         Request::Ask { question, choices, timeout } => {
             ask::ask(worker, &step, &question, choices, timeout, again).await
         }
+        Request::Emit { topic, data } => emit(worker, &step, &topic, data).await,
+        request => match wait::of(&request, &step, &target(worker)) {
+            Ok(Some(Wait::Until(time))) => Ok(wait::until(worker, time).await?.map(|()| Value::Null)),
+            Ok(Some(Wait::Event(awaited))) => wait::event_of(worker, &step, &awaited, again).await,
+            Ok(None) => Ok(Err(Failure::new("invalid", "this is nothing that a playbook can ask for"))),
+            Err(failure) => Ok(Err(failure)),
+        },
     }
+}
+
+fn target(worker: &Worker<'_>) -> String {
+    worker.parts.board.get(worker.id).map(|intent| intent.target.clone()).unwrap_or_default()
 }
 
 async fn act_once(

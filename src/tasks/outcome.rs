@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::lot::Awaits;
 use super::worker::{Go, Stop, Worker};
 use super::{Parts, escalate, lock};
 use crate::guard;
@@ -46,7 +47,7 @@ pub async fn attempt_ended(
         fail::fail_point!("learned", |_| std::process::abort());
     }
     worker.open_run = None;
-    worker.expected = None;
+    worker.awaits = Awaits::default();
     match (success, over) {
         (true, _) => Ok(Go::Wait),
         (false, false) => Ok(Go::On),

@@ -13,7 +13,10 @@ pub struct Queue {
     ready: BTreeMap<Rank, String>,
     timed: BTreeSet<(Time, IntentId)>,
     places: HashMap<IntentId, Place>,
-    busy: HashMap<String, IntentId>,
+    /// Who works on which target, by the target's hash: as many as intents that wait in a playbook. Two targets of one
+    /// hash would only wait for each other.
+    busy: HashMap<u64, IntentId>,
+    hasher: ahash::RandomState,
 }
 
 type Rank = (Time, IntentId);
@@ -70,24 +73,27 @@ impl Queue {
         self.timed.first().map(|(at, _)| *at)
     }
 
-    /// Takes the next one whose target nobody works on, and marks that target busy.
-    pub fn take(&mut self) -> Option<IntentId> {
-        let (&rank, target) = self.ready.iter().find(|(_, target)| !self.busy.contains_key(*target))?;
+    /// Takes the next one whose target nobody else works on, and marks that target busy.
+    pub fn take(&mut self) -> Option<(IntentId, String)> {
+        let free = |target: &str, id| self.busy.get(&self.hasher.hash_one(target)).is_none_or(|it| *it == id);
+        let (&rank, target) = self.ready.iter().find(|(rank, target)| free(target, rank.1))?;
         let target = target.clone();
-        self.remove(rank.1);
-        self.busy.insert(target, rank.1);
-        Some(rank.1)
+        self.claim(&target, rank.1);
+        Some((rank.1, target))
     }
 
     /// Marks `target` busy with `id`, as after a restart in the middle of its run; false if another has it.
     pub fn claim(&mut self, target: &str, id: IntentId) -> bool {
         self.remove(id);
-        *self.busy.entry(target.into()).or_insert(id) == id
+        *self.busy.entry(self.hasher.hash_one(target)).or_insert(id) == id
     }
 
-    /// `id` is done with its target; which that was is known here, as the intent may have ended meanwhile.
-    pub fn release(&mut self, id: IntentId) {
-        self.busy.retain(|_, holder| *holder != id);
+    /// `id` is done with `target`.
+    pub fn release(&mut self, target: &str, id: IntentId) {
+        let target = self.hasher.hash_one(target);
+        if self.busy.get(&target) == Some(&id) {
+            self.busy.remove(&target);
+        }
     }
 
     /// How many wait, in line or for a time.
@@ -138,7 +144,7 @@ mod tests {
         for it in [&normal, &critical, &old_low] {
             queue.put(it, at(1_200));
         }
-        let order: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.take()).map(|(id, _)| id).collect();
         assert_eq!(order, [old_low.id, critical.id, normal.id]);
     }
 
@@ -148,13 +154,24 @@ mod tests {
         let (first, second) =
             (intent(1, "a", Priority::Normal, 0), intent(2, "a", Priority::Critical, 5_000));
         queue.put(&first, at(0));
-        assert_eq!(queue.take(), Some(first.id));
+        assert_eq!(queue.take(), Some((first.id, "a".into())));
         queue.put(&second, at(0));
         assert_eq!(queue.take(), None);
-        queue.release(second.id);
+        queue.release("a", second.id);
         assert_eq!(queue.take(), None, "only who holds a target can give it back");
-        queue.release(first.id);
-        assert_eq!(queue.take(), Some(second.id));
+        queue.release("a", first.id);
+        assert_eq!(queue.take(), Some((second.id, "a".into())));
+    }
+
+    #[test]
+    fn a_run_that_waited_goes_on_in_its_turn_though_its_target_is_taken_by_itself() {
+        let mut queue = Queue::default();
+        let (waited, other) = (intent(1, "a", Priority::Normal, 0), intent(2, "a", Priority::Critical, 0));
+        assert!(queue.claim("a", waited.id));
+        queue.put(&other, at(0));
+        queue.put(&waited, at(0));
+        assert_eq!(queue.take(), Some((waited.id, "a".into())));
+        assert_eq!(queue.take(), None);
     }
 
     #[test]
@@ -167,6 +184,6 @@ mod tests {
         assert_eq!(queue.due(at(10)), [waits.id]);
         assert!(queue.is_empty());
         queue.put(&waits, at(10));
-        assert_eq!(queue.take(), Some(waits.id));
+        assert_eq!(queue.take(), Some((waits.id, "a".into())));
     }
 }

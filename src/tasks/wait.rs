@@ -1,121 +1,184 @@
-//! Waits of a playbook and of a check: for a time, or for an event, which may have come before a restart.
+//! Waits of a playbook: for a time, or for an event, which may have come before a restart.
 //!
-//! What is waited for holds no right to act meanwhile. A wait that is taken up again looks into the log for what it
-//! missed.
+//! A wait ends the work on the intent with [`Stop::Parked`]; when what was waited for is there, or the time is up, the
+//! work is taken up again from the store, comes to the same wait, and finds it over. A wait that a restart has cut off
+//! looks into the log for what it missed.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::lot::Ticket;
 use super::worker::{Stop, Worker};
-use crate::condition;
-use crate::model::{Event, Failure, Pattern, Span, Step, Time};
+use crate::model::{Event, Failure, Pattern, Span, Step, StepKind, Time};
+use crate::playbook::Request;
 use crate::store::EventQuery;
+
+/// What a step of a playbook waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wait {
+    /// A time.
+    Until(Time),
+    /// An event.
+    Event(Awaited),
+}
+
+/// The event that is waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Awaited {
+    /// Which topics.
+    pub pattern: Pattern,
+    /// A condition on it.
+    pub when: Option<String>,
+    /// What the condition sees as `target`.
+    pub target: String,
+    /// Until when.
+    pub until: Time,
+}
+
+/// What `request`, begun as `step` for `target`, waits for; none if it has an effect instead.
+///
+/// # Errors
+/// When it is a wait that makes no sense.
+pub fn of(request: &Request, step: &Step, target: &str) -> Result<Option<Wait>, Failure> {
+    let until = |span: &Span| step.started_at + span.delta();
+    Ok(Some(match request {
+        Request::Sleep(span) => Wait::Until(until(span)),
+        Request::WaitFor { pattern, when, timeout } => Wait::Event(Awaited {
+            pattern: Pattern::try_new(pattern).map_err(|error| Failure::new("invalid", error.to_string()))?,
+            when: when.clone(),
+            target: target.into(),
+            until: until(timeout),
+        }),
+        Request::Ask { timeout, .. } => Wait::Event(super::ask::awaited(step, until(timeout))),
+        Request::Act(_) | Request::All(_) | Request::Emit { .. } => return Ok(None),
+    }))
+}
+
+/// The request that `step` was made of, where it is a wait; none for anything else, or what does not read.
+pub fn recorded(step: &Step) -> Option<Request> {
+    let span = |name: &str| serde_json::from_value(step.request[name].clone()).ok();
+    Some(match step.kind {
+        StepKind::Sleep => Request::Sleep(span("time")?),
+        StepKind::WaitFor => Request::WaitFor {
+            pattern: step.name.clone(),
+            when: step.request["when"].as_str().map(Into::into),
+            timeout: span("timeout")?,
+        },
+        StepKind::Ask => Request::Ask {
+            question: String::new(),
+            choices: serde_json::from_value(step.request["choices"].clone()).ok()?,
+            timeout: span("timeout")?,
+        },
+        _ => return None,
+    })
+}
 
 /// Waits until `until`, or until the run's time is up.
 pub async fn until(worker: &mut Worker<'_>, until: Time) -> Result<Result<(), Failure>, Stop> {
-    // The promise to sleep is recorded before the wait, so that a restart waits only for the rest.
-    worker.durable().await?;
-    let rest = (until - worker.parts.clock.now()).to_std().unwrap_or_default();
-    let limit = worker.time_left();
-    if !worker.pause(rest.min(limit)).await {
-        return Err(Stop::Told);
+    let deadline = worker.deadline();
+    let end = until.min(deadline);
+    if worker.parts.clock.now() < end {
+        // The promise to sleep is recorded before the wait, so that a restart waits only for the rest.
+        worker.durable().await?;
+        return Err(Stop::Parked(end));
     }
-    worker.slot.acquire().await;
-    Ok(if rest > limit { Err(time_up()) } else { Ok(()) })
+    Ok(if until > deadline { Err(time_up()) } else { Ok(()) })
 }
 
-/// Waits for an event as the script described it.
-pub async fn event_of(
-    worker: &mut Worker<'_>,
-    step: &Step,
-    pattern: &str,
-    when: Option<String>,
-    timeout: Span,
-    again: bool,
-) -> Result<Result<Value, Failure>, Stop> {
-    let pattern = match Pattern::try_new(pattern) {
-        Ok(pattern) => pattern,
-        Err(error) => return Ok(Err(Failure::new("invalid", error.to_string()))),
-    };
-    let target = worker.parts.board.get(worker.id).map(|i| i.target.clone()).unwrap_or_default();
-    let test = match event_test(when.as_deref(), &target) {
-        Ok(test) => test,
-        Err(failure) => return Ok(Err(failure)),
-    };
-    let event = event(worker, step, &pattern, test, timeout, again).await?;
-    Ok(event.map(|event| event.map_or(Value::Null, |event| json!(event))))
-}
-
-/// Waits for the event that `step` is about, until `timeout` has passed since the step began; `again` if it had begun
-/// before, so that the event may have come already.
+/// Waits for the event that `step` is about and that `fits`; `again` if it had begun before, so that the event may
+/// have come already.
 pub async fn event(
     worker: &mut Worker<'_>,
     step: &Step,
-    pattern: &Pattern,
-    test: Test,
-    timeout: Span,
+    awaited: &Awaited,
+    fits: impl Fn(&Event) -> bool,
     again: bool,
 ) -> Result<Result<Option<Arc<Event>>, Failure>, Stop> {
-    let waiter = worker.parts.waiters.wait(pattern.clone(), boxed(&test));
+    let deadline = worker.deadline();
+    let held = worker.awaits.step.take().filter(|(seq, _)| *seq == step.seq).map(|(_, ticket)| ticket);
+    let mut look_back = again && held.is_none();
+    let mut ticket = match held {
+        Some(ticket) => ticket,
+        None => match begin(worker, awaited) {
+            Ok(ticket) => ticket,
+            Err(failure) => return Ok(Err(failure)),
+        },
+    };
     worker.durable().await?;
-    if again && let Some(event) = earlier(worker, pattern, step.started_at, &test).await? {
+    if let Some(event) = ticket.take() {
+        if event.arrival() >= step.started_at && fits(&event) {
+            return Ok(Ok(Some(event)));
+        }
+        // Not the one: wait on, and look at what may have come between the two waits.
+        match begin(worker, awaited) {
+            Ok(next) => ticket = next,
+            Err(failure) => return Ok(Err(failure)),
+        }
+        look_back = true;
+    }
+    if look_back && let Some(event) = earlier(worker, awaited, step.started_at, fits).await? {
         return Ok(Ok(Some(event)));
     }
-    let until = step.started_at + timeout.delta();
-    let rest = (until - worker.parts.clock.now()).to_std().unwrap_or_default();
-    let limit = worker.time_left();
-    worker.slot.release();
-    let result = tokio::select! {
-        // What came in time counts, even where the time is up in the same moment.
-        biased;
-        event = waiter => Ok(Some(event)),
-        () = tokio::time::sleep(rest.min(limit)) => if rest > limit { Err(time_up()) } else { Ok(None) },
-        () = worker.cancel.cancelled() => return Err(Stop::Told),
-    };
-    worker.slot.acquire().await;
-    Ok(result)
+    let now = worker.parts.clock.now();
+    if now < awaited.until.min(deadline) {
+        worker.awaits.step = Some((step.seq, ticket));
+        return Err(Stop::Parked(awaited.until.min(deadline)));
+    }
+    Ok(if awaited.until > deadline { Err(time_up()) } else { Ok(None) })
 }
 
-/// A test of events, shared between the wait and the search in the log.
-pub type Test = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
-
-/// The test that `when` describes, with `target` to compare with.
-///
-/// # Errors
-/// When it is not a condition.
-pub fn event_test(when: Option<&str>, target: &str) -> Result<Test, Failure> {
-    let Some(when) = when else { return Ok(Arc::new(|_| true)) };
-    let condition = condition::compile(when, &["target"])
-        .map_err(|error| Failure::new("invalid", format!("`{when}` is not a condition: {error}")))?;
-    let target = Value::from(target);
-    Ok(Arc::new(move |event| condition.test(event, &[("target", &target)]).unwrap_or(false)))
+/// The same for `wait_for`, as its result.
+pub async fn event_of(
+    worker: &mut Worker<'_>,
+    step: &Step,
+    awaited: &Awaited,
+    again: bool,
+) -> Result<Result<Value, Failure>, Stop> {
+    let event = event(worker, step, awaited, |_| true, again).await?;
+    Ok(event.map(|event| event.map_or(Value::Null, |event| json!(event))))
 }
 
-/// The same test, as a wait takes it.
-pub fn boxed(test: &Test) -> Box<dyn Fn(&Event) -> bool + Send + Sync> {
-    let test = test.clone();
-    Box::new(move |event| test(event))
+/// Begins to wait.
+pub fn begin(worker: &Worker<'_>, awaited: &Awaited) -> Result<Ticket, Failure> {
+    let Awaited { pattern, when, target, .. } = awaited;
+    worker.parts.waits.wait(worker.id, pattern, when.as_deref(), target).map_err(|error| {
+        Failure::new("invalid", format!("`{}` is not a condition: {error}", when.as_deref().unwrap_or("")))
+    })
 }
 
-/// The first event since `since` that is in the log already.
+/// The first event since `since` that is in the log already and fits.
 pub async fn earlier(
     worker: &Worker<'_>,
-    pattern: &Pattern,
+    awaited: &Awaited,
     since: Time,
-    test: &Test,
+    fits: impl Fn(&Event) -> bool,
 ) -> Result<Option<Arc<Event>>, Stop> {
+    let condition = match &awaited.when {
+        // Checked before it was waited for; a text that does not compile any more shows nothing.
+        Some(when) => match crate::condition::compile(when, &["target"]) {
+            Ok(condition) => Some(condition),
+            Err(_) => return Ok(None),
+        },
+        None => None,
+    };
+    let target = Value::from(awaited.target.as_str());
+    let passes = |event: &Event| {
+        let when =
+            condition.as_ref().is_none_or(|it| it.test(event, &[("target", &target)]).unwrap_or(false));
+        when && fits(event)
+    };
     let mut cursor = None;
     loop {
         let query = EventQuery {
-            pattern: Some(pattern.clone()),
+            pattern: Some(awaited.pattern.clone()),
             // By arrival: the clock of whoever sent it may be wrong.
             arrived_since: Some(since),
             cursor,
             ..EventQuery::default()
         };
         let page = worker.parts.store.events(query).await?;
-        if let Some(event) = page.items.into_iter().find(|event| test(event)) {
+        if let Some(event) = page.items.into_iter().find(|event| event.arrival() >= since && passes(event)) {
             return Ok(Some(Arc::new(event)));
         }
         cursor = page.next_cursor;

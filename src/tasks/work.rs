@@ -5,14 +5,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lot::Awaits;
 use super::worker::{Go, Stop, Worker, tell};
 use super::{attempt, check, escalate, outcome, weigh};
 use crate::intents::lifecycle::Transition;
-use crate::model::{Intent, Outcome, Status};
+use crate::model::{Failure, Intent, Outcome, Status, Time};
 
 impl Worker<'_> {
-    /// Works until the intent ends or has to wait for a time or a person.
-    pub async fn work(mut self) {
+    /// Works until the intent ends or has to wait. Where its playbook or its check waits for a time or an event, it
+    /// answers until when at most, and what for.
+    pub async fn work(mut self) -> Option<(Time, Awaits)> {
+        let mut parked = None;
         loop {
             self.slot.acquire().await;
             let Some(intent) = self.parts.board.get(self.id) else { break };
@@ -23,6 +26,10 @@ impl Worker<'_> {
             match went {
                 Ok(Go::On) => {}
                 Ok(Go::Wait) | Err(Stop::Told) => break,
+                Err(Stop::Parked(until)) => {
+                    parked = Some(until);
+                    break;
+                }
                 Err(error @ (Stop::Record(_) | Stop::Lost | Stop::Untold(_))) => {
                     tracing::error!(intent = %self.id, "work on the intent waits: {error}");
                     // What is known of the run stays known; it is written again.
@@ -44,6 +51,7 @@ impl Worker<'_> {
         if let Err(error) = self.durable().await {
             tracing::error!(intent = %self.id, "failed to record where the intent stands: {error}");
         }
+        Some((parked?, self.awaits))
     }
 
     /// Makes memory what the store says; false when told to stop before the store could be read.
@@ -86,13 +94,17 @@ impl Worker<'_> {
             }
             Err(failure) => failure,
         };
-        attempt::roll_back(self, intent).await?;
+        attempt::roll_back(self, intent, &failure).await?;
         let outcome = if failure.kind == "interrupted" { Outcome::Interrupted } else { Outcome::Failed };
         outcome::attempt_ended(self, intent, outcome, tell(&failure)).await
     }
 
     async fn verifying(&mut self, intent: &Arc<Intent>) -> Result<Go, Stop> {
-        let verdict = check::check(self, intent).await?;
+        let verdict = match attempt::undoing(self, intent).await? {
+            // Cut off while it was undone: that was decided, whatever has come since.
+            Some(why) => check::Verdict::Broken(why.message),
+            None => check::check(self, intent).await?,
+        };
         fail::fail_point!("verified", |_| std::process::abort());
         let (outcome, message) = match verdict {
             check::Verdict::Works(how) => (Outcome::Fixed, how),
@@ -102,7 +114,7 @@ impl Worker<'_> {
             }
         };
         if outcome == Outcome::NotFixed {
-            attempt::roll_back(self, intent).await?;
+            attempt::roll_back(self, intent, &Failure::new("not_fixed", message.clone())).await?;
         }
         outcome::attempt_ended(self, intent, outcome, message).await
     }

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
-use crate::bus::Waiter;
+use super::lot::Awaits;
 use crate::intents::board;
 use crate::intents::lifecycle::{self, Illegal, Transition};
 use crate::journal::Journal;
@@ -32,6 +32,9 @@ pub enum Stop {
     /// The engine stops, or a person ended the intent; the store knows how to go on.
     #[error("the work was told to stop")]
     Told,
+    /// The playbook or the check waits, at most until then; everything is durable.
+    #[error("the work waits until {0} at most")]
+    Parked(Time),
     /// It could not be recorded, so nothing may be done.
     #[error("{0}")]
     Record(board::Error),
@@ -95,8 +98,8 @@ pub struct Worker<'a> {
     pub cancel: CancellationToken,
     /// The run under way, where it is in memory already.
     pub open_run: Option<OpenRun>,
-    /// The wait for the event that shows that it worked, if one was begun.
-    pub expected: Option<Waiter>,
+    /// The events that it waits for, or has begun to.
+    pub awaits: Awaits,
     unconfirmed: Vec<Commit>,
     unreported: Vec<Arc<Intent>>,
 }
@@ -117,17 +120,14 @@ pub struct OpenRun {
 
 impl<'a> Worker<'a> {
     /// A worker for intent `id`.
-    pub fn new(parts: &'a Parts, id: IntentId, slot: Slot, cancel: CancellationToken) -> Self {
-        Self {
-            parts,
-            id,
-            slot,
-            cancel,
-            open_run: None,
-            expected: None,
-            unconfirmed: vec![],
-            unreported: vec![],
-        }
+    pub fn new(
+        parts: &'a Parts,
+        id: IntentId,
+        slot: Slot,
+        cancel: CancellationToken,
+        awaits: Awaits,
+    ) -> Self {
+        Self { parts, id, slot, cancel, open_run: None, awaits, unconfirmed: vec![], unreported: vec![] }
     }
 
     /// Changes the intent; the change is durable once [`Worker::durable`] has returned.
@@ -180,6 +180,11 @@ impl<'a> Worker<'a> {
             () = self.cancel.cancelled() => false,
             () = tokio::time::sleep(how_long) => true,
         }
+    }
+
+    /// When the run's time is up.
+    pub fn deadline(&self) -> Time {
+        self.open_run.as_ref().map_or(Time::MIN_UTC, |open| open.run.deadline)
     }
 
     /// How much of the run's time is left.

@@ -23,12 +23,20 @@ impl Ingest {
     pub(super) async fn recall(&self) {
         let ended = IntentQuery { open: Some(false), limit: ENDED, ..IntentQuery::default() };
         loop {
-            match (self.store.open_intents().await, self.store.intents(ended.clone()).await) {
-                (Ok(open), Ok(mut ended)) => {
+            match self.store.intents(ended.clone()).await {
+                Ok(mut ended) => {
                     ended.items.reverse();
-                    return self.board.restore(open, ended.items);
+                    self.board.restore(ended.items);
+                    break;
                 }
-                (Err(error), _) | (_, Err(error)) => again(&error).await,
+                Err(error) => again(&error).await,
+            }
+        }
+        loop {
+            let board = self.board.clone();
+            match self.store.open_intents(Box::new(move |intent| board.take_up(intent))).await {
+                Ok(_) => return,
+                Err(error) => again(&error).await,
             }
         }
     }

@@ -22,6 +22,8 @@ pub struct Batch<'a> {
     state: MutexGuard<'a, State>,
     opened: BTreeSet<IntentId>,
     dirty: BTreeSet<IntentId>,
+    /// Those that were packed before.
+    unpacked: Vec<IntentId>,
     born_ended: BTreeSet<IntentId>,
     /// Recorded only, and counted on or new.
     recounted: BTreeSet<Key>,
@@ -65,6 +67,7 @@ impl<'a> Batch<'a> {
             state,
             opened: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            unpacked: Vec::new(),
             born_ended: BTreeSet::new(),
             recounted: BTreeSet::new(),
             settled: Vec::new(),
@@ -78,12 +81,12 @@ impl Batch<'_> {
     /// A rule fired for `event`: opens an intent, or counts the match on the one that is open.
     pub fn fire(&mut self, fired: &Fired, event: &Arc<Event>, now: Time, random: u128) -> Became {
         let key = key(&fired.rule.name, &fired.group);
-        if let Some(&id) = self.state.by_key.get(&key) {
-            if let Some(intent) = self.state.open.get_mut(&id) {
-                let intent = Arc::make_mut(intent);
+        if let Some(id) = self.state.open.of(&key.0, &key.1) {
+            if let Some((intent, was_whole)) = self.state.open.change(id) {
                 intent.count += 1;
                 intent.last_event_at = now;
                 intent.cleared_at = None;
+                self.unpacked.extend((!was_whole).then_some(id));
                 self.mark(id);
             }
             return Became::Counted(id);
@@ -134,9 +137,9 @@ impl Batch<'_> {
         if self.recounted.remove(&key) {
             self.settled.extend(recorded);
         }
-        let id = *self.state.by_key.get(&key)?;
-        let intent = self.state.open.get_mut(&id)?;
-        let intent = Arc::make_mut(intent);
+        let id = self.state.open.of(&key.0, &key.1)?;
+        let (intent, was_whole) = self.state.open.change(id)?;
+        self.unpacked.extend((!was_whole).then_some(id));
         intent.cleared_at = Some(now);
         if matches!(intent.status, Status::Running | Status::Verifying) {
             // The verification may see it; if it does not, nothing more is tried.
@@ -166,7 +169,8 @@ impl Batch<'_> {
     /// returned instead: asking twice is wanting once.
     pub fn insert(&mut self, intent: Intent) -> Result<IntentId, Error> {
         let key = key(&intent.rule, &intent.group);
-        if let Some(&id) = self.state.by_key.get(&key).or_else(|| self.state.answered.get(&key)) {
+        let open = self.state.open.of(&key.0, &key.1);
+        if let Some(id) = open.or_else(|| self.state.answered.get(&key).copied()) {
             return Ok(id);
         }
         if self.state.open.len() >= self.board.capacity {
@@ -195,7 +199,7 @@ impl Batch<'_> {
             writes.push(Write::Intent(intent));
         }
         for id in std::mem::take(&mut self.dirty) {
-            let Some(intent) = self.state.open.get(&id).cloned() else { continue };
+            let Some(intent) = self.state.open.get(id) else { continue };
             changes.touched.push(id);
             if !intent.status.is_open() {
                 self.state.close(&intent);
@@ -206,23 +210,27 @@ impl Batch<'_> {
             }
             writes.push(Write::Intent(intent));
         }
+        // What waited for long still does: a match that is counted on it wakes nobody.
+        for id in std::mem::take(&mut self.unpacked) {
+            self.state.open.pack(id);
+        }
         (self.board.store.commit(writes), changes)
     }
 
     fn open(&mut self, intent: Intent) {
         let id = intent.id;
-        self.state.by_key.insert(key(&intent.rule, &intent.group), id);
-        self.state.open.insert(id, Arc::new(intent));
+        self.state.open.bind(&intent.rule, &intent.group, id);
+        self.state.open.put(Arc::new(intent));
         self.opened.insert(id);
         self.dirty.insert(id);
     }
 
     fn mark(&mut self, id: IntentId) {
         self.dirty.insert(id);
-        let closed = self.state.open.get(&id).filter(|intent| !intent.status.is_open()).cloned();
+        let closed = self.state.open.get(id).filter(|intent| !intent.status.is_open());
         if let Some(intent) = closed {
             // Closed within this batch: the next match of the batch opens a new one.
-            self.state.by_key.remove(&key(&intent.rule, &intent.group));
+            self.state.open.unbind(&intent.rule, &intent.group, id);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::open::Open;
 use crate::model::intent::Attempt;
 use crate::model::intent::Rate;
 use crate::model::{Intent, IntentId, Status, Time};
@@ -15,8 +16,7 @@ const MAX_STARTS: usize = Rate::MAX as usize;
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) open: HashMap<IntentId, Arc<Intent>>,
-    pub(super) by_key: HashMap<Key, IntentId>,
+    pub(super) open: Open,
     pub(super) ended: HashMap<Key, Ended>,
     pub(super) ended_order: VecDeque<(Time, Key)>,
     pub(super) starts: HashMap<String, VecDeque<(Time, String)>>,
@@ -51,11 +51,8 @@ pub struct Ended {
 
 impl State {
     pub(super) fn close(&mut self, intent: &Arc<Intent>) {
-        self.open.remove(&intent.id);
-        let key = key(&intent.rule, &intent.group);
-        if self.by_key.get(&key) == Some(&intent.id) {
-            self.by_key.remove(&key);
-        }
+        self.open.remove(intent.id);
+        self.open.unbind(&intent.rule, &intent.group, intent.id);
         self.remember_end(intent);
     }
 
@@ -109,6 +106,13 @@ impl State {
         starts.push_back((attempt.started_at, intent.target.clone()));
         if starts.len() > MAX_STARTS {
             starts.pop_front();
+        }
+    }
+
+    /// Puts the starts of `rule` in order. Mostly they are already: intents come in the order of their making.
+    pub(super) fn sort_starts(&mut self, rule: &str) {
+        if let Some(starts) = self.starts.get_mut(rule).filter(|starts| !starts.iter().is_sorted()) {
+            starts.make_contiguous().sort();
         }
     }
 

@@ -84,7 +84,7 @@ async fn a_storm_in_shadow_mode_is_one_intent_with_every_match_counted() {
     }
     assert_eq!(all(&store).await, [(Status::Shadowed, 500)]);
     let restarted = Board::new(store.clone(), Clock::system(), 100);
-    restarted.restore(vec![], store.intents(IntentQuery::default()).await.unwrap().items);
+    restarted.restore(store.intents(IntentQuery::default()).await.unwrap().items);
     batch(&restarted, &rules, &["shadow.fail"], 60).0.await.unwrap();
     assert_eq!(all(&store).await, [(Status::Shadowed, 501)], "a restart in the storm goes on counting");
     batch(&restarted, &rules, &["shadow.fail"], 15 * 60 + 1).0.await.unwrap();
@@ -183,7 +183,8 @@ async fn a_relapse_is_known_even_if_the_engine_died_before_it_was_put_down() {
             id: IntentId::new(at(second), 2),
             ..before.clone()
         };
-        board.restore(vec![again], vec![before.clone()]);
+        board.restore(vec![before.clone()]);
+        board.take_up(again);
         let found: Vec<_> = board.take_relapsed().into_iter().map(|(_, ended)| ended.intent).collect();
         assert_eq!(found, if relapsed { vec![before.id] } else { vec![] }, "back after {second} s");
     }
@@ -193,7 +194,7 @@ async fn a_relapse_is_known_even_if_the_engine_died_before_it_was_put_down() {
 async fn a_restart_forgets_no_repair_that_a_cooldown_goes_by() {
     for escalated in [false, true] {
         let (_store, board) = board();
-        board.restore(vec![], vec![repaired(escalated)]);
+        board.restore(vec![repaired(escalated)]);
         assert_eq!(board.starts("auto"), [(at(2), "t1".to_string())], "escalated: {escalated}");
     }
 }

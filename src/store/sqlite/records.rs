@@ -1,17 +1,25 @@
 //! Reads of everything but events.
 
 use rusqlite::types::{Value as Sql, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params_from_iter};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::block;
 use super::fault::Fault;
 use crate::model::clock::micros;
-use crate::model::{Alert, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
-use crate::store::{Counts, Entry, IntentQuery, Page};
+use crate::model::{Alert, Intent, IntentId, OutcomeRecord, Run, RunId, RunStatus, Step, Time};
+use crate::store::{Counts, Entry, IntentQuery, OpenRun, Page};
 
-pub(super) fn open_intents(from: &Connection) -> Result<Vec<Intent>, Fault> {
-    all(from, "SELECT json FROM intents WHERE open = 1 ORDER BY id", [])
+pub(super) fn open_intents(from: &Connection, each: &mut dyn FnMut(Intent)) -> Result<u64, Fault> {
+    let mut statement = from.prepare_cached("SELECT json FROM intents WHERE open = 1 ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut given = 0;
+    while let Some(row) = rows.next()? {
+        each(parse(json(row, 0)?)?);
+        given += 1;
+    }
+    Ok(given)
 }
 
 pub(super) fn intent(from: &Connection, id: IntentId) -> Result<Option<Intent>, Fault> {
@@ -51,8 +59,42 @@ pub(super) fn intents(from: &Connection, query: IntentQuery) -> Result<Page<Inte
     Ok(Page { items, next_cursor })
 }
 
-pub(super) fn open_runs(from: &Connection) -> Result<Vec<Run>, Fault> {
-    all(from, "SELECT json FROM runs WHERE open = 1 ORDER BY id", [])
+pub(super) fn open_runs(from: &Connection, each: &mut dyn FnMut(OpenRun)) -> Result<u64, Fault> {
+    /// As much of a run as is wanted; what its playbook was given may be large.
+    #[derive(Deserialize)]
+    struct Head {
+        id: RunId,
+        intent: IntentId,
+        status: RunStatus,
+        deadline: Time,
+    }
+    let mut statement = from.prepare_cached(
+        "SELECT json, (SELECT json FROM steps WHERE run = runs.id ORDER BY seq DESC LIMIT 1)
+         FROM runs WHERE open = 1 ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut given = 0;
+    while let Some(row) = rows.next()? {
+        let Head { id, intent, status, deadline } = parse(json(row, 0)?)?;
+        let last = match row.get_ref(1)? {
+            ValueRef::Null => None,
+            _ => Some(parse(json(row, 1)?)?),
+        };
+        each(OpenRun { id, intent, status, deadline, last });
+        given += 1;
+    }
+    Ok(given)
+}
+
+pub(super) fn run_and_steps(from: &Connection, id: RunId) -> Result<Option<(Run, Vec<Step>)>, Fault> {
+    // A transaction, so that nothing is written between the two.
+    let moment = from.unchecked_transaction()?;
+    let found = match run(&moment, id)? {
+        Some(run) => Some((run, steps(&moment, id)?)),
+        None => None,
+    };
+    moment.finish()?;
+    Ok(found)
 }
 
 pub(super) fn run(from: &Connection, id: RunId) -> Result<Option<Run>, Fault> {
@@ -140,9 +182,13 @@ fn all<T: DeserializeOwned>(from: &Connection, sql: &str, params: impl Params) -
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(parse(row.get_ref(0)?.as_str().map_err(|error| Fault::Damaged(error.to_string()))?)?);
+        found.push(parse(json(row, 0)?)?);
     }
     Ok(found)
+}
+
+fn json<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, Fault> {
+    row.get_ref(column)?.as_str().map_err(|error| Fault::Damaged(error.to_string()))
 }
 
 fn one<T: DeserializeOwned>(from: &Connection, sql: &str, params: impl Params) -> Result<Option<T>, Fault> {

@@ -1,0 +1,198 @@
+//! The open intents in memory: whole while they are worked on, packed while they wait for long.
+//!
+//! Packed, an intent takes some 200 bytes instead of kilobytes, as most of it is the same as in others of its rule.
+//! Whoever asks for one gets it whole; only [`Open::pack`] packs, and only a change unpacks for good.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::model::{Intent, IntentId};
+
+/// Rules whose intents are packed against an example of their own; those of others are packed by themselves.
+const EXAMPLES: usize = 255;
+
+/// Packs by itself, without an example.
+const NO_EXAMPLE: u8 = u8::MAX;
+
+#[derive(Default)]
+pub(super) struct Open {
+    intents: HashMap<IntentId, Kept>,
+    by_key: HashMap<u128, IntentId>,
+    /// An intent of each rule as JSON, which others of that rule resemble.
+    examples: Vec<(String, Box<[u8]>)>,
+}
+
+enum Kept {
+    Whole(Arc<Intent>),
+    /// The number of the example, the length of the JSON as 4 bytes, and what is left of it after lz4.
+    Packed(Box<[u8]>),
+}
+
+impl Open {
+    pub(super) fn len(&self) -> usize {
+        self.intents.len()
+    }
+
+    pub(super) fn contains(&self, id: IntentId) -> bool {
+        self.intents.contains_key(&id)
+    }
+
+    pub(super) fn get(&self, id: IntentId) -> Option<Arc<Intent>> {
+        self.whole(self.intents.get(&id)?)
+    }
+
+    /// The intent itself, to be changed; from now on it is kept whole. Also says whether it was before.
+    pub(super) fn change(&mut self, id: IntentId) -> Option<(&mut Intent, bool)> {
+        let kept = self.intents.get(&id)?;
+        let was_whole = matches!(kept, Kept::Whole(_));
+        if !was_whole {
+            let whole = self.whole(kept)?;
+            self.intents.insert(id, Kept::Whole(whole));
+        }
+        match self.intents.get_mut(&id)? {
+            Kept::Whole(intent) => Some((Arc::make_mut(intent), was_whole)),
+            Kept::Packed(_) => None,
+        }
+    }
+
+    pub(super) fn put(&mut self, intent: Arc<Intent>) {
+        self.intents.insert(intent.id, Kept::Whole(intent));
+    }
+
+    pub(super) fn remove(&mut self, id: IntentId) -> Option<Arc<Intent>> {
+        let kept = self.intents.remove(&id)?;
+        self.whole(&kept)
+    }
+
+    /// The open intent of a rule and group.
+    pub(super) fn of(&self, rule: &str, group: &str) -> Option<IntentId> {
+        self.by_key.get(&hash(rule, group)).copied()
+    }
+
+    /// From now on `id` is the open intent of its rule and group.
+    pub(super) fn bind(&mut self, rule: &str, group: &str, id: IntentId) {
+        self.by_key.insert(hash(rule, group), id);
+    }
+
+    /// The same, unless there is one already.
+    pub(super) fn bind_if_free(&mut self, rule: &str, group: &str, id: IntentId) {
+        self.by_key.entry(hash(rule, group)).or_insert(id);
+    }
+
+    /// It is no more, if it was.
+    pub(super) fn unbind(&mut self, rule: &str, group: &str, id: IntentId) {
+        let key = hash(rule, group);
+        if self.by_key.get(&key) == Some(&id) {
+            self.by_key.remove(&key);
+        }
+    }
+
+    /// All ids, oldest first.
+    pub(super) fn ids(&self) -> Vec<IntentId> {
+        let mut ids: Vec<IntentId> = self.intents.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Makes it small: nobody works on it for a while.
+    pub(super) fn pack(&mut self, id: IntentId) {
+        let Some(Kept::Whole(intent)) = self.intents.get(&id) else { return };
+        let Ok(json) = serde_json::to_vec(&**intent) else { return };
+        let known = self.examples.iter().position(|(rule, _)| *rule == intent.rule);
+        let number = known.or_else(|| {
+            (self.examples.len() < EXAMPLES).then(|| {
+                self.examples.push((intent.rule.clone(), json.clone().into()));
+                self.examples.len() - 1
+            })
+        });
+        let number = number.and_then(|n| u8::try_from(n).ok()).unwrap_or(NO_EXAMPLE);
+        let (Ok(length), example) = (u32::try_from(json.len()), self.example(number)) else { return };
+        let mut packed = vec![number];
+        packed.extend(length.to_le_bytes());
+        packed.extend(lz4_flex::block::compress_with_dict(&json, example));
+        self.intents.insert(id, Kept::Packed(packed.into()));
+    }
+
+    fn example(&self, number: u8) -> &[u8] {
+        self.examples.get(usize::from(number)).map_or(&[], |(_, json)| json)
+    }
+
+    fn whole(&self, kept: &Kept) -> Option<Arc<Intent>> {
+        match kept {
+            Kept::Whole(intent) => Some(intent.clone()),
+            Kept::Packed(packed) => {
+                let (number, rest) = packed.split_first()?;
+                let (length, rest) = rest.split_first_chunk()?;
+                let length = u32::from_le_bytes(*length) as usize;
+                let json = lz4_flex::block::decompress_with_dict(rest, length, self.example(*number));
+                let intent = json.ok().and_then(|json| serde_json::from_slice(&json).ok());
+                Some(Arc::new(intent.expect("what was packed from an intent unpacks to it")))
+            }
+        }
+    }
+}
+
+/// 128 bits, so that two keys are never taken for one.
+fn hash(rule: &str, group: &str) -> u128 {
+    let mut hasher = SipHasher13::new();
+    std::hash::Hash::hash(&(rule, group), &mut hasher);
+    hasher.finish128().as_u128()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::intent::Plan;
+    use crate::model::{Event, Topic, clock::micros};
+
+    fn intent(n: u128, rule: &str) -> Arc<Intent> {
+        let topic = Topic::try_new("telemetry.stress.boot_failed").unwrap();
+        let data = json!({"kernel": format!("kernel-{n}"), "boot_duration_ms": 1200, "error": "timeout"});
+        let event = Event::new(n.to_string(), topic, "stress", micros(1_700_000_000_000_000), data).into();
+        let (id, at) = (IntentId::new(micros(1_700_000_000_000_000), n << 40), micros(1_700_000_000_123_456));
+        let target = format!("kernel-{n}");
+        Arc::new(Intent::new(id, rule, &target, &target, event, Plan::default().into(), at))
+    }
+
+    #[test]
+    fn what_was_packed_is_the_same_when_asked_for_and_takes_little() {
+        let mut open = Open::default();
+        let all: Vec<_> = (0..1_000).map(|n| intent(n, ["a", "b"][n as usize % 2])).collect();
+        for it in &all {
+            open.put(it.clone());
+            open.pack(it.id);
+        }
+        let mut bytes = 0;
+        for it in &all {
+            assert_eq!(open.get(it.id).as_ref(), Some(it));
+            match &open.intents[&it.id] {
+                Kept::Packed(packed) => bytes += packed.len(),
+                Kept::Whole(_) => panic!("not packed"),
+            }
+        }
+        assert!(bytes / all.len() < 200, "{} bytes an intent", bytes / all.len());
+        let (changed, was_whole) = open.change(all[3].id).unwrap();
+        changed.count = 7;
+        assert!(!was_whole);
+        assert_eq!(open.get(all[3].id).unwrap().count, 7);
+        assert_eq!(open.remove(all[4].id).as_ref(), Some(&all[4]));
+        assert!(!open.contains(all[4].id));
+    }
+
+    #[test]
+    fn more_rules_than_there_are_examples_pack_all_the_same() {
+        let mut open = Open::default();
+        let all: Vec<_> = (0..300).map(|n| intent(n, &format!("rule-{n}"))).collect();
+        for it in &all {
+            open.put(it.clone());
+            open.pack(it.id);
+        }
+        for it in &all {
+            assert_eq!(open.get(it.id).as_ref(), Some(it));
+        }
+    }
+}
