@@ -13,6 +13,7 @@ pub mod credit;
 mod decide;
 mod drift;
 mod grid;
+mod kept;
 mod learner;
 mod posterior;
 mod strategy;
@@ -20,6 +21,7 @@ mod text;
 mod view;
 
 pub use decide::{Candidate, Situation};
+pub use kept::Kept;
 pub use learner::{Learner, Row};
 pub use strategy::{Kind, StrategyChange};
 pub use view::Posterior;

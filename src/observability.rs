@@ -19,7 +19,8 @@ mod remediation;
 mod stress;
 
 pub use bodies::{
-    Alerts, Dashboard, KernelState, PlaybookStats, RemediationStats, StressCurrent, StressTrends,
+    ActiveIntent, Alerts, Dashboard, KernelState, PlaybookStats, RemediationStats, StressCurrent,
+    StressTrends,
 };
 pub use health::{Components, Health, Scale};
 pub use stress::Metric;
@@ -141,10 +142,15 @@ impl Aggregator {
         Ok(())
     }
 
-    /// Intents that it takes for open. After [`Self::restore`], tell of each as the store has it: some may have ended
-    /// after the snapshot was taken.
-    pub fn open_intents(&self) -> Vec<IntentId> {
-        self.state.remediation.open.keys().copied().collect()
+    /// The latest change of an intent that it has counted. After [`Self::restore`], [`Self::resume`] with what the store
+    /// knows besides.
+    pub fn intents_as_of(&self) -> Option<Time> {
+        self.state.remediation.as_of
+    }
+
+    /// After [`Self::restore`]: the intents that are open, and those that ended at [`Self::intents_as_of`] or later.
+    pub fn resume(&mut self, open: &[IntentId], ended: &[Intent]) {
+        self.state.remediation.resume(open, ended);
     }
 
     /// From which time on (of arrival) events must be replayed after [`Self::restore`]; none: all that are kept.
@@ -183,12 +189,13 @@ impl Aggregator {
         StressTrends { hours, rows: all.rows(now, hours), regressions: all.regressions(now, hours) }
     }
 
-    /// `remediation/stats`, with what learning knows.
-    pub fn remediation_stats(&self, playbooks: Vec<Row>) -> RemediationStats {
+    /// `remediation/stats`, with some of the open intents and what learning knows.
+    pub fn remediation_stats(&self, active: Vec<ActiveIntent>, playbooks: Vec<Row>) -> RemediationStats {
         let it = &self.state.remediation;
         RemediationStats {
             total: it.total,
-            active: it.open.values().cloned().collect(),
+            open: it.open.len(),
+            active,
             succeeded: it.succeeded,
             failed: it.failed,
             escalated: it.escalated,

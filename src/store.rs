@@ -69,6 +69,9 @@ pub trait Store: Send + Sync {
     /// Gives `each` every intent to which something may still happen, oldest first; answers how many.
     fn open_intents(&self, each: Box<dyn FnMut(Intent) + Send>) -> Read<'_, u64>;
 
+    /// The intents that ended at `since` or later, in that order.
+    fn ended_since(&self, since: Time) -> Read<'_, Vec<Intent>>;
+
     /// One intent.
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>>;
 

@@ -11,7 +11,7 @@ use super::wire::{Doors, Rest};
 use super::{Config, Engine, StartError};
 use crate::bus::Publisher;
 use crate::kernels::{self, Shim, Spawner};
-use crate::learning::Learner;
+use crate::learning::{Kept, Learner};
 use crate::model::{Chance, Clock, Event};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::store::{Sqlite, Store};
@@ -23,6 +23,15 @@ const AGGREGATED: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
 /// Alerts at hand; the store has all of them.
 const ALERTS: usize = 2_000;
+
+/// So many records read back at a start are much.
+const MUCH: u64 = 2_000;
+
+/// How long an outcome may take from being known to being durable, generously.
+const LATE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+
+/// Name under which is kept what was learned.
+pub(super) const LEARNED: &str = "learning";
 
 /// Name under which the aggregates of the dashboard are kept.
 pub(super) const OBSERVED: &str = "observability";
@@ -41,7 +50,7 @@ impl Engine {
         let remembered = Remembered::read(store.as_ref(), &config, clock.now())
             .await
             .map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
-        let Remembered { learner, book, observed } = remembered;
+        let Remembered { learner, book, observed, much } = remembered;
         let doors = Doors::open(config, store, clock.clone(), Chance::system(), book);
         let config = &doors.config;
 
@@ -71,6 +80,9 @@ impl Engine {
         let engine = Self::assemble(doors, rest);
         engine.0.reload.loaded(stamp, built.diagnostics, engine.0.clock.now());
         engine.serve().await?;
+        if much {
+            engine.save().await;
+        }
         Ok(engine)
     }
 
@@ -89,6 +101,9 @@ impl Engine {
             why: "the ingest thread ended at once; the log says why".into(),
         })?;
         inner.ready.store(true, Ordering::SeqCst);
+        self.count_again()
+            .await
+            .map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
         let resumed = inner.tasks.resume().await;
         resumed.map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
         inner.tracker.spawn(inner.tasks.clone().run());
@@ -99,6 +114,15 @@ impl Engine {
         inner.tracker.spawn(async move {
             kernels.boot().await;
         });
+        Ok(())
+    }
+
+    /// Counts what became of intents since the aggregates were kept.
+    async fn count_again(&self) -> Result<(), crate::store::Error> {
+        let as_of = lock(&self.0.observed).intents_as_of();
+        let ended = self.0.store.ended_since(as_of.unwrap_or(crate::model::Time::MIN_UTC)).await?;
+        let open = self.0.board.open_ids();
+        lock(&self.0.observed).resume(&open, &ended);
         Ok(())
     }
 
@@ -143,6 +167,30 @@ struct Remembered {
     learner: Learner,
     book: Book,
     observed: Aggregator,
+    /// Whether so much was read back that the next start should not have to.
+    much: bool,
+}
+
+/// What was learned, from what was kept of it and the outcomes since; also how many these were.
+async fn learned(store: &dyn Store) -> Result<(Learner, usize), crate::store::Error> {
+    let kept = store.meta(LEARNED.into()).await?;
+    let kept = kept.and_then(|text| match serde_json::from_str::<Kept>(&text) {
+        Ok(kept) => Learner::from_kept(kept),
+        Err(error) => {
+            tracing::warn!("what was learned does not read, so all outcomes are read again: {error}");
+            None
+        }
+    });
+    let mut learner = kept.unwrap_or_default();
+    let outcomes = match learner.as_of() {
+        Some(as_of) => store.outcomes_since(as_of - LATE).await?,
+        None => store.outcomes().await?,
+    };
+    for outcome in &outcomes {
+        // Changes of strategy were published when they happened.
+        drop(learner.observe(outcome));
+    }
+    Ok((learner, outcomes.len()))
 }
 
 impl Remembered {
@@ -151,7 +199,6 @@ impl Remembered {
         config: &Config,
         now: crate::model::Time,
     ) -> Result<Self, crate::store::Error> {
-        let mut learner = Learner::default();
         let mut observed = Aggregator::new(config.observability);
         if let Some(saved) = store.meta(OBSERVED.into()).await? {
             let saved = serde_json::from_str(&saved).map_err(Into::into);
@@ -162,18 +209,11 @@ impl Remembered {
         let since = observed.replay_from().unwrap_or(now - AGGREGATED);
         let replayed = Arc::new(Mutex::new(observed));
         let again = replayed.clone();
-        store.replay_events(since, Box::new(move |event| tasks::lock(&again).observe(&event, now))).await?;
-        let mut observed = std::mem::take(&mut *tasks::lock(&replayed));
-        for id in observed.open_intents() {
-            if let Some(intent) = store.intent(id).await? {
-                observed.observe_intent(&intent);
-            }
-        }
-        for outcome in store.outcomes().await? {
-            // Changes of strategy were published when they happened.
-            drop(learner.observe(&outcome));
-        }
+        let each = move |event| tasks::lock(&again).observe(&event, now);
+        let events = store.replay_events(since, Box::new(each)).await?;
+        let observed = std::mem::take(&mut *tasks::lock(&replayed));
+        let (learner, outcomes) = learned(store).await?;
         let book = Book::restore(store.alerts(false, ALERTS).await?);
-        Ok(Self { learner, book, observed })
+        Ok(Self { learner, book, observed, much: events > MUCH || outcomes > MUCH as usize })
     }
 }

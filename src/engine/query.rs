@@ -13,10 +13,14 @@ use crate::learning::{self, Learner};
 use crate::model::diagnostic::Severity;
 use crate::model::{Alert, AlertId, Mode, Pattern, Risk, Span};
 use crate::observability::{
-    Aggregator, Alerts, Dashboard, KernelState, RemediationStats, StressCurrent, StressTrends, alerts,
+    ActiveIntent, Aggregator, Alerts, Dashboard, KernelState, RemediationStats, StressCurrent, StressTrends,
+    alerts,
 };
 use crate::store::Write;
 use crate::tasks::lock;
+
+/// Open intents in a body; there may be very many.
+const ACTIVE: usize = 1_000;
 
 /// The rules that are live, and how the last load went.
 #[derive(Debug, Serialize)]
@@ -170,8 +174,10 @@ impl Engine {
 
     /// `GET /api/observability/remediation/stats`
     pub fn remediation_stats(&self) -> RemediationStats {
+        let latest = self.0.board.open_ids().into_iter().rev().take(ACTIVE);
+        let active = latest.filter_map(|id| Some(ActiveIntent::from(&*self.0.board.get(id)?))).collect();
         let learned = self.learned();
-        self.observed().remediation_stats(learned)
+        self.observed().remediation_stats(active, learned)
     }
 
     /// `GET /api/observability/dashboard`

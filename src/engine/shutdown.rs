@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::build::OBSERVED;
+use super::build::{LEARNED, OBSERVED};
 use crate::store::{Prune, Write};
 use crate::tasks::lock;
 
@@ -47,11 +47,16 @@ impl Engine {
         }
     }
 
-    async fn save(&self) {
-        let value = lock(&self.0.observed).snapshot().to_string();
-        let kept = self.0.store.commit(vec![Write::Meta { key: OBSERVED.into(), value }]).await;
-        if let Err(error) = kept {
-            tracing::warn!("failed to keep the aggregates: {error}");
+    /// Keeps what would take long to read back at the next start.
+    pub(super) async fn save(&self) {
+        let observed = lock(&self.0.observed).snapshot().to_string();
+        let learned = lock(&self.0.parts.learner).keep();
+        let mut writes = vec![Write::Meta { key: OBSERVED.into(), value: observed }];
+        if let Some(value) = learned.and_then(|kept| serde_json::to_string(&kept).ok()) {
+            writes.push(Write::Meta { key: LEARNED.into(), value });
+        }
+        if let Err(error) = self.0.store.commit(writes).await {
+            tracing::warn!("failed to keep what was counted and learned: {error}");
         }
     }
 

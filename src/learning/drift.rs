@@ -9,7 +9,7 @@ const SLACK: f64 = 0.15;
 const THRESHOLD: f64 = 2.5;
 
 /// The sums for one (playbook, class).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Cusum {
     better: f64,
     worse: f64,

@@ -13,7 +13,7 @@ use super::posterior::{Cell, Moments, Pool};
 use super::strategy::{Kind, StrategyChange};
 use super::text;
 use super::view::Posterior;
-use crate::model::{IntentId, OutcomeRecord, Span};
+use crate::model::{IntentId, OutcomeRecord, Span, Time};
 
 /// A row of the table of all that is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,11 +33,13 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct Learner {
     pub(super) playbooks: AHashMap<Arc<str>, Versions>,
-    counted: AHashMap<Attempt, Counted>,
-    oldest: VecDeque<Attempt>,
+    pub(super) counted: AHashMap<Attempt, Counted>,
+    pub(super) oldest: VecDeque<Attempt>,
     pub(super) exposure: AHashMap<Arc<str>, Exposure>,
     pub(super) exposed: Exposure,
-    preferred: AHashMap<Arc<str>, Vec<Preference>>,
+    pub(super) preferred: AHashMap<Arc<str>, Vec<Preference>>,
+    /// When the latest outcome was known.
+    pub(super) as_of: Option<Time>,
 }
 
 type Attempt = (IntentId, u32);
@@ -51,19 +53,19 @@ pub(super) struct Version {
     pub(super) cells: AHashMap<Arc<str>, (Cell, Cusum)>,
     pub(super) minutes: f64,
     pub(super) measured: u32,
-    cuts: u32,
+    pub(super) cuts: u32,
 }
 
 /// How an attempt was counted, so that a later word about it can put that right.
 #[derive(Clone, Debug)]
-struct Counted {
-    fixed: bool,
-    cuts: u32,
+pub(super) struct Counted {
+    pub(super) fixed: bool,
+    pub(super) cuts: u32,
 }
 
 /// The order in which the candidates of a choice were last preferred.
 #[derive(Clone, Debug)]
-struct Preference {
+pub(super) struct Preference {
     candidates: Vec<Candidate>,
     order: Vec<usize>,
 }
@@ -92,6 +94,7 @@ impl Learner {
     /// Takes an outcome in. Counts only what has a verdict and is no escalation, once per (intent, attempt); the same
     /// attempt again with another outcome puts the counts right. Returns what changes in the strategy.
     pub fn observe(&mut self, record: &OutcomeRecord) -> Vec<StrategyChange> {
+        self.as_of = self.as_of.max(Some(record.at));
         if record.escalation || record.playbook.is_empty() {
             return vec![];
         }
@@ -154,6 +157,11 @@ impl Learner {
         }
         self.reorder(record, &mut changes);
         changes
+    }
+
+    /// When the latest outcome was known that it has taken in.
+    pub fn as_of(&self) -> Option<Time> {
+        self.as_of
     }
 
     /// Tells of a failure that was only watched for so many minutes, until it healed or (censored) an action began.

@@ -293,3 +293,50 @@ fn the_table_lists_what_is_known_in_a_fixed_order() {
     let expected = [("p", "z", 2), ("q", "a", 2), ("q", "b", 1)];
     assert_eq!(rows, expected.map(|(p, c, n)| (p.to_owned(), c.to_owned(), n)));
 }
+
+#[test]
+fn what_was_learned_is_the_same_when_kept_over_a_restart_and_outcomes_told_again_count_once() {
+    let outcomes: Vec<OutcomeRecord> = (0..400)
+        .map(|n| {
+            let (playbook, class) =
+                (["a", "b", "c"][n as usize % 3], ["timeout", "panic"][n as usize / 3 % 2]);
+            let outcome = if n * 7919 % 10 < 6 { Outcome::Fixed } else { Outcome::NotFixed };
+            let hash = if n > 200 { "h2" } else { "h1" };
+            OutcomeRecord {
+                at: micros(n as i64 * 1_000_000),
+                source_hash: hash.into(),
+                ..record(n, playbook, class, outcome)
+            }
+        })
+        .collect();
+    let relapse = |n: usize, at: i64| OutcomeRecord {
+        outcome: Outcome::Relapsed,
+        at: micros(at),
+        ..outcomes[n].clone()
+    };
+    let relapsed = outcomes.iter().position(|it| it.outcome == Outcome::Fixed).unwrap();
+    let mut through = Learner::new();
+    outcomes.iter().for_each(|it| drop(through.observe(it)));
+    drop(through.observe(&relapse(relapsed, 500_000_000)));
+    for stopped in [1, 3, 150, 201, 399] {
+        let mut before = Learner::new();
+        outcomes[..=stopped].iter().for_each(|it| drop(before.observe(it)));
+        let kept = serde_json::to_string(&before.keep().unwrap()).unwrap();
+        let mut after = Learner::from_kept(serde_json::from_str(&kept).unwrap()).unwrap();
+        assert_eq!(after.as_of(), Some(outcomes[stopped].at));
+        // Some of what is in it already is told again.
+        outcomes[stopped.saturating_sub(10)..].iter().for_each(|it| drop(after.observe(it)));
+        drop(after.observe(&relapse(relapsed, 500_000_000)));
+        for (a, b) in after.table().iter().zip(through.table()) {
+            let near = |x: f64, y: f64| (x - y).abs() < 0.02;
+            assert_eq!((&a.playbook, &a.hash, &a.class), (&b.playbook, &b.hash, &b.class));
+            assert_eq!(
+                (a.posterior.attempts, a.posterior.successes),
+                (b.posterior.attempts, b.posterior.successes)
+            );
+            assert!(near(a.posterior.mean, b.posterior.mean), "stopped at {stopped}: {a:?} {b:?}");
+        }
+        assert_eq!(after.table().len(), through.table().len());
+    }
+    assert!(Learner::new().keep().is_none());
+}

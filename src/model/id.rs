@@ -20,6 +20,11 @@ macro_rules! id {
             pub fn new(time: Time, random: u128) -> Self {
                 Self(Ulid::from_parts(time.timestamp_millis().max(0).unsigned_abs(), random))
             }
+
+            /// When it was made, to the millisecond.
+            pub fn time(&self) -> Time {
+                super::clock::micros(i64::try_from(self.0.timestamp_ms()).unwrap_or(0).saturating_mul(1_000))
+            }
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

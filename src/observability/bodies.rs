@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::health::Health;
 use crate::learning::Row;
-use crate::model::{Alert, IntentId, Priority, Status, Time};
+use crate::model::{Alert, Intent, IntentId, Priority, Status, Time};
 
 /// `GET /api/observability/stress/current`
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -109,7 +109,9 @@ pub struct Regression {
 pub struct RemediationStats {
     /// Intents ever heard of.
     pub total: u64,
-    /// Those that are open.
+    /// How many are open.
+    pub open: usize,
+    /// Those that are open, the latest first, at most 1,000.
     pub active: Vec<ActiveIntent>,
     /// Ended repaired.
     pub succeeded: u64,
@@ -152,6 +154,24 @@ pub struct ActiveIntent {
     pub attempts: usize,
     /// When it was made.
     pub created_at: Time,
+}
+
+impl From<&Intent> for ActiveIntent {
+    fn from(intent: &Intent) -> Self {
+        let tried = intent.attempts.last().map(|a| a.playbook.clone());
+        Self {
+            id: intent.id,
+            goal: intent.goal.clone(),
+            target: intent.target.clone(),
+            rule: intent.rule.clone(),
+            class: intent.class.clone(),
+            priority: intent.priority,
+            status: intent.status,
+            playbook: tried.or_else(|| intent.decision.as_ref().map(|d| d.playbook.clone())),
+            attempts: intent.attempts.len(),
+            created_at: intent.created_at,
+        }
+    }
 }
 
 /// What learning knows of a playbook for a class.

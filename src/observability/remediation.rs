@@ -1,11 +1,10 @@
 //! Repairs, counted: intents that are open, how the others ended, outcomes of attempts. Pure fold over their states.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::bodies::ActiveIntent;
-use crate::model::{Intent, IntentId, Outcome, OutcomeRecord, Status};
+use crate::model::{Intent, IntentId, Outcome, OutcomeRecord, Status, Time};
 
 /// Intents and attempts that are remembered as counted, so that hearing of one twice changes nothing.
 const REMEMBERED: usize = 10_000;
@@ -16,7 +15,11 @@ const LATEST: usize = 500;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Remediation {
-    pub(super) open: BTreeMap<IntentId, ActiveIntent>,
+    /// Not kept in a snapshot: which are open, the store says.
+    #[serde(skip)]
+    pub(super) open: BTreeSet<IntentId>,
+    /// The latest change of an intent that was counted.
+    pub(super) as_of: Option<Time>,
     ended: VecDeque<IntentId>,
     /// Whether each of the latest that ended succeeded or not.
     latest: VecDeque<bool>,
@@ -27,6 +30,11 @@ pub(super) struct Remediation {
     pub(super) other: u64,
     outcomes: BTreeMap<String, u64>,
     counted: VecDeque<(IntentId, u32, Outcome)>,
+    /// Where in `counted` each of them is, counted from the first ever put there.
+    #[serde(skip)]
+    places: HashMap<(IntentId, u32), usize>,
+    #[serde(skip)]
+    forgotten: usize,
     recovered: u64,
     recovery_ms: f64,
     #[serde(skip)]
@@ -42,10 +50,11 @@ impl Remediation {
         if self.known.contains(&intent.id) {
             return;
         }
-        let was_open = self.open.remove(&intent.id).is_some();
+        let was_open = self.open.remove(&intent.id);
         self.total += u64::from(!was_open);
+        self.as_of = self.as_of.max(Some(intent.updated_at));
         if intent.status.is_open() {
-            self.open.insert(intent.id, summary(intent));
+            self.open.insert(intent.id);
             return;
         }
         let success = match intent.status {
@@ -81,17 +90,39 @@ impl Remediation {
         }
     }
 
+    /// After a restart: the intents that are open, and those that have ended since the snapshot.
+    pub(super) fn resume(&mut self, open: &[IntentId], ended: &[Intent]) {
+        let Some(as_of) = self.as_of else {
+            self.total += open.len() as u64;
+            self.open = open.iter().copied().collect();
+            return ended.iter().for_each(|intent| self.intent(intent));
+        };
+        self.open = open.iter().copied().collect();
+        self.total += open.iter().filter(|id| id.time() > as_of).count() as u64;
+        for intent in ended {
+            if intent.created_at <= as_of {
+                self.open.insert(intent.id);
+            }
+            self.intent(intent);
+        }
+        // One that is counted as ended already was put among the open ones for nothing.
+        for intent in ended {
+            self.open.remove(&intent.id);
+        }
+    }
+
     /// Takes an outcome in; the same attempt again with another outcome is moved over.
     pub(super) fn outcome(&mut self, record: &OutcomeRecord) {
         if record.escalation {
             return;
         }
-        let counted = self
-            .counted
-            .iter_mut()
-            .rev()
-            .find(|(intent, attempt, _)| (*intent, *attempt) == (record.intent, record.attempt));
-        match counted {
+        let key = (record.intent, record.attempt);
+        if self.places.len() != self.counted.len() {
+            let keys = self.counted.iter().map(|(intent, attempt, _)| (*intent, *attempt));
+            self.places = keys.zip(self.forgotten..).collect();
+        }
+        let place = self.places.get(&key).map(|at| at - self.forgotten);
+        match place.and_then(|at| self.counted.get_mut(at)) {
             Some((_, _, before)) if *before == record.outcome => return,
             Some((_, _, before)) => {
                 let old = std::mem::replace(before, record.outcome);
@@ -100,9 +131,13 @@ impl Remediation {
                 }
             }
             None => {
+                self.places.insert(key, self.forgotten + self.counted.len());
                 self.counted.push_back((record.intent, record.attempt, record.outcome));
-                if self.counted.len() > REMEMBERED {
-                    self.counted.pop_front();
+                if self.counted.len() > REMEMBERED
+                    && let Some((intent, attempt, _)) = self.counted.pop_front()
+                {
+                    self.places.remove(&(intent, attempt));
+                    self.forgotten += 1;
                 }
                 if record.outcome == Outcome::Fixed {
                     self.recovered += 1;
@@ -133,21 +168,5 @@ impl Remediation {
     /// How many attempts had which outcome.
     pub(super) fn outcomes(&self) -> BTreeMap<String, u64> {
         self.outcomes.iter().filter(|(_, n)| **n > 0).map(|(name, n)| (name.clone(), *n)).collect()
-    }
-}
-
-fn summary(intent: &Intent) -> ActiveIntent {
-    let tried = intent.attempts.last().map(|a| a.playbook.clone());
-    ActiveIntent {
-        id: intent.id,
-        goal: intent.goal.clone(),
-        target: intent.target.clone(),
-        rule: intent.rule.clone(),
-        class: intent.class.clone(),
-        priority: intent.priority,
-        status: intent.status,
-        playbook: tried.or_else(|| intent.decision.as_ref().map(|d| d.playbook.clone())),
-        attempts: intent.attempts.len(),
-        created_at: intent.created_at,
     }
 }

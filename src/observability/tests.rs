@@ -148,13 +148,12 @@ fn remediation_stats_has_its_names_and_numbers() {
         it.observe_outcome(&record);
         learner.observe(&record);
     }
-    let body = serde_json::to_value(it.remediation_stats(learner.table())).unwrap();
+    let body = serde_json::to_value(it.remediation_stats(vec![], learner.table())).unwrap();
     for (name, value) in [("total", 6), ("succeeded", 2), ("failed", 1), ("escalated", 1), ("other", 1)] {
         assert_eq!(body[name], value, "{name}");
     }
     assert_eq!((&body["success_rate"], &body["avg_recovery_ms"]), (&json!(0.5), &json!(3_000.0)));
-    assert_eq!(body["active"].as_array().unwrap().len(), 1);
-    assert_eq!(body["active"][0]["status"], "running");
+    assert_eq!(body["open"], 1);
     let row = &body["playbooks"][0];
     assert_eq!((&row["playbook"], &row["class"]), (&json!("restart_kernel"), &json!("timeout")));
     assert_eq!((&row["attempts"], &row["successes"]), (&json!(2), &json!(1)));
@@ -167,7 +166,7 @@ fn a_relapse_moves_an_outcome_and_does_not_add_one() {
     let mut it = Aggregator::default();
     it.observe_outcome(&outcome(1, Outcome::Fixed));
     it.observe_outcome(&outcome(1, Outcome::Relapsed));
-    assert_eq!(it.remediation_stats(vec![]).outcomes, BTreeMap::from([("relapsed".to_owned(), 1)]));
+    assert_eq!(it.remediation_stats(vec![], vec![]).outcomes, BTreeMap::from([("relapsed".to_owned(), 1)]));
 }
 
 #[test]
@@ -238,6 +237,38 @@ fn a_restart_with_a_replay_shows_the_same_as_if_there_had_been_none() {
     assert_eq!(again.snapshot(), through.snapshot());
     assert_eq!(again.stress_trends(24, at(0)), through.stress_trends(24, at(0)));
     assert_eq!(again.stress_trends(24, at(0)).rows.len(), 3);
+}
+
+#[test]
+fn repairs_are_counted_once_over_a_restart_whatever_happened_after_the_snapshot() {
+    let mut through = Aggregator::default();
+    through.observe_intent(&intent(1, Status::Succeeded));
+    through.observe_intent(&intent(2, Status::Running));
+    through.observe_intent(&intent(3, Status::Running));
+    let saved = through.snapshot();
+    let later = |n: u128, status| {
+        let it = intent(n, status);
+        let at = at(100 + n as i64);
+        Intent { id: IntentId::new(at, n), created_at: at, updated_at: at, ..it }
+    };
+    let ended = [
+        intent(1, Status::Succeeded),
+        Intent { updated_at: at(90), ..intent(2, Status::Failed) },
+        later(4, Status::Succeeded),
+    ];
+    let open = [intent(3, Status::Running), later(5, Status::Pending)];
+    ended.iter().chain(&open).for_each(|it| through.observe_intent(it));
+
+    let mut again = Aggregator::default();
+    again.restore(saved).unwrap();
+    assert_eq!(again.intents_as_of(), Some(intent(3, Status::Running).updated_at));
+    again.resume(&open.each_ref().map(|it| it.id), &ended);
+    let counts = |it: &Aggregator| {
+        let it = it.dashboard(at(0)).remediation;
+        (it.total, it.active, it.succeeded, it.failed)
+    };
+    assert_eq!(counts(&again), (5, 2, 2, 1));
+    assert_eq!(counts(&again), counts(&through));
 }
 
 #[test]

@@ -281,6 +281,9 @@ pub(crate) async fn intents_are_found_by_what_people_ask_for(home: &impl Home) {
     store.commit(all.iter().cloned().map(|it| Write::Intent(Arc::new(it))).collect()).await.unwrap();
     let open: Vec<Intent> = all.iter().filter(|it| it.status.is_open()).cloned().collect();
     assert_eq!(open_intents(&*store).await, open);
+    let ended: Vec<Intent> = all.iter().filter(|it| !it.status.is_open()).cloned().collect();
+    assert_eq!(store.ended_since(at(0)).await.unwrap(), ended);
+    assert_eq!(store.ended_since(at(1_000_000)).await.unwrap(), []);
     type Test = fn(&Intent) -> bool;
     let cases: [(IntentQuery, Test); 6] = [
         (IntentQuery::default(), |_| true),

@@ -250,6 +250,15 @@ impl Store for Memory {
         ready(Ok(open.len() as u64)).boxed()
     }
 
+    fn ended_since(&self, since: Time) -> Read<'_, Vec<Intent>> {
+        self.read(|kept| {
+            let ended = kept.intents.values().filter(|it| !it.status.is_open() && it.updated_at >= since);
+            let mut ended: Vec<Intent> = ended.map(|it| it.as_ref().clone()).collect();
+            ended.sort_by_key(|it| (it.updated_at, it.id));
+            ended
+        })
+    }
+
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>> {
         self.read(|kept| kept.intents.get(&id).map(|intent| intent.as_ref().clone()))
     }

@@ -160,6 +160,10 @@ impl Store for Sqlite {
         self.read(move |from| records::open_intents(from, &mut each))
     }
 
+    fn ended_since(&self, since: Time) -> Read<'_, Vec<Intent>> {
+        self.read(move |from| records::ended_since(from, since))
+    }
+
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>> {
         self.read(move |from| records::intent(from, id))
     }

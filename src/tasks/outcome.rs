@@ -73,6 +73,8 @@ pub async fn relapse(parts: &Parts, ended: &Ended) -> Result<(), crate::store::E
     let last = known.into_iter().rfind(|o| o.intent == ended.intent && o.outcome == Outcome::Fixed);
     let Some(mut record) = last else { return Ok(()) };
     record.outcome = Outcome::Relapsed;
+    // Known anew, so that a restart hears of it.
+    record.at = now;
     if let Some(attempt) = intent.attempts.iter_mut().rfind(|a| a.number == record.attempt) {
         attempt.outcome = Some(Outcome::Relapsed);
         attempt.message =

@@ -22,6 +22,11 @@ pub(super) fn open_intents(from: &Connection, each: &mut dyn FnMut(Intent)) -> R
     Ok(given)
 }
 
+pub(super) fn ended_since(from: &Connection, since: Time) -> Result<Vec<Intent>, Fault> {
+    let sql = "SELECT json FROM intents WHERE open = 0 AND updated_at >= ?1 ORDER BY updated_at, id";
+    all(from, sql, [since.timestamp_micros()])
+}
+
 pub(super) fn intent(from: &Connection, id: IntentId) -> Result<Option<Intent>, Fault> {
     one(from, "SELECT json FROM intents WHERE id = ?1", [id.to_string()])
 }
