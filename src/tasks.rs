@@ -31,7 +31,6 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::actions;
-use crate::bus::Waits;
 use crate::intents::Board;
 use crate::intents::board::Changes;
 use crate::kernels;
@@ -40,7 +39,7 @@ use crate::model::alert::Level;
 use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunStatus, Time};
 use crate::playbook::Library;
 use crate::store::{Store, Write};
-use lot::{Awaits, Lot};
+use lot::{Awaits, Lot, Waits};
 use queue::Queue;
 
 /// Intents that are acted on at the same time unless configured otherwise.
@@ -72,7 +71,7 @@ pub struct Parts {
     /// The open intents.
     pub board: Arc<Board>,
     /// Waits for events, in the name of the intents whose work waits.
-    pub waits: Waits<IntentId>,
+    pub waits: Waits,
     /// Where events go.
     pub inbox: Arc<dyn Inbox>,
     /// What can be done.
@@ -226,7 +225,7 @@ impl Service {
         if let Some(token) = lock(&self.shared.cancelled).get(&intent.id) {
             token.cancel();
         }
-        if lock(&self.shared.lot).take(intent.id).is_some() {
+        if lock(&self.shared.lot).take(intent.id, &self.parts.waits).is_some() {
             self.queue().release(&intent.target, intent.id);
             let (service, id) = (self.clone(), intent.id);
             tokio::spawn(async move {
@@ -343,7 +342,7 @@ impl Service {
         if !lock(&self.shared.working).insert(id) {
             return;
         }
-        let awaits = lock(&self.shared.lot).take(id).unwrap_or_default();
+        let awaits = lock(&self.shared.lot).take(id, &self.parts.waits).unwrap_or_default();
         let token = self.shared.stop.child_token();
         lock(&self.shared.cancelled).insert(id, token.clone());
         // Taken here and not in the task, so that `dispatch` sees the slot gone.
@@ -379,7 +378,7 @@ impl Service {
             let mut lot = lock(&self.shared.lot);
             lot.park(id, until, awaits);
             lock(&self.shared.working).remove(&id);
-            lot.is_done(id)
+            lot.is_done(id, &self.parts.waits)
         };
         if come {
             self.wake(id);

@@ -129,7 +129,29 @@ impl<K: Copy + Send> Waits<K> {
     }
 }
 
+impl<K> Waits<K> {
+    /// The ticket that was put away as `number`.
+    pub fn ticket(&self, number: u64) -> Ticket<K> {
+        Ticket { number, waits: Arc::clone(&self.0) }
+    }
+
+    /// Whether an event has completed the wait that was put away as `number`, and was not taken yet.
+    pub fn is_done(&self, number: u64) -> bool {
+        self.0.lock().caught.contains_key(&number)
+    }
+}
+
 impl<K> Ticket<K> {
+    /// Puts the ticket away as a number above 0: the wait goes on until [`Waits::ticket`] gives it back.
+    pub fn put_away(self) -> u64 {
+        let mut it = std::mem::ManuallyDrop::new(self);
+        // The wait stays; only this handle on all waits goes.
+        let number = it.number;
+        it.number = 0;
+        drop(std::mem::ManuallyDrop::into_inner(it));
+        number
+    }
+
     /// The event that completed the wait, if one has; it is given once.
     pub fn take(&self) -> Option<Arc<Event>> {
         self.waits.lock().caught.remove(&self.number)

@@ -12,7 +12,7 @@ use super::metrics::Metrics;
 use super::ports::{AlertBook, Inbox, Watch};
 use super::publish::Publish;
 use super::{Config, Delivery, Engine, Inner, reload, replay};
-use crate::bus::{Lanes, Taps, Waits};
+use crate::bus::{Lanes, Taps};
 use crate::intents::Board;
 use crate::learning::Learner;
 use crate::model::{Chance, Clock};
@@ -94,7 +94,7 @@ impl Engine {
             pool,
             store: store.clone(),
             board: board.clone(),
-            waits: Waits::default(),
+            waits: tasks::lot::Waits::default(),
             inbox,
             actions: actions.clone(),
             alerts: alerts.clone(),
