@@ -4,6 +4,8 @@
 //! next record that has to be durable anyway, so a run of n steps costs n + 1 commits, not 2n. It never performs an
 //! effect itself. Start with [`Journal`].
 
+pub mod edge;
+
 use serde_json::Value;
 
 use crate::model::{Failure, Step, StepStatus, Time};

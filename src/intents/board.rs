@@ -97,6 +97,7 @@ impl Board {
     /// The batch that made `changes` is durable: what it opened may be worked on.
     pub fn confirm(&self, changes: Changes) {
         let mut state = self.lock_state();
+        state.settle(&changes.touched);
         state.fresh.extend(changes.opened.iter().map(|intent| intent.id));
         state.relapsed.extend(changes.relapsed);
     }
@@ -108,12 +109,21 @@ impl Board {
     pub async fn take_back(&self, changes: &Changes) -> Result<(), Error> {
         {
             let mut state = self.lock_state();
+            state.settle(&changes.touched);
             state.doubtful.extend(changes.touched.iter().copied());
             for (key, ended) in &changes.relapsed {
                 state.ended.entry(key.clone()).or_insert_with(|| ended.clone());
             }
         }
         self.heal().await
+    }
+
+    /// A batch broke, perhaps after its commit: what it changed is in doubt, as nobody will say whether it was kept.
+    /// Call it when no other batch is under way, then [`Board::heal`].
+    pub fn doubt(&self) {
+        let mut state = self.lock_state();
+        let broken = std::mem::take(&mut state.unsettled);
+        state.doubtful.extend(broken.into_keys());
     }
 
     /// Makes memory what the store says of everything that is in doubt.

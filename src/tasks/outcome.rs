@@ -8,6 +8,7 @@ use super::{Parts, escalate, lock};
 use crate::guard;
 use crate::intents::board::Ended;
 use crate::intents::lifecycle::{self, Transition};
+use crate::journal::edge;
 use crate::model::{Event, Intent, Outcome, OutcomeRecord, Time, Topic};
 use crate::store::Write;
 
@@ -44,7 +45,7 @@ pub async fn attempt_ended(
         // Whoever sees the end also sees what was learned of it.
         worker.settled().await?;
         teach(worker.parts, record);
-        fail::fail_point!("learned", |_| std::process::abort());
+        edge::pass("learned");
     }
     worker.open_run = None;
     worker.awaits = Awaits::default();

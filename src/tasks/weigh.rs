@@ -8,6 +8,7 @@ use super::worker::{Go, Stop, Worker};
 use super::{attempt, escalate, lock};
 use crate::guard::{self, Facts, Verdict};
 use crate::intents::lifecycle::Transition;
+use crate::journal::edge;
 use crate::kernels;
 use crate::learning::{Candidate, Learner, Situation};
 use crate::model::{Decision, Intent, Mode, Outcome, Span, Time};
@@ -76,7 +77,7 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
         confidence: Some(decision.confidence),
         approved: is_approved,
     });
-    fail::fail_point!("decided", |_| std::process::abort());
+    edge::pass("decided");
     let because = |reason: String| format!("{}: {reason}", ruling.guard);
     match ruling.verdict {
         Verdict::Deny { reason, .. } if ruling.guard == "max_attempts" => {

@@ -9,6 +9,7 @@ use super::lot::Awaits;
 use super::worker::{Go, Stop, Worker, tell};
 use super::{attempt, check, escalate, outcome, weigh};
 use crate::intents::lifecycle::Transition;
+use crate::journal::edge;
 use crate::model::{Failure, Intent, Outcome, Status, Time};
 
 impl Worker<'_> {
@@ -105,7 +106,7 @@ impl Worker<'_> {
             Some(why) => check::Verdict::Broken(why.message),
             None => check::check(self, intent).await?,
         };
-        fail::fail_point!("verified", |_| std::process::abort());
+        edge::pass("verified");
         let (outcome, message) = match verdict {
             check::Verdict::Works(how) => (Outcome::Fixed, how),
             check::Verdict::Broken(why) => (Outcome::NotFixed, why),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Ingest, Mind};
 use crate::engine::decisions::{DecidedEvent, Decisions};
 use crate::intents::board::{Became, Changes};
+use crate::journal::edge;
 use crate::model::Event;
 use crate::rules::{Firing, Timed, is_timer};
 use crate::store::{Commit, Write};
@@ -69,7 +70,7 @@ impl Ingest {
             }
             decisions.add(DecidedEvent { at: number, notes: std::mem::take(&mut notes), became });
         }
-        fail::fail_point!("matched", |_| std::process::abort());
+        edge::pass("matched");
         let mut writes = Vec::new();
         if !events.is_empty() {
             writes.push(Write::Events(events.clone()));
@@ -79,7 +80,7 @@ impl Ingest {
         writes.extend(mind.saving.write(&windows, mind.position, now, events.len()));
         self.metrics.patterns(windows.tally());
         let (commit, changes) = board.commit(writes);
-        fail::fail_point!("intent", |_| std::process::abort());
+        edge::pass("intent");
         Decided { commit, events, changes, fired }
     }
 }

@@ -60,6 +60,7 @@ impl Ingest {
         for key in self.store.recent_keys(self.window).await? {
             mind.seen.insert(key);
         }
+        self.board.doubt();
         if let Err(error) = self.board.heal().await {
             tracing::error!("failed to read back what a batch of events changed: {error}");
         }

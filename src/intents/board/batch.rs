@@ -210,6 +210,9 @@ impl Batch<'_> {
             }
             writes.push(Write::Intent(intent));
         }
+        for id in &changes.touched {
+            *self.state.unsettled.entry(*id).or_default() += 1;
+        }
         // What waited for long still does: a match that is counted on it wakes nobody.
         for id in std::mem::take(&mut self.unpacked) {
             self.state.open.pack(id);

@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) relapsed: Vec<Relapse>,
     /// What a batch that came to no commit has changed.
     pub(super) doubtful: BTreeSet<IntentId>,
+    /// What committed batches have changed of which nobody has said yet whether it was kept, with how many of them.
+    pub(super) unsettled: HashMap<IntentId, u32>,
     pub(super) refused: u64,
 }
 
@@ -54,6 +56,18 @@ impl State {
         self.open.remove(intent.id);
         self.open.unbind(&intent.rule, &intent.group, intent.id);
         self.remember_end(intent);
+    }
+
+    /// It is known whether a batch that changed these was kept.
+    pub(super) fn settle(&mut self, touched: &[IntentId]) {
+        for id in touched {
+            if let Some(batches) = self.unsettled.get_mut(id) {
+                *batches -= 1;
+                if *batches == 0 {
+                    self.unsettled.remove(id);
+                }
+            }
+        }
     }
 
     pub(super) fn remember_end(&mut self, intent: &Intent) {
