@@ -56,6 +56,8 @@ pub enum RunStatus {
     Failed,
     /// A person ended it.
     Cancelled,
+    /// It went on as another run, with an empty journal.
+    Continued,
 }
 
 impl RunStatus {
@@ -146,6 +148,8 @@ pub enum StepKind {
     Random,
     /// A random id.
     Uuid,
+    /// The end of this run, which goes on as another.
+    Continue,
 }
 
 /// Where a step stands.

@@ -60,6 +60,8 @@ struct Journal {
     env: Env,
     recorded: std::vec::IntoIter<Step>,
     next_seq: u32,
+    /// Calls that the function has made.
+    made: i64,
 }
 
 thread_local! {
@@ -95,7 +97,7 @@ impl State {
         let limits = env.limits;
         Self {
             limits,
-            run: Some(Journal { file, actions, phase, env, recorded, next_seq }),
+            run: Some(Journal { file, actions, phase, env, recorded, next_seq, made: 0 }),
             ..Self::reading(modules)
         }
     }
@@ -163,6 +165,16 @@ impl State {
         }
         None
     }
+}
+
+/// Which function of the playbook is being carried out; none while a module is being read.
+pub fn phase() -> Option<Phase> {
+    read(|state| state.run.as_ref().map(|run| run.phase)).flatten()
+}
+
+/// How many steps of the run the function has made so far, those given back from the journal included.
+pub fn steps() -> i64 {
+    read(|state| state.run.as_ref().map_or(0, |run| run.made)).unwrap_or(0)
 }
 
 /// Whether `action` is one that the header names; none while no run is under way.
@@ -275,6 +287,7 @@ impl Journal {
         limit: u32,
         begin: impl FnOnce(&Journal, &mut Step) -> Option<Request>,
     ) -> Result<Answer, End> {
+        self.made += 1;
         let recorded = self.recorded.next();
         let mut step = match recorded {
             Some(step) if step.kind != kind || step.name != name || step.request != request => {
@@ -283,8 +296,10 @@ impl Journal {
             Some(step) if step.status == StepStatus::Finished => return Ok(Answer::Recorded(step)),
             Some(step) => step,
             None if self.next_seq >= limit => {
-                let text =
-                    format!("the run has made its {limit} steps; let a rule start another run ({place})");
+                let text = format!(
+                    "the run has made its {limit} steps: go on with an empty journal before, by \
+                     `continue_as_new(#{{ … }})` ({place})"
+                );
                 return Err(End::Failed(Failure::new("budget", text)));
             }
             None => self.new_step(kind, name, request),

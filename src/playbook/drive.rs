@@ -63,6 +63,17 @@ fn done(journal: &[Step]) -> Value {
             StepKind::All => {
                 for (i, act) in step.request["actions"].as_array().into_iter().flatten().enumerate() {
                     let result = step.result.as_ref().and_then(|results| results.get(i));
+                    if step.request["partial"] == true {
+                        let (result, error) = match result {
+                            Some(it) => (&it["result"], &it["error"]),
+                            None => (&Value::Null, &Value::Null),
+                        };
+                        let (action, params) = (&act["action"], &act["params"]);
+                        done.push(
+                            json!({ "action": action, "params": params, "result": result, "error": error }),
+                        );
+                        continue;
+                    }
                     done.push(call(&act["action"], &act["params"], result));
                 }
             }

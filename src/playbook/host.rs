@@ -5,7 +5,7 @@ mod chance;
 mod note;
 mod wait;
 
-use rhai::{Dynamic, Engine, NativeCallContext};
+use rhai::{Dynamic, Engine, Map, NativeCallContext};
 use serde_json::Value;
 
 use super::burst::Thrown;
@@ -13,12 +13,14 @@ use super::{convert, failure};
 use crate::model::{Failure, Span};
 
 /// Every host function, with the numbers of arguments it takes.
-pub const FUNCTIONS: [(&str, &[usize]); 12] = [
+pub const FUNCTIONS: [(&str, &[usize]); 14] = [
     ("act", &[2, 3]),
-    ("all", &[1]),
+    ("all", &[1, 2]),
+    ("continue_as_new", &[1]),
+    ("steps", &[0]),
     ("sleep", &[1]),
     ("wait_for", &[2, 3]),
-    ("ask", &[3]),
+    ("ask", &[3, 4]),
     ("emit", &[2]),
     ("metric", &[2]),
     ("log", &[2]),
@@ -51,6 +53,16 @@ fn span(at: &NativeCallContext, what: &str, value: &Dynamic) -> Result<Span, Thr
     seconds.ok().and_then(Span::from_secs_f64).ok_or_else(|| {
         wrong(format!("`{value}` is not a length of time: write 30s, 5m, 1h30m, or a number of seconds"))
     })
+}
+
+/// The one option `name`, true or false, that `what` knows.
+fn flag(at: &NativeCallContext, what: &str, name: &str, options: &mut Map) -> Result<bool, Thrown> {
+    let value = options.remove(name);
+    if let Some(other) = options.keys().next() {
+        return Err(invalid(at, format!("{what} knows no option `{other}`: there is `{name}`")));
+    }
+    let wrong = |value: &Dynamic| invalid(at, format!("{what}: {name}: `{value}` is not true or false"));
+    value.map_or(Ok(false), |value| value.as_bool().map_err(|_| wrong(&value)))
 }
 
 /// The JSON of an argument.

@@ -40,9 +40,15 @@ pub enum Burst {
 pub enum Request {
     /// One action; the step's result is the action's.
     Act(ActRequest),
-    /// Several side by side; the step's result is the list of their results in the same order, its error the first
-    /// failure once all have ended.
-    All(Vec<ActRequest>),
+    /// Several side by side. The step's result, once all have ended, is the list of their results in the same order, its
+    /// error the first failure. With `partial` nothing of it fails: each result is `{"ok": true, "result": …}` or
+    /// `{"ok": false, "error": …}`.
+    All {
+        /// Which.
+        actions: Vec<ActRequest>,
+        /// Whether each failure is for the script to look at.
+        partial: bool,
+    },
     /// Time passes; the result is `null`.
     Sleep(Span),
     /// An event; the result is the event, or `null` when the time is up.
@@ -61,7 +67,10 @@ pub enum Request {
         /// Its payload.
         data: Value,
     },
-    /// A person answers; the result is the answer, or `null` when the time is up.
+    /// The run goes on as another one with an empty journal, which is given this as `ctx.carried`; nothing comes back.
+    Continue(Value),
+    /// A person answers; the result is the answer, or `null` when the time is up. With `details` the answer is
+    /// `{"answer": …, "by": …, "at": …}`.
     Ask {
         /// What they are asked.
         question: String,
@@ -69,6 +78,8 @@ pub enum Request {
         choices: Vec<String>,
         /// How long at most.
         timeout: Span,
+        /// Whether who answered is wanted too.
+        details: bool,
     },
 }
 

@@ -3,6 +3,7 @@
 mod budgets;
 mod calls;
 mod files;
+mod golden;
 mod replay;
 mod sandbox;
 mod shipped;

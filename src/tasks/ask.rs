@@ -2,6 +2,8 @@
 //!
 //! The answer's event is named after the step that asks. The first answer counts; a further one is a duplicate.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::wait::{self, Awaited};
@@ -29,6 +31,18 @@ pub enum Refused {
     },
 }
 
+/// What a person is asked.
+pub struct Question {
+    /// In words.
+    pub text: String,
+    /// What they may answer; none: anything.
+    pub choices: Vec<String>,
+    /// How long they have.
+    pub timeout: Span,
+    /// Whether the script wants to know who answered, and when.
+    pub details: bool,
+}
+
 /// What a question waits for: the event that is named after its `step`.
 pub fn awaited(step: &Step, until: Time) -> Awaited {
     let pattern = Pattern::try_new(TOPIC).expect("the topic of answers is a pattern");
@@ -40,21 +54,27 @@ pub fn awaited(step: &Step, until: Time) -> Awaited {
 pub async fn ask(
     worker: &mut Worker<'_>,
     step: &Step,
-    question: &str,
-    choices: Vec<String>,
-    timeout: Span,
+    question: &Question,
     again: bool,
 ) -> Result<Result<Value, Failure>, Stop> {
     let told = worker.awaits.step.as_ref().is_some_and(|(seq, _)| *seq == step.seq);
     if !told && let Some(intent) = worker.parts.board.get(worker.id) {
         // Told again after a restart it is the same alert, counted.
-        tell(worker, &intent, step, question, &choices, timeout).await;
+        tell(worker, &intent, step, &question.text, &question.choices, question.timeout).await;
     }
-    let awaited = awaited(step, step.started_at + timeout.delta());
-    let fits =
-        |event: &Event| event.data.value()["answer"].as_str().is_some_and(|it| is_choice(it, &choices));
+    let awaited = awaited(step, step.started_at + question.timeout.delta());
+    let fits = |event: &Event| {
+        event.data.value()["answer"].as_str().is_some_and(|it| is_choice(it, &question.choices))
+    };
     let answered = wait::event(worker, step, &awaited, fits, again).await?;
-    Ok(answered.map(|event| event.map_or(Value::Null, |event| event.data.value()["answer"].clone())))
+    let result = |event: Arc<Event>| {
+        let said = event.data.value();
+        match question.details {
+            true => json!({ "answer": said["answer"], "by": said["by"], "at": event.time }),
+            false => said["answer"].clone(),
+        }
+    };
+    Ok(answered.map(|event| event.map_or(Value::Null, result)))
 }
 
 /// The event that answers the question which the journal `steps` ends with.

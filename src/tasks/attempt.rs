@@ -15,7 +15,7 @@ use crate::journal::Journal;
 use crate::journal::edge;
 use crate::model::run::Phase;
 use crate::model::{Attempt, Decision, Failure, Intent, Run, RunId, RunStatus, StepKind, StepStatus};
-use crate::playbook::{self, Burst, Env, Limits, Playbook};
+use crate::playbook::{self, Burst, Env, Limits, Playbook, Request};
 use crate::store::Write;
 
 /// Time that a rollback gets beyond the run's own deadline.
@@ -213,6 +213,11 @@ async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Fa
                 record(worker, steps);
                 return Ok(Err(in_doubt(worker, phase).unwrap_or(failure)));
             }
+            Burst::Suspended { steps, step, request: Request::Continue(carried) } => {
+                record(worker, steps);
+                record(worker, vec![*step]);
+                continue_as_new(worker, carried)?;
+            }
             Burst::Suspended { steps, step, request } => {
                 record(worker, steps);
                 let mut step = *step;
@@ -237,6 +242,36 @@ async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Fa
             }
         }
     }
+}
+
+/// Ends the run under way and goes on as another: the same playbook, intent and time, and an empty journal. Both are one
+/// commit, so a crash finds the one or the other.
+fn continue_as_new(worker: &mut Worker<'_>, carried: Value) -> Result<(), Stop> {
+    let Some(mut open) = worker.open_run.take() else { return Ok(()) };
+    let now = worker.parts.clock.now();
+    let id = RunId::new(now, worker.parts.chance.identity());
+    if let Some(last) = open.journal.steps().last() {
+        open.journal.finish(last.seq, Ok(Value::Null), now);
+    }
+    let mut ctx = open.run.ctx.clone();
+    ctx["carried"] = carried;
+    let next = Run { id, ctx, started_at: now, ..open.run.clone() };
+    let over = Run {
+        status: RunStatus::Continued,
+        ended_at: Some(now),
+        result: Some(json!({ "continued_as": id })),
+        ..open.run
+    };
+    let mut writes: Vec<Write> = open.journal.take_unsaved().into_iter().collect();
+    writes.extend([Write::Run(Box::new(over)), Write::Run(Box::new(next.clone()))]);
+    worker.change(writes, |intent| {
+        if let Some(attempt) = intent.attempts.last_mut() {
+            attempt.run = id;
+        }
+        Ok(())
+    })?;
+    worker.open_run = Some(OpenRun { run: next, journal: Journal::empty(), ..open });
+    Ok(())
 }
 
 /// What is said of a run that ended before it was known what came of an action that was cut off, as when its time was

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::wait::Wait;
@@ -37,13 +37,14 @@ pub async fn perform(
             edge::pass("started");
             act_once(worker, &step, act, 0, again).await
         }
-        Request::All(acts) => {
+        Request::All { actions, partial } => {
             worker.durable().await?;
             edge::pass("started");
-            all(worker, &step, acts, again).await
+            all(worker, &step, actions, partial, again).await
         }
-        Request::Ask { question, choices, timeout } => {
-            ask::ask(worker, &step, &question, choices, timeout, again).await
+        Request::Ask { question, choices, timeout, details } => {
+            let question = ask::Question { text: question, choices, timeout, details };
+            ask::ask(worker, &step, &question, again).await
         }
         Request::Emit { topic, data } => emit(worker, &step, &topic, data).await,
         request => match wait::of(&request, &step, &target(worker)) {
@@ -79,6 +80,7 @@ async fn all(
     worker: &mut Worker<'_>,
     step: &Step,
     acts: Vec<ActRequest>,
+    partial: bool,
     again: bool,
 ) -> Result<Result<Value, Failure>, Stop> {
     let limit = worker.time_left();
@@ -93,6 +95,13 @@ async fn all(
     }))
     .await;
     let results = results.into_iter().collect::<Result<Vec<_>, Stop>>()?;
+    if partial {
+        let each = results.into_iter().map(|result| match result {
+            Ok(value) => json!({ "ok": true, "result": value }),
+            Err(failure) => json!({ "ok": false, "error": failure }),
+        });
+        return Ok(Ok(each.collect()));
+    }
     Ok(results.into_iter().collect::<Result<Vec<_>, _>>().map(Value::Array))
 }
 

@@ -51,7 +51,9 @@ pub fn of(request: &Request, step: &Step, target: &str) -> Result<Option<Wait>, 
             until: until(timeout),
         }),
         Request::Ask { timeout, .. } => Wait::Event(super::ask::awaited(step, until(timeout))),
-        Request::Act(_) | Request::All(_) | Request::Emit { .. } => return Ok(None),
+        Request::Act(_) | Request::All { .. } | Request::Emit { .. } | Request::Continue(_) => {
+            return Ok(None);
+        }
     }))
 }
 
@@ -69,6 +71,7 @@ pub fn recorded(step: &Step) -> Option<Request> {
             question: String::new(),
             choices: serde_json::from_value(step.request["choices"].clone()).ok()?,
             timeout: span("timeout")?,
+            details: false,
         },
         _ => return None,
     })

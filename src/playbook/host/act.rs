@@ -3,8 +3,9 @@
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 use serde_json::{Value, json};
 
-use super::{invalid, json, span};
+use super::{flag, invalid, json, span};
 use crate::model::diagnostic::nearest;
+use crate::model::run::Phase;
 use crate::model::{Failure, StepKind};
 use crate::playbook::burst::{self, Thrown};
 use crate::playbook::failure;
@@ -24,7 +25,10 @@ pub fn register(engine: &mut Engine) {
     engine.register_fn("act", |at: NativeCallContext, action: &str, params: Map, options: Map| {
         act(&at, action, params, options)
     });
-    engine.register_fn("all", all);
+    engine.register_fn("all", |at: NativeCallContext, list: Array| all(&at, list, Map::new()));
+    engine.register_fn("all", |at: NativeCallContext, list: Array, options: Map| all(&at, list, options));
+    engine.register_fn("continue_as_new", continue_as_new);
+    engine.register_fn("steps", burst::steps);
     engine.register_fn("fail", |at: NativeCallContext, message: Dynamic| -> Result<Dynamic, Thrown> {
         Err(failure::throw(&Failure::new("failed", message.to_string()), at.call_position()))
     });
@@ -39,16 +43,28 @@ fn act(at: &NativeCallContext, action: &str, params: Map, options: Map) -> Resul
     burst::suspend(at, StepKind::Act, action, request, Request::Act(wish))
 }
 
-fn all(at: NativeCallContext, list: Array) -> Result<Dynamic, Thrown> {
+fn all(at: &NativeCallContext, list: Array, mut options: Map) -> Result<Dynamic, Thrown> {
+    let partial = flag(at, "all", "partial", &mut options)?;
     if list.len() > MAX_TOGETHER {
-        return Err(invalid(
-            &at,
-            format!("all: {} actions at once, the limit is {MAX_TOGETHER}", list.len()),
-        ));
+        return Err(invalid(at, format!("all: {} actions at once, the limit is {MAX_TOGETHER}", list.len())));
     }
-    let wishes =
-        list.into_iter().enumerate().map(|(i, item)| one_of(&at, i, item)).collect::<Result<Vec<_>, _>>()?;
-    burst::suspend(&at, StepKind::All, "", json!({ "actions": wishes }), Request::All(wishes))
+    let actions =
+        list.into_iter().enumerate().map(|(i, item)| one_of(at, i, item)).collect::<Result<Vec<_>, _>>()?;
+    let mut request = json!({ "actions": actions });
+    if partial {
+        request["partial"] = true.into();
+    }
+    burst::suspend(at, StepKind::All, "", request, Request::All { actions, partial })
+}
+
+/// The run goes on with an empty journal, which a long one needs: see `Limits::journal`.
+fn continue_as_new(at: NativeCallContext, carried: Dynamic) -> Result<Dynamic, Thrown> {
+    if burst::phase() != Some(Phase::Run) {
+        return Err(invalid(&at, "continue_as_new: only `run` can, not `verify` or `rollback`"));
+    }
+    let carried = json(&at, "continue_as_new", &carried)?;
+    let request = json!({ "carried": carried });
+    burst::suspend(&at, StepKind::Continue, "", request, Request::Continue(carried))
 }
 
 fn one_of(at: &NativeCallContext, i: usize, item: Dynamic) -> Result<ActRequest, Thrown> {

@@ -1,9 +1,9 @@
 //! `sleep`, `wait_for`, `ask`, `emit`: waiting for time, for an event, for a person; sending an event.
 
-use rhai::{Array, Dynamic, Engine, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 use serde_json::json;
 
-use super::{invalid, json, span};
+use super::{flag, invalid, json, span};
 use crate::condition;
 use crate::model::{Pattern, StepKind, Topic};
 use crate::playbook::burst::{self, Thrown};
@@ -27,7 +27,15 @@ pub fn register(engine: &mut Engine) {
             wait_for(&at, pattern, when, timeout)
         },
     );
-    engine.register_fn("ask", ask);
+    engine.register_fn("ask", |at: NativeCallContext, question: &str, choices: Array, timeout: Dynamic| {
+        ask(&at, question, choices, timeout, Map::new())
+    });
+    engine.register_fn(
+        "ask",
+        |at: NativeCallContext, question: &str, choices: Array, timeout: Dynamic, options: Map| {
+            ask(&at, question, choices, timeout, options)
+        },
+    );
     engine.register_fn("emit", emit);
 }
 
@@ -58,15 +66,25 @@ fn wait_for(
     burst::suspend(at, StepKind::WaitFor, pattern, request, effect)
 }
 
-fn ask(at: NativeCallContext, question: &str, choices: Array, timeout: Dynamic) -> Result<Dynamic, Thrown> {
-    let timeout = span(&at, "ask", &timeout)?;
+fn ask(
+    at: &NativeCallContext,
+    question: &str,
+    choices: Array,
+    timeout: Dynamic,
+    mut options: Map,
+) -> Result<Dynamic, Thrown> {
+    let details = flag(at, "ask", "details", &mut options)?;
+    let timeout = span(at, "ask", &timeout)?;
     if question.trim().is_empty() || choices.len() > MAX_CHOICES {
-        return Err(invalid(&at, format!("ask: give a question, and at most {MAX_CHOICES} choices")));
+        return Err(invalid(at, format!("ask: give a question, and at most {MAX_CHOICES} choices")));
     }
     let choices: Vec<String> = choices.iter().map(ToString::to_string).collect();
-    let request = json!({ "question": question, "choices": choices, "timeout": timeout });
-    let effect = Request::Ask { question: question.into(), choices, timeout };
-    burst::suspend(&at, StepKind::Ask, "", request, effect)
+    let mut request = json!({ "question": question, "choices": choices, "timeout": timeout });
+    if details {
+        request["details"] = true.into();
+    }
+    let effect = Request::Ask { question: question.into(), choices, timeout, details };
+    burst::suspend(at, StepKind::Ask, "", request, effect)
 }
 
 fn emit(at: NativeCallContext, topic: &str, data: Dynamic) -> Result<Dynamic, Thrown> {

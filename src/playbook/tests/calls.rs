@@ -41,7 +41,10 @@ fn each_call_asks_for_what_it_says() {
                 ..act(json!({}))
             }),
         ),
-        (r#"all([#{ action: "a.do", params: #{ x: [1] } }])"#, Request::All(vec![act(json!({"x": [1]}))])),
+        (
+            r#"all([#{ action: "a.do", params: #{ x: [1] } }])"#,
+            Request::All { actions: vec![act(json!({"x": [1]}))], partial: false },
+        ),
         ("sleep(30)", Request::Sleep(Span::secs(30))),
         ("sleep(\"1m30s\")", Request::Sleep(Span::secs(90))),
         (r#"wait_for("a.>", "30s")"#, wait(None)),
@@ -54,8 +57,24 @@ fn each_call_asks_for_what_it_says() {
                 question: "go?".into(),
                 choices: vec!["yes".into(), "2".into()],
                 timeout: Span::secs(3600),
+                details: false,
             },
         ),
+        (
+            r#"ask("go?", [], "1h", #{ details: true })"#,
+            Request::Ask {
+                question: "go?".into(),
+                choices: vec![],
+                timeout: Span::secs(3600),
+                details: true,
+            },
+        ),
+        (
+            r#"all([#{ action: "a.do" }], #{ partial: true })"#,
+            Request::All { actions: vec![act(json!({}))], partial: true },
+        ),
+        (r#"continue_as_new(#{ page: 7 })"#, Request::Continue(json!({"page": 7}))),
+        (r#"log("info", "x"); sleep(steps())"#, Request::Sleep(Span::secs(1))),
     ];
     for (script, request) in cases {
         assert_eq!(first(script), request, "{script}");

@@ -28,11 +28,11 @@ fn answer(n: u8, request: &Request) -> Result<Value, Failure> {
     match request {
         Request::Act(_) if n.is_multiple_of(3) => Err(Failure::new("failed", format!("no {n}")).of("a.do")),
         Request::Act(_) => Ok(json!({ "n": n })),
-        Request::All(list) => Ok(json!(list.iter().map(|it| &it.action).collect::<Vec<_>>())),
+        Request::All { actions, .. } => Ok(json!(actions.iter().map(|it| &it.action).collect::<Vec<_>>())),
         Request::WaitFor { .. } if n.is_multiple_of(2) => Ok(Value::Null),
         Request::WaitFor { .. } => Ok(json!({ "topic": "a.b" })),
         Request::Ask { .. } => Ok(json!("yes")),
-        Request::Sleep(_) | Request::Emit { .. } => Ok(Value::Null),
+        Request::Sleep(_) | Request::Emit { .. } | Request::Continue(_) => Ok(Value::Null),
     }
 }
 
@@ -177,7 +177,7 @@ fn a_rollback_sees_what_was_done_and_what_was_cut_off() {
         fn rollback(ctx) { ctx.done.map(|it| [it.action, it.params.n, it.result, it.error?.kind]) }"#,
     );
     let mut journal = play(&pb, |request| match request {
-        Request::All(_) => Ok(json!(["two"])),
+        Request::All { .. } => Ok(json!(["two"])),
         Request::Act(act) if act.params["n"] == 3 => Err(Failure::new("timeout", "late")),
         _ => Ok(json!("one")),
     })
