@@ -3,6 +3,7 @@
 //! Every change happens under one lock and is handed to the store before the lock is let go, so memory and disk see
 //! the same order. It decides nothing about repairs; `lifecycle` says which changes are legal, `tasks` makes them.
 
+mod arena;
 mod batch;
 mod open;
 mod state;

@@ -1,6 +1,6 @@
 //! Repairs, counted: intents that are open, how the others ended, outcomes of attempts. Pure fold over their states.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ const LATEST: usize = 500;
 pub(super) struct Remediation {
     /// Not kept in a snapshot: which are open, the store says.
     #[serde(skip)]
-    pub(super) open: BTreeSet<IntentId>,
+    pub(super) open: HashSet<IntentId>,
     /// The latest change of an intent that was counted.
     pub(super) as_of: Option<Time>,
     ended: VecDeque<IntentId>,

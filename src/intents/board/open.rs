@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::arena::{Arena, Place};
 use crate::model::{Intent, IntentId};
 
 /// Rules whose intents are packed against an example of their own; those of others are packed by themselves.
@@ -20,14 +21,16 @@ const NO_EXAMPLE: u8 = u8::MAX;
 pub(super) struct Open {
     intents: HashMap<IntentId, Kept>,
     by_key: HashMap<u128, IntentId>,
+    packed: Arena,
     /// An intent of each rule as JSON, which others of that rule resemble.
     examples: Vec<(String, Box<[u8]>)>,
 }
 
 enum Kept {
     Whole(Arc<Intent>),
-    /// The number of the example, the length of the JSON as 4 bytes, and what is left of it after lz4.
-    Packed(Box<[u8]>),
+    /// Where in the arena are: the number of the example, the length of the JSON as 4 bytes, and what is left of it
+    /// after lz4.
+    Packed(Place),
 }
 
 impl Open {
@@ -49,7 +52,7 @@ impl Open {
         let was_whole = matches!(kept, Kept::Whole(_));
         if !was_whole {
             let whole = self.whole(kept)?;
-            self.intents.insert(id, Kept::Whole(whole));
+            self.put(whole);
         }
         match self.intents.get_mut(&id)? {
             Kept::Whole(intent) => Some((Arc::make_mut(intent), was_whole)),
@@ -58,12 +61,18 @@ impl Open {
     }
 
     pub(super) fn put(&mut self, intent: Arc<Intent>) {
-        self.intents.insert(intent.id, Kept::Whole(intent));
+        if let Some(Kept::Packed(place)) = self.intents.insert(intent.id, Kept::Whole(intent)) {
+            self.packed.remove(place);
+        }
     }
 
     pub(super) fn remove(&mut self, id: IntentId) -> Option<Arc<Intent>> {
         let kept = self.intents.remove(&id)?;
-        self.whole(&kept)
+        let whole = self.whole(&kept);
+        if let Kept::Packed(place) = kept {
+            self.packed.remove(place);
+        }
+        whole
     }
 
     /// The open intent of a rule and group.
@@ -112,7 +121,23 @@ impl Open {
         let mut packed = vec![number];
         packed.extend(length.to_le_bytes());
         packed.extend(lz4_flex::block::compress_with_dict(&json, example));
-        self.intents.insert(id, Kept::Packed(packed.into()));
+        if let Some(place) = self.packed.put(&packed) {
+            self.intents.insert(id, Kept::Packed(place));
+        }
+        if self.packed.is_sparse() {
+            self.move_together();
+        }
+    }
+
+    fn move_together(&mut self) {
+        let old = std::mem::take(&mut self.packed);
+        for kept in self.intents.values_mut() {
+            if let Kept::Packed(place) = kept
+                && let Some(new) = self.packed.put(old.get(*place))
+            {
+                *place = new;
+            }
+        }
     }
 
     fn example(&self, number: u8) -> &[u8] {
@@ -122,8 +147,8 @@ impl Open {
     fn whole(&self, kept: &Kept) -> Option<Arc<Intent>> {
         match kept {
             Kept::Whole(intent) => Some(intent.clone()),
-            Kept::Packed(packed) => {
-                let (number, rest) = packed.split_first()?;
+            Kept::Packed(place) => {
+                let (number, rest) = self.packed.get(*place).split_first()?;
                 let (length, rest) = rest.split_first_chunk()?;
                 let length = u32::from_le_bytes(*length) as usize;
                 let json = lz4_flex::block::decompress_with_dict(rest, length, self.example(*number));
@@ -170,7 +195,7 @@ mod tests {
         for it in &all {
             assert_eq!(open.get(it.id).as_ref(), Some(it));
             match &open.intents[&it.id] {
-                Kept::Packed(packed) => bytes += packed.len(),
+                Kept::Packed(place) => bytes += open.packed.get(*place).len(),
                 Kept::Whole(_) => panic!("not packed"),
             }
         }

@@ -107,7 +107,7 @@ pub(super) fn open_writer(file: &Path, faults: &Faults, durable: bool) -> Result
     connection
         .execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
-             PRAGMA journal_size_limit = {}; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
+             PRAGMA journal_size_limit = {}; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;",
             if durable { "FULL" } else { "OFF" },
             CHECKPOINT_PAGES * 4096,
         ))
@@ -131,6 +131,6 @@ pub(super) fn open_reader(file: &Path, faults: &Faults) -> Result<Connection, Er
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(wrap)?;
     connection.set_prepared_statement_cache_capacity(32);
-    connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -1024;").map_err(wrap)?;
+    connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -512;").map_err(wrap)?;
     Ok(connection)
 }
