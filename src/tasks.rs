@@ -82,6 +82,8 @@ pub struct Parts {
     pub pool: pool::Pool,
     /// The playbooks as they are now.
     pub library: RwLock<Arc<Library>>,
+    /// Hashes of playbooks' sources that are in the store.
+    pub sources: Mutex<HashSet<String>>,
     /// What is known of them.
     pub learner: Mutex<Learner>,
     /// The candidate that is tried first, whatever is known of it; only a rehearsal names one.

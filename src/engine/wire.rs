@@ -99,6 +99,7 @@ impl Engine {
             actions: actions.clone(),
             alerts: alerts.clone(),
             library: RwLock::new(Arc::new(library)),
+            sources: Mutex::default(),
             learner: Mutex::new(learner),
             first,
             kernels: kernels.clone(),

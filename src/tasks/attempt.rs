@@ -74,9 +74,13 @@ pub fn open(
         outcome: None,
         message: None,
     };
-    let source = Write::Source { hash: playbook.hash.clone(), text: playbook.source.clone() };
+    let mut writes = vec![Write::Run(Box::new(run.clone()))];
+    if !super::lock(&parts.sources).contains(&playbook.hash) {
+        writes.push(Write::Source { hash: playbook.hash.clone(), text: playbook.source.clone() });
+        worker.source = Some(playbook.hash.clone());
+    }
     let reason = intent.reason.clone().filter(|_| escalation);
-    let intent = worker.change(vec![source, Write::Run(Box::new(run.clone()))], |intent| {
+    let intent = worker.change(writes, |intent| {
         lifecycle::apply(intent, Transition::Start, reason, now)?;
         intent.attempts.push(attempt);
         intent.not_before = None;

@@ -100,6 +100,8 @@ pub struct Worker<'a> {
     pub open_run: Option<OpenRun>,
     /// The events that it waits for, or has begun to.
     pub awaits: Awaits,
+    /// The hash of a source that is on its way to the store.
+    pub(super) source: Option<String>,
     unconfirmed: Vec<Commit>,
     unreported: Vec<Arc<Intent>>,
 }
@@ -127,7 +129,17 @@ impl<'a> Worker<'a> {
         cancel: CancellationToken,
         awaits: Awaits,
     ) -> Self {
-        Self { parts, id, slot, cancel, open_run: None, awaits, unconfirmed: vec![], unreported: vec![] }
+        Self {
+            parts,
+            id,
+            slot,
+            cancel,
+            open_run: None,
+            awaits,
+            source: None,
+            unconfirmed: vec![],
+            unreported: vec![],
+        }
     }
 
     /// Changes the intent; the change is durable once [`Worker::durable`] has returned.
@@ -169,6 +181,9 @@ impl<'a> Worker<'a> {
         for commit in std::mem::take(&mut self.unconfirmed) {
             commit.await?;
         }
+        if let Some(hash) = self.source.take() {
+            super::lock(&self.parts.sources).insert(hash);
+        }
         Ok(())
     }
 
@@ -195,6 +210,7 @@ impl<'a> Worker<'a> {
 
     /// Forgets what was written and could not be recorded.
     pub(super) fn forget(&mut self) {
+        self.source = None;
         self.unconfirmed.clear();
         self.unreported.clear();
     }
