@@ -59,6 +59,7 @@ struct Inner {
     tasks: tasks::Service,
     kernels: kernels::Registry,
     actions: Arc<actions::Registry>,
+    channels: actions::Channels,
     observed: Arc<Mutex<Aggregator>>,
     metrics: Arc<metrics::Metrics>,
     reload: reload::State,

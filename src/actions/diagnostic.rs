@@ -53,7 +53,7 @@ const ERROR_WORDS: [&str; 9] =
     ["error", "panic", "fatal", "exception", "traceback", "out of memory", "segfault", "failed", "timed out"];
 
 impl Run {
-    pub(super) fn new(kernels: Registry) -> Self {
+    pub(super) fn new(kernels: Registry, _config: super::DiagnosticConfig) -> Self {
         let params = json!({
             "type": "object",
             "properties": {

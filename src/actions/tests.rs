@@ -118,7 +118,11 @@ async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
             "would scale kernel `k` from 1 to 2 replicas",
         ),
         ("alert.operator", json!({ "title": "x" }), "would tell a person by the alert list: x"),
-        ("exec.run", json!({ "argv": ["ls", "-l"] }), "would run [\"ls\",\"-l\"]"),
+        (
+            "exec.run",
+            json!({ "argv": ["ls", "-l"], "options": ["-l"], "cwd": "/" }),
+            "would run [\"ls\",\"-l\"] (/bin/ls) in /",
+        ),
         (
             "exec.run",
             json!({ "argv": ["rm"] }),
@@ -180,17 +184,22 @@ async fn a_program_runs_without_a_shell_a_stranger_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let canary = dir.path().join("canary");
     let world = world("[]", json!({ "exec": { "allow": ["printf", "sh", "env"] } }));
-    for payload in [
-        format!("; touch {}", canary.display()),
-        format!("$(touch {})", canary.display()),
-        format!("`touch {}`", canary.display()),
-        format!("\ntouch {}\n", canary.display()),
-        "-oProxyCommand=x".into(),
-        "${HOME} $HOME %s".into(),
-    ] {
-        let done = world.act("exec.run", json!({ "argv": ["printf", "%s", payload] })).await.unwrap();
-        assert_eq!(done["stdout"], payload);
+    let (payloads, mut refused) = (payloads(&canary.display().to_string()), 0);
+    assert!(payloads.len() >= 200, "{}", payloads.len());
+    for payload in &payloads {
+        let plain = world.act("exec.run", json!({ "argv": ["printf", "%s", payload] })).await;
+        match plain {
+            Ok(done) => assert_eq!(done["stdout"], *payload),
+            Err(failure) if payload.contains('\0') => assert_eq!(failure.kind, "invalid"),
+            Err(failure) => {
+                assert!(failure.kind == "refused" && payload.starts_with('-'), "{payload:?}: {failure}");
+                refused += 1;
+                let after = json!({ "argv": ["printf", "--", "%s", payload] });
+                assert_eq!(world.act("exec.run", after).await.unwrap()["stdout"], *payload);
+            }
+        }
     }
+    assert!(refused > 20, "{refused}");
     assert!(!canary.exists());
     let done = world.act("exec.run", json!({ "argv": ["env"], "env": { "A": "b" } })).await.unwrap();
     let env = done["stdout"].as_str().unwrap();
@@ -202,28 +211,75 @@ async fn a_program_runs_without_a_shell_a_stranger_not_at_all() {
         (json!({ "argv": ["env"], "env": { "LD_PRELOAD": "x" } }), "refused", "`env.LD_PRELOAD`"),
         (json!({ "argv": ["env"], "env": { "PATH": "." } }), "refused", "`env.PATH`"),
         (json!({ "argv": ["printf", "a\u{0}b"] }), "invalid", "NUL"),
-        (json!({ "argv": ["sh", "-c", "echo why >&2; exit 3"] }), "failed", "exit code 3: why"),
-        (json!({ "argv": ["sh", "-c", "kill -9 $$"] }), "failed", "signal: 9"),
+        (json!({ "argv": ["sh", "-c", "echo why >&2; exit 3"], "options": ["-c"] }), "failed", "exit code 3: why"),
+        (json!({ "argv": ["sh", "-c", "kill -9 $$"], "options": ["-c"] }), "failed", "signal: 9"),
     ] {
         let failure = world.act("exec.run", params).await.unwrap_err();
         assert!(failure.kind == kind && failure.message.contains(says), "{failure:?}");
     }
-    let done = world.act("exec.run", json!({ "argv": ["sh", "-c", "exit 3"], "accept": [3] })).await.unwrap();
+    let done = world.act("exec.run", json!({ "argv": ["sh", "-c", "exit 3"], "accept": [3], "options": ["-c"] })).await.unwrap();
     assert_eq!(done["code"], 3);
+}
+
+/// What an event could bring along to have `touch CANARY` done.
+fn payloads(canary: &str) -> Vec<String> {
+    let touch = format!("touch {canary}");
+    let inner = [
+        format!("; {touch}"), format!("| {touch}"), format!("|| {touch}"), format!("&& {touch}"), format!("& {touch}"),
+        format!("$({touch})"), format!("`{touch}`"), format!("\n{touch}\n"), format!("\r\n{touch}"),
+        format!("> {canary}"), format!("${{IFS}}; {touch}"), format!("<({touch})"), format!("\0; {touch}"),
+        format!("-oProxyCommand={touch}"), format!("--checkpoint-action=exec={touch}"), format!("-exec {touch}"),
+        format!("--output={canary}"), format!("-o{canary}"), format!("-I{canary}"), "-".into(), "--help".into(),
+        "${HOME} $HOME %s %n".into(), "../../../../etc/passwd".into(), "*".into(), "~".into(),
+    ];
+    let frames = ["", "x", "x ", "\"", "'", "\\", "k1\"", "k1' ", "\u{feff}"];
+    inner.iter().flat_map(|it| frames.map(|frame| format!("{frame}{it}"))).collect()
+}
+
+#[tokio::test]
+async fn an_argument_is_an_option_only_where_that_is_meant() {
+    let allow = json!([
+        "printf",
+        { "program": "ls", "options": ["-d", "--sort=*"] },
+        { "program": "true", "options": [] },
+    ]);
+    let world = world("[]", json!({ "exec": { "allow": allow } }));
+    for (params, says) in [
+        (json!({ "argv": ["printf", "-v"] }), "`argv[1]`, `-v`, begins with `-`"),
+        (json!({ "argv": ["printf", "-v"], "options": ["-w"] }), "options: [\"-v\"]"),
+        (json!({ "argv": ["printf", "%s", "-x"], "options": ["-*"] }), "`argv[2]`"),
+        (json!({ "argv": ["printf", "%s", "-x"], "options": ["-x"] }), ""),
+        (json!({ "argv": ["printf", "%s", "-"] }), ""),
+        (json!({ "argv": ["printf", "--", "%s", "-x"] }), ""),
+        (json!({ "argv": ["ls", "-d", "--sort=time", "/"] }), ""),
+        (json!({ "argv": ["ls", "-l", "/"], "options": ["-l"] }), "the configuration allows -d, --sort=* of `ls`"),
+        (json!({ "argv": ["true", "-l"] }), "allows none of `true`"),
+        (json!({ "argv": ["printf", "x"], "cwd": "tmp" }), "absolute path"),
+        (json!({ "argv": ["printf", "x"], "cwd": "/tmp/../etc" }), "without `..`"),
+        (json!({ "argv": ["printf", "x"], "cwd": "/nowhere" }), "no such folder"),
+    ] {
+        match world.act("exec.run", params.clone()).await {
+            Ok(_) => assert_eq!(says, "", "{params}"),
+            Err(failure) => assert!(!says.is_empty() && failure.message.contains(says), "{params}: {failure}"),
+        }
+    }
+    let action = world.actions.get("exec.run").unwrap();
+    assert!(!action.idempotent(&call("exec.run", json!({ "argv": ["true"] }))));
+    assert!(action.idempotent(&call("exec.run", json!({ "argv": ["true"], "idempotent": true }))));
 }
 
 #[tokio::test]
 async fn a_program_that_prints_without_end_or_does_not_end_is_bounded() {
     let world = world("[]", json!({ "exec": { "allow": ["sh"] } }));
     let done = world
-        .act("exec.run", json!({ "argv": ["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x"] }))
+        .act("exec.run", json!({ "argv": ["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x"], "options": ["-c"] }))
         .await
         .unwrap();
-    assert_eq!((done["stdout"].as_str().unwrap().len(), &done["truncated"]), (64 * 1024, &true.into()));
+    assert_eq!((done["stdout"].as_str().unwrap().len(), &done["truncated"]), (64 * 1024 + "\n[… 934464 bytes left out …]\n".len(), &true.into()));
     let dir = tempfile::tempdir().unwrap();
     let alive = dir.path().join("alive");
     let script = format!("while :; do echo x >> {}; sleep 0.02; done", alive.display());
-    let slow = call("exec.run", json!({ "argv": ["sh", "-c", format!("({script}) & wait")] }));
+    let slow = call("exec.run", json!({ "argv": ["sh", "-c", format!("({script}) & wait")], "options": ["-c"] }));
     let begun = Instant::now();
     let failure = world.actions.call(slow, Some(Span(Duration::from_millis(300)))).await.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), ("timeout", false));
@@ -319,7 +375,7 @@ async fn an_alert_is_on_the_list_whatever_becomes_of_the_webhook() {
     alert.rule = "r".into();
     alert.target = "k".into();
     let done = world_ok.actions.call(alert, None).await.unwrap();
-    assert_eq!(done["webhook"], "sent");
+    assert_eq!(done["channels"], json!([{ "channel": "webhook", "kind": "webhook", "status": "sent", "tries": 1 }]));
     assert_eq!(
         *world_ok.engine.alerts.lock().unwrap(),
         [("r/k".into(), Level::Critical, "k is down".into(), Some("k".into()))]
@@ -330,10 +386,10 @@ async fn an_alert_is_on_the_list_whatever_becomes_of_the_webhook() {
         "{request}"
     );
 
-    let world = world("[]", json!({ "alert": { "webhook": "http://127.0.0.1:1/secret" } }));
+    let world = world("[]", json!({ "alert": { "webhook": "http://127.0.0.1:1/secret", "give_up_after": "100ms" } }));
     let done = world.act("alert.operator", json!({ "title": "t" })).await.unwrap();
-    let told = done["webhook"].as_str().unwrap();
-    assert!(told.starts_with("failed: ") && !told.contains("secret"), "{told}");
+    let told = done["channels"][0].to_string();
+    assert!(told.contains("\"status\":\"failed\"") && !told.contains("secret"), "{told}");
     assert_eq!(world.engine.alerts.lock().unwrap().len(), 1);
 }
 

@@ -87,6 +87,7 @@ impl Engine {
         let changed = Arc::new(Notify::new());
         let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
         let actions = Arc::new(actions);
+        let channels = actions::Channels::new(&config.actions.alert);
         let stop = CancellationToken::new();
         let parts = Arc::new(tasks::Parts {
             clock: clock.clone(),
@@ -121,6 +122,7 @@ impl Engine {
             tasks,
             kernels,
             actions,
+            channels,
             observed,
             metrics,
             reload: reload::State::default(),
