@@ -192,7 +192,11 @@ impl Registry {
         for action in kernel::all(&ports.kernels) {
             registry.add(action);
         }
-        registry.add(Arc::new(diagnostic::Run::new(ports.kernels.clone(), ports.config.diagnostic.clone())));
+        registry.add(Arc::new(diagnostic::Run::new(
+            ports.kernels.clone(),
+            ports.spawner.clone(),
+            ports.config.diagnostic.clone(),
+        )));
         registry.add(Arc::new(alert::Operator::new(Arc::clone(&ports.alerts), &ports.config.alert)));
         registry.add(Arc::new(http::Request::new(ports.config.http.clone())));
         registry.add(Arc::new(exec::Run::new(ports.spawner.clone(), ports.config.exec.clone())));

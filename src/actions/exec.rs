@@ -4,13 +4,16 @@
 //! and none that the caller could use to make another program of it. What an event brought along cannot become an
 //! option: an argument that begins with `-` is refused unless it was declared, or stands after `--`.
 
-mod keep;
+pub(super) mod keep;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+
+use keep::Kept;
 
 use super::schema::{text, texts};
 use super::{Action, Call, ExecConfig, Program, Spec};
@@ -129,14 +132,7 @@ impl Action for Run {
 async fn run(launch: Launch, spawner: &Spawner, accepted: &[i64]) -> Result<Value, Failure> {
     let program = launch.argv[0].clone();
     let failed = |error: std::io::Error| Failure::new("failed", format!("cannot run `{program}`: {error}"));
-    let mut running = spawner.start(launch).await.map_err(failed)?;
-    let Some((out, err)) = running.output() else {
-        return Err(Failure::new("failed", format!("`{program}` has no output")));
-    };
-    let reading = async { tokio::join!(keep::ends(out), keep::ends(err)) };
-    // What it leaves behind is ended when it ends, so the pipes do end.
-    let (status, (out, err)) = tokio::join!(running.wait(), reading);
-    let status = status.map_err(failed)?;
+    let (status, out, err) = output(launch, spawner).await.map_err(failed)?;
     let said = || {
         let last = |text: &str| text.trim().lines().next_back().unwrap_or_default().chars().take(SAID).collect();
         let (err, out): (String, String) = (last(&err.text), last(&out.text));
@@ -154,6 +150,18 @@ async fn run(launch: Launch, spawner: &Spawner, accepted: &[i64]) -> Result<Valu
         return Err(Failure::new("failed", message.trim_end_matches(": ")));
     }
     Ok(json!({ "code": code, "stdout": out.text, "stderr": err.text, "truncated": out.cut || err.cut }))
+}
+
+/// Runs a program to its end and keeps what it printed. Dropped before, it ends the program and all it has started.
+pub(super) async fn output(launch: Launch, spawner: &Spawner) -> std::io::Result<(ExitStatus, Kept, Kept)> {
+    let mut running = spawner.start(launch).await?;
+    let Some((out, err)) = running.output() else {
+        return Err(std::io::Error::other("its output was not captured"));
+    };
+    let reading = async { tokio::join!(keep::ends(out), keep::ends(err)) };
+    // What it leaves behind is ended when it ends, so the pipes do end.
+    let (status, (out, err)) = tokio::join!(running.wait(), reading);
+    Ok((status?, out, err))
 }
 
 /// Refuses an argument that could be an option nobody meant.

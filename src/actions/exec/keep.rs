@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What was kept of a stream.
-pub(super) struct Kept {
-    pub(super) text: String,
+pub(in crate::actions) struct Kept {
+    pub(in crate::actions) text: String,
     /// Whether something was left out.
-    pub(super) cut: bool,
+    pub(in crate::actions) cut: bool,
 }
 
 /// Bytes kept of the beginning, and as many of the end.

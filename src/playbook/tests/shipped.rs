@@ -97,7 +97,10 @@ fn works(action: &str, params: &Value) -> Result<Value, Failure> {
         "kernel.logs" => json!({"lines": ["one", "two"]}),
         "diagnostic.run" => json!({
             "summary": "disk is full", "severity": "critical", "errors": ["ERROR disk"],
-            "findings": [{"severity": "critical", "area": "disk", "message": "disk is full"}],
+            "findings": [
+                {"check": "disk", "severity": "critical", "summary": "disk is full", "data": {}, "advice": "make room"},
+                {"check": "load", "severity": "info", "summary": "the load is 0.1", "data": {}, "advice": ""},
+            ],
             "kernel": {"name": "k1", "desired": 1, "min": 1, "max": 3},
         }),
         "alert.operator" => json!({"alert": "01"}),
@@ -159,7 +162,7 @@ fn alert_operator_says_what_was_tried() {
 #[test]
 fn what_only_looks_changes_nothing_and_tells_what_it_found() {
     let (end, calls) = carry_out("run_diagnostic", Phase::Run, json!({}), &mut Vec::new(), &works);
-    assert_eq!(end.unwrap()["findings"][0]["message"], "disk is full");
+    assert_eq!(end.unwrap()["findings"][0]["summary"], "disk is full");
     assert_eq!(calls, [json!(["diagnostic.run", {"target": "k1", "lines": 200}])]);
 
     let (end, calls) = carry_out("investigate_failure", Phase::Run, json!({}), &mut Vec::new(), &works);
@@ -168,7 +171,7 @@ fn what_only_looks_changes_nothing_and_tells_what_it_found() {
     assert_eq!(names, ["diagnostic.run", "kernel.logs", "alert.operator"]);
     assert_eq!(
         calls[2][1]["message"],
-        "Restart k1\nFound: disk is full\n- critical: disk is full\nLast lines of its log:\n  one\n  two"
+        "Restart k1\nFound: disk is full\n- critical: disk is full; make room\nLast lines of its log:\n  one\n  two"
     );
     let no_log = |action: &str, params: &Value| match action {
         "kernel.logs" => Err(Failure::new("invalid", "no kernel `k1`")),
