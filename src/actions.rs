@@ -96,6 +96,9 @@ pub struct Call {
     pub step: u32,
     /// Which rule fired; empty outside an intent.
     pub rule: String,
+    /// What the caller's own words may be taken for as options of a program: texts of the playbook's source, which no
+    /// event can have brought along.
+    pub options: Arc<[String]>,
     /// Only say what would be done.
     pub dry: bool,
 }

@@ -214,7 +214,7 @@ fn settle(looks: Vec<(&'static str, Found)>) -> (Vec<Finding>, Map<String, Value
             }
             Err(why) => {
                 let summary = format!("could not look at {check}: {why}");
-                findings.push(Finding { summary, ..Finding::info(check, String::new(), Value::Null) });
+                findings.push(Finding { summary, ..Finding::info(check, String::new(), json!({})) });
                 made.insert(check.into(), why.into());
             }
         }

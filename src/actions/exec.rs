@@ -2,7 +2,8 @@
 //!
 //! Its process group is ended at the time-out and with the engine. It sees few variables of the engine's environment,
 //! and none that the caller could use to make another program of it. What an event brought along cannot become an
-//! option: an argument that begins with `-` is refused unless it was declared, or stands after `--`.
+//! option: an argument that begins with `-` is refused unless it stands so in the playbook's own source, was declared,
+//! or comes after `--`.
 
 pub(super) mod keep;
 
@@ -76,7 +77,7 @@ impl Run {
             return Err(Failure::new("invalid", "`argv` holds a NUL character, which no argument can"));
         }
         let program = self.allowed(argv.first().map(String::as_str).unwrap_or_default())?;
-        check_options(&argv, program, &texts(&call.params, "options"))?;
+        check_options(&argv, program, &texts(&call.params, "options"), &call.options)?;
         let cwd = text(&call.params, "cwd").map(folder).transpose()?;
         Ok(Launch { env: environment(call)?, argv, inherit_env: false, cwd, capture: true })
     }
@@ -165,7 +166,12 @@ pub(super) async fn output(launch: Launch, spawner: &Spawner) -> std::io::Result
 }
 
 /// Refuses an argument that could be an option nobody meant.
-fn check_options(argv: &[String], program: &Program, declared: &[String]) -> Result<(), Failure> {
+fn check_options(
+    argv: &[String],
+    program: &Program,
+    declared: &[String],
+    written: &[String],
+) -> Result<(), Failure> {
     for (i, arg) in argv.iter().enumerate().skip(1) {
         if arg == "--" {
             return Ok(());
@@ -177,7 +183,12 @@ fn check_options(argv: &[String], program: &Program, declared: &[String]) -> Res
             Some(start) if program.options.is_some() => arg.starts_with(start),
             _ => arg == option,
         };
-        let fine = program.options.as_deref().unwrap_or(declared).iter().any(fits);
+        // Of `--sort=${by}` the playbook's own part is `--sort=`.
+        let own = |text: &String| arg == text || (text.ends_with('=') && arg.starts_with(text.as_str()));
+        let fine = match &program.options {
+            Some(allowed) => allowed.iter().any(fits),
+            None => declared.iter().any(fits) || written.iter().any(own),
+        };
         if fine {
             continue;
         }

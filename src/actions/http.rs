@@ -5,6 +5,7 @@
 
 mod guard;
 
+use std::net::SocketAddr;
 use std::sync::{Once, OnceLock};
 
 use futures_util::future::BoxFuture;
@@ -137,6 +138,11 @@ pub(super) fn client() -> ClientBuilder {
     }
 }
 
+/// A client to whom `host` is `addresses` and nothing else.
+fn pinned(host: &str, addresses: &[SocketAddr]) -> reqwest::Result<reqwest::Client> {
+    client().resolve_to_addrs(host, addresses).build()
+}
+
 /// Makes sure that TLS has its ciphers.
 pub(super) fn provider() {
     static PROVIDER: Once = Once::new();
@@ -170,9 +176,8 @@ async fn send(call: &Call, config: &HttpConfig) -> Result<Value, Failure> {
     let (headers, secrets) = headers(call, &url, config).await?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let addresses = resolve(&url, &config.allow).await?;
-    let client = client().resolve_to_addrs(&host, &addresses).build();
-    let client =
-        client.map_err(|error| Failure::new("failed", format!("cannot make a client: {}", why(error))))?;
+    let client = pinned(&host, &addresses)
+        .map_err(|error| Failure::new("failed", format!("cannot make a client: {}", why(error))))?;
     let mut request = client.request(method(call), url).headers(headers);
     if let Some(value) = call.params.get("json").filter(|value| !value.is_null()) {
         request = request.json(value);

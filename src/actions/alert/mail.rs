@@ -31,3 +31,6 @@ mod smtp {
 
 #[cfg(feature = "mail")]
 mod smtp;
+
+#[cfg(all(test, feature = "mail"))]
+mod tests;

@@ -20,7 +20,7 @@ pub(super) async fn look(scene: &Scene) -> Found {
             "" => "no kernel is named: only the machine was looked at".into(),
             target => format!("`{target}` is no kernel: only the machine was looked at"),
         };
-        return Ok(vec![Finding::info("kernel", summary, json!(null))]);
+        return Ok(vec![Finding::info("kernel", summary, json!({}))]);
     };
     let health = scene.kernels.health(target).await.map_err(|failure| failure.message)?;
     let mut found = Vec::new();

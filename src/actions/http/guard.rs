@@ -157,6 +157,28 @@ mod tests {
             "http://[fd00:ec2::254]/",
             "http://[ff02::1]/",
             "http://①②⑦.0.0.1/",
+            "http://127.0.0.1.:80/",
+            "http://0x7f000001/",
+            "http://017700000001/",
+            "http://127.0.1/",
+            "http://0x7f.0x0.0x0.0x1/",
+            "http://3232235777/",
+            "http://0xa9fea9fe/",
+            "http://2852039166/",
+            "http://192.0.0.192/",
+            "http://192.88.99.1/",
+            "http://203.0.113.7/",
+            "http://240.0.0.1/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://[0:0:0:0:0:ffff:c0a8:0101]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[64:ff9b:1::1]/",
+            "http://[2001:db8::1]/",
+            "http://[3fff::1]/",
+            "http://[fec0::1]/",
+            "http://[100::1]/",
+            "http://127。0。0。1/",
+            "https://127.0.0.1:8443/admin?x=http://example.com/",
         ] {
             let mut params = Map::new();
             params.insert("url".into(), url.into());
@@ -167,6 +189,29 @@ mod tests {
                 Ok(found) => panic!("{url} led to {found:?}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_every_address_it_has_and_never_looked_up_again() {
+        let inner: Vec<SocketAddr> = vec!["93.184.216.34:80".parse().unwrap(), "10.0.0.1:80".parse().unwrap()];
+        let url = Url::parse("http://rebinds.example/").unwrap();
+        assert_eq!(judge(&url, &inner, &[]).unwrap_err().kind, "refused", "one inner address is enough");
+        assert_eq!(judge(&url, &inner[..1], &[]), Ok(()));
+        assert_eq!(judge(&url, &inner, &["REBINDS.example:80".into()]), Ok(()));
+
+        // The connection goes to what was judged, whatever the name means a moment later: this one means nothing.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let heard = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut start = [0; 4];
+            std::io::Read::read_exact(&mut stream, &mut start).unwrap();
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            start
+        });
+        let client = super::super::pinned("rebinds.invalid", &[address]).unwrap();
+        let answer = client.get(format!("http://rebinds.invalid:{}/", address.port())).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), &heard.join().unwrap()), (204, b"GET "));
     }
 
     #[test]
@@ -181,6 +226,15 @@ mod tests {
         for (url, expected) in [
             ("file:///etc/passwd", "`file` is not http"),
             ("gopher://x/", "`gopher` is not http"),
+            ("ftp://example.com/", "`ftp` is not http"),
+            ("data:text/plain,x", "`data` is not http"),
+            ("javascript:alert(1)", "`javascript` is not http"),
+            ("http://example.com@127.0.0.1/", "user name"),
+            ("http://127.0.0.1%00.example.com/", "invalid"),
+            ("http://[fe80::1%25eth0]/", "invalid IPv6"),
+            ("http://exa mple.com/", "invalid"),
+            ("http://256.256.256.256/", "invalid IPv4"),
+            ("http://example.com:99999/", "invalid port"),
             ("http://user:pw@example.com/", "user name"),
             ("//x", "relative URL"),
             ("http:///", "empty host"),
