@@ -57,10 +57,8 @@ impl Operator {
                         "tries": { "type": "integer" },
                         "why": { "type": "string", "description": "of one that failed" },
                     },
-                    "required": ["channel", "kind", "status"],
                 } },
             },
-            "required": ["alert", "channels"],
         });
         let spec = Spec {
             name: "alert.operator".into(),

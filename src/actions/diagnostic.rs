@@ -110,13 +110,11 @@ impl Run {
                         "data": { "description": "what the check saw" },
                         "advice": { "type": "string", "description": "what to do; empty if nothing stands out" },
                     },
-                    "required": ["check", "severity", "summary", "data", "advice"],
                 } },
                 "checks": { "type": "object", "description": "each check that was made: ok, or why it could not look", "additionalProperties": { "type": "string" } },
                 "kernel": { "type": ["object", "null"] },
                 "errors": { "type": "array", "description": "last lines of errors in the log", "items": { "type": "string" } },
             },
-            "required": ["summary", "severity", "findings", "checks", "errors"],
         });
         let spec = Spec {
             name: "diagnostic.run".into(),

@@ -57,7 +57,6 @@ impl Run {
                 "stderr": { "type": "string", "description": "likewise" },
                 "truncated": { "type": "boolean" },
             },
-            "required": ["code", "stdout", "stderr", "truncated"],
         });
         let spec = Spec {
             name: "exec.run".into(),

@@ -28,7 +28,7 @@ class Sink:
         return "250 OK"
     async def handle_DATA(self, server, session, envelope):
         print(json.dumps({"from": envelope.mail_from, "to": envelope.rcpt_tos, "user": session.auth_data,
-            "tls": session.ssl is not None, "content": envelope.content.decode()}), flush=True)
+            "tls": server.transport.get_extra_info("ssl_object") is not None, "content": envelope.content.decode()}), flush=True)
         return "250 OK"
 
 def auth(server, session, envelope, mechanism, data):
