@@ -23,8 +23,8 @@ use serde_json::{Map, Value, json};
 
 pub use alert::Channels;
 pub use config::{
-    AlertConfig, Config, DiagnosticConfig, ExecConfig, HttpConfig, HttpSecret, MailTls, Many, PagerDutyConfig, Place,
-    Problem, Program, SlackConfig, SmtpConfig, WebhookConfig,
+    AlertConfig, Config, DiagnosticConfig, ExecConfig, HttpConfig, HttpSecret, MailTls, Many,
+    PagerDutyConfig, Place, Problem, Program, SlackConfig, SmtpConfig, WebhookConfig,
 };
 pub use schema::check as check_schema;
 pub use secret::{Secret, SecretRef};

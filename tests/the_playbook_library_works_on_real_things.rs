@@ -47,7 +47,11 @@ async fn ask(engine: &Engine, playbook: &str, target: &str, params: Value) -> Va
 /// The same, which must have helped; gives what `run` returned.
 async fn helps(engine: &Engine, playbook: &str, target: &str, params: Value) -> Value {
     let intent = ask(engine, playbook, target, params).await;
-    assert_eq!((&intent["status"], &intent["attempts"][0]["outcome"]), (&json!("succeeded"), &json!("fixed")), "{intent:#}");
+    assert_eq!(
+        (&intent["status"], &intent["attempts"][0]["outcome"]),
+        (&json!("succeeded"), &json!("fixed")),
+        "{intent:#}"
+    );
     run(engine, &intent).await["result"].clone()
 }
 
@@ -107,22 +111,32 @@ async fn clean_disk_removes_the_oldest_first_and_no_more_than_needed() {
     let (home, engine) = with_files().await;
     let dir = home.path("cache/files");
     fs::create_dir_all(&dir).unwrap();
-    for (name, days) in [("a1", 10), ("a2", 10), ("a3", 9), ("b1", 4), ("b2", 4), ("c1", 0), ("c2", 0), ("-c3", 0)] {
+    for (name, days) in
+        [("a1", 10), ("a2", 10), ("a3", 9), ("b1", 4), ("b2", 4), ("c1", 0), ("c2", 0), ("-c3", 0)]
+    {
         aged(&dir.join(name), days);
     }
     let clean = |below: u64| json!({ "path": dir, "below": below });
     let done = helps(&engine, "clean_disk", "disk-1", clean(60)).await;
-    assert_eq!((&done["before"], &done["after"], &done["removed"]), (&json!(80), &json!(50), &json!(3)), "{done}");
+    assert_eq!(
+        (&done["before"], &done["after"], &done["removed"]),
+        (&json!(80), &json!(50), &json!(3)),
+        "{done}"
+    );
     assert_eq!(names(&dir), ["-c3", "b1", "b2", "c1", "c2"]);
     let done = helps(&engine, "clean_disk", "disk-2", clean(60)).await;
     assert_eq!(done["removed"], 0, "there is room already");
     let done = helps(&engine, "clean_disk", "disk-3", clean(30)).await;
     assert_eq!(done["removed"], 2, "the age was halved once");
     let intent = ask(&engine, "clean_disk", "disk-4", clean(10)).await;
-    assert_eq!(intent["attempts"][0]["outcome"], "not_fixed", "what is too young stays, and that is said: {intent:#}");
+    assert_eq!(
+        intent["attempts"][0]["outcome"], "not_fixed",
+        "what is too young stays, and that is said: {intent:#}"
+    );
     assert_eq!(names(&dir), ["-c3", "c1", "c2"]);
     for (i, path) in ["/", "/var", "/etc/x", "relative/x", "/tmp/../etc", "/usr/share"].iter().enumerate() {
-        let intent = ask(&engine, "clean_disk", &format!("wrong-{i}"), json!({ "path": path, "below": 0 })).await;
+        let intent =
+            ask(&engine, "clean_disk", &format!("wrong-{i}"), json!({ "path": path, "below": 0 })).await;
         assert_eq!(intent["attempts"][0]["outcome"], "failed", "{path}");
         let message = intent["attempts"][0]["message"].as_str().unwrap();
         assert!(message.contains("is no folder to clean"), "{message}");
@@ -141,7 +155,11 @@ async fn rotate_logs_compresses_what_is_large_keeps_the_latest_and_leaves_the_wr
         writer.write_all(format!("round {round}\n").repeat(20_000).as_bytes()).unwrap();
         let done = helps(&engine, "rotate_logs", &format!("logs-{round}"), params.clone()).await;
         assert_eq!(done["rotated"], json!([dir.join("big.log")]));
-        assert_eq!(fs::metadata(dir.join("big.log")).unwrap().len(), 0, "the writer goes on in the same file");
+        assert_eq!(
+            fs::metadata(dir.join("big.log")).unwrap().len(),
+            0,
+            "the writer goes on in the same file"
+        );
     }
     let copies: Vec<String> = names(&dir).into_iter().filter(|name| name.starts_with("big.log.")).collect();
     assert!(copies.len() == 2 && copies.iter().all(|name| name.ends_with(".gz")), "{copies:?}");
@@ -192,12 +210,26 @@ async fn restart_with_dependants_restarts_all_in_order_and_leaves_none_down() {
             .as_array()
             .unwrap()
             .iter()
-            .filter(|it| ["kernel.stop", "kernel.restart", "kernel.start"].contains(&it["name"].as_str().unwrap_or("")))
-            .map(|it| format!("{} {}", it["name"].as_str().unwrap(), it["request"]["params"]["kernel"].as_str().unwrap()))
+            .filter(|it| {
+                ["kernel.stop", "kernel.restart", "kernel.start"].contains(&it["name"].as_str().unwrap_or(""))
+            })
+            .map(|it| {
+                format!(
+                    "{} {}",
+                    it["name"].as_str().unwrap(),
+                    it["request"]["params"]["kernel"].as_str().unwrap()
+                )
+            })
             .collect();
         assert_eq!(
             order,
-            ["kernel.stop gamma", "kernel.stop beta", "kernel.restart alpha", "kernel.start beta", "kernel.start gamma"]
+            [
+                "kernel.stop gamma",
+                "kernel.stop beta",
+                "kernel.restart alpha",
+                "kernel.start beta",
+                "kernel.start gamma"
+            ]
         );
     }
     // What it needs does not come back: those that need it do not stay down for that.
@@ -240,14 +272,23 @@ async fn wait_and_see_tells_what_passes_from_what_does_not() {
     let done = ask(&engine, "wait_and_see", down, json!({ "within": "300ms", "every": "50ms" })).await;
     assert_eq!(done["attempts"][0]["outcome"], "failed", "{done:#}");
 
-    let waiting = ask(&engine, "wait_and_see", "disk", json!({ "within": "20s", "every": "5s", "recovered": "disk.ok" }));
+    let waiting = ask(
+        &engine,
+        "wait_and_see",
+        "disk",
+        json!({ "within": "20s", "every": "5s", "recovered": "disk.ok" }),
+    );
     let telling = async {
         let path = "/api/intents?status=running";
         let waits = |list: &Value| list["items"].as_array().unwrap().iter().any(|it| it["target"] == "disk");
         engine.until(path, Duration::from_secs(10), waits).await;
         for id in 0..40 {
             // Sent again, as it may come before anybody waits for it.
-            engine.send(json!({ "id": id.to_string(), "topic": "disk.ok", "source": "test", "subject": "disk" })).await;
+            engine
+                .send(
+                    json!({ "id": id.to_string(), "topic": "disk.ok", "source": "test", "subject": "disk" }),
+                )
+                .await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -275,7 +316,12 @@ fn balancer(stuck: bool) -> (String, Arc<Mutex<Vec<String>>>) {
             }
             let key = request.to_lowercase().contains("idempotency-key: ");
             keep.lock().unwrap().push(if key { format!("{line} +key") } else { line });
-            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()).unwrap();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
         }
     });
     (address, heard)

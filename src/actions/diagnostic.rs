@@ -73,7 +73,8 @@ type Found = Result<Vec<Finding>, String>;
 
 /// Every check, in the order in which a person would look.
 const CHECKS: [&str; 13] = [
-    "kernel", "log", "load", "cpu", "memory", "pressure", "swap", "oom", "disk", "inodes", "files", "ports", "units",
+    "kernel", "log", "load", "cpu", "memory", "pressure", "swap", "oom", "disk", "inodes", "files", "ports",
+    "units",
 ];
 
 /// How long one check may take.
@@ -174,7 +175,8 @@ impl Action for Run {
         }
         let at = if scene.target.is_empty() { String::new() } else { format!(" and at `{}`", scene.target) };
         let checks = wanted(call);
-        let what = if checks.len() == CHECKS.len() { String::new() } else { format!(": {}", checks.join(", ")) };
+        let what =
+            if checks.len() == CHECKS.len() { String::new() } else { format!(": {}", checks.join(", ")) };
         format!("would look at the machine{at}{what}")
     }
 }
@@ -275,7 +277,9 @@ impl Finding {
 }
 
 /// Runs something that blocks, where that hurts nobody.
-async fn blocking<T: Send + 'static>(f: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+async fn blocking<T: Send + 'static>(
+    f: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
     match tokio::task::spawn_blocking(f).await {
         Ok(result) => result,
         Err(_) => Err("the look broke off".into()),

@@ -134,7 +134,8 @@ async fn run(launch: Launch, spawner: &Spawner, accepted: &[i64]) -> Result<Valu
     let failed = |error: std::io::Error| Failure::new("failed", format!("cannot run `{program}`: {error}"));
     let (status, out, err) = output(launch, spawner).await.map_err(failed)?;
     let said = || {
-        let last = |text: &str| text.trim().lines().next_back().unwrap_or_default().chars().take(SAID).collect();
+        let last =
+            |text: &str| text.trim().lines().next_back().unwrap_or_default().chars().take(SAID).collect();
         let (err, out): (String, String) = (last(&err.text), last(&out.text));
         if err.is_empty() { out } else { err }
     };
@@ -199,8 +200,9 @@ fn check_options(
             ),
             None => format!("if it is meant, declare it: `options: [\"{arg}\"]`"),
         };
-        let message =
-            format!("`argv[{i}]`, `{arg}`, begins with `-` and would be taken for an option: put `\"--\"` before values; {how}");
+        let message = format!(
+            "`argv[{i}]`, `{arg}`, begins with `-` and would be taken for an option: put `\"--\"` before values; {how}"
+        );
         return Err(Failure::new("refused", message));
     }
     Ok(())
@@ -210,7 +212,10 @@ fn folder(text: &str) -> Result<PathBuf, Failure> {
     let path = Path::new(text);
     let plain = path.is_absolute() && !path.components().any(|part| part == std::path::Component::ParentDir);
     if !plain || text.contains('\0') {
-        return Err(Failure::new("invalid", format!("`cwd` is {text:?}: expected an absolute path without `..`")));
+        return Err(Failure::new(
+            "invalid",
+            format!("`cwd` is {text:?}: expected an absolute path without `..`"),
+        ));
     }
     if !path.is_dir() {
         return Err(Failure::new("invalid", format!("`cwd` is {text:?}: there is no such folder")));

@@ -272,14 +272,21 @@ fn secret<'a>(of: &Map<String, Value>, url: &Url, config: &'a HttpConfig) -> Res
     let name = text(of, "secret").unwrap_or_default();
     let Some(secret) = config.secrets.get(name) else {
         let known: Vec<&str> = config.secrets.keys().map(String::as_str).collect();
-        let known = if known.is_empty() { "there are none yet".into() } else { format!("there are {}", known.join(", ")) };
-        let message = format!("no secret is named `{name}`: {known}; see `actions.http.secrets` in the configuration");
+        let known = if known.is_empty() {
+            "there are none yet".into()
+        } else {
+            format!("there are {}", known.join(", "))
+        };
+        let message =
+            format!("no secret is named `{name}`: {known}; see `actions.http.secrets` in the configuration");
         return Err(Failure::new("refused", message));
     };
     let host = named(url);
     let listed = |list: &[String]| list.iter().any(|it| it.eq_ignore_ascii_case(&host));
     if !listed(&secret.to) {
-        let message = format!("the secret `{name}` may not be sent to {host}: add it to `actions.http.secrets.{name}.to`");
+        let message = format!(
+            "the secret `{name}` may not be sent to {host}: add it to `actions.http.secrets.{name}.to`"
+        );
         return Err(Failure::new("refused", message));
     }
     // In the clear only where the operator named the very address as one inside.

@@ -72,6 +72,10 @@ impl Action for Create {
         let of = |name| text(&call.params, name).unwrap_or_default();
         let by = texts(&call.params, "playbooks").join(", ");
         let priority = text(&call.params, "priority").unwrap_or("normal");
-        format!("would ask for a repair of `{}` by {by}, with {priority} priority: {}", of("target"), of("goal"))
+        format!(
+            "would ask for a repair of `{}` by {by}, with {priority} priority: {}",
+            of("target"),
+            of("goal")
+        )
     }
 }

@@ -170,10 +170,13 @@ impl Action for Kernel {
         let grace = span(&call.params, "grace")
             .map(|grace| format!(", with {grace} between SIGTERM and SIGKILL"))
             .unwrap_or_default();
-        let now = format!("kernel `{kernel}`, which is {} with {} replicas", view.state.as_str(), running(&view));
+        let now =
+            format!("kernel `{kernel}`, which is {} with {} replicas", view.state.as_str(), running(&view));
         match self.verb {
             Verb::Restart => format!("would restart {now}{grace}"),
-            Verb::Start if running(&view) >= view.desired => format!("would do nothing: it would start {now}"),
+            Verb::Start if running(&view) >= view.desired => {
+                format!("would do nothing: it would start {now}")
+            }
             Verb::Start => format!("would start {now}, up to {}", view.desired),
             Verb::Stop => format!("would stop {now}{grace}"),
             Verb::Scale => {
@@ -181,7 +184,10 @@ impl Action for Kernel {
                 if (u64::from(view.min)..=u64::from(view.max)).contains(&to) {
                     format!("would scale {now}, from {} to {to}", view.desired)
                 } else {
-                    format!("would fail: {to} is outside of {} to {} replicas of kernel `{kernel}`", view.min, view.max)
+                    format!(
+                        "would fail: {to} is outside of {} to {} replicas of kernel `{kernel}`",
+                        view.min, view.max
+                    )
                 }
             }
             Verb::Health => format!("would look whether kernel `{kernel}` works"),

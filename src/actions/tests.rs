@@ -140,7 +140,10 @@ async fn an_alert_is_on_the_list_whatever_becomes_of_the_webhook() {
     alert.rule = "r".into();
     alert.target = "k".into();
     let done = world_ok.actions.call(alert, None).await.unwrap();
-    assert_eq!(done["channels"], json!([{ "channel": "webhook", "kind": "webhook", "status": "sent", "tries": 1 }]));
+    assert_eq!(
+        done["channels"],
+        json!([{ "channel": "webhook", "kind": "webhook", "status": "sent", "tries": 1 }])
+    );
     assert_eq!(
         *world_ok.engine.alerts.lock().unwrap(),
         [("r/k".into(), Level::Critical, "k is down".into(), Some("k".into()))]
@@ -151,7 +154,8 @@ async fn an_alert_is_on_the_list_whatever_becomes_of_the_webhook() {
         "{request}"
     );
 
-    let world = world("[]", json!({ "alert": { "webhook": "http://127.0.0.1:1/secret", "give_up_after": "100ms" } }));
+    let world =
+        world("[]", json!({ "alert": { "webhook": "http://127.0.0.1:1/secret", "give_up_after": "100ms" } }));
     let done = world.act("alert.operator", json!({ "title": "t" })).await.unwrap();
     let told = done["channels"][0].to_string();
     assert!(told.contains("\"status\":\"failed\"") && !told.contains("secret"), "{told}");

@@ -25,7 +25,9 @@ mod smtp {
     use super::{Notice, SmtpConfig, Trouble};
 
     pub(super) async fn send(_: &SmtpConfig, _: &Notice, _: &str) -> Result<(), Trouble> {
-        Err(Trouble::Final("this build of Paramedic cannot send mail: build it with `--features mail`".into()))
+        Err(Trouble::Final(
+            "this build of Paramedic cannot send mail: build it with `--features mail`".into(),
+        ))
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) async fn json(
     secrets: &[&Secret],
 ) -> Result<(), Trouble> {
     let client = http::client().build().map_err(|error| Trouble::Final(http::why(error)))?;
-    let address = reqwest::Url::parse(url).map_err(|error| Trouble::Final(format!("its address: {error}")))?;
+    let address =
+        reqwest::Url::parse(url).map_err(|error| Trouble::Final(format!("its address: {error}")))?;
     let clean = |text: String| secrets.iter().fold(text, |text, secret| secret.redacted(&text));
     let sent = client.post(address).headers(headers).json(body).send().await;
     let mut answer = sent.map_err(|error| Trouble::Passing(clean(http::why(error)), None))?;

@@ -55,7 +55,8 @@ async fn serve(answers: &[&'static str]) -> (String, std::sync::Arc<Mutex<Vec<St
 fn is_whole(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    let length =
+        head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
     body.len() >= length.and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
@@ -114,7 +115,8 @@ async fn each_channel_gets_the_shape_that_it_documents_and_only_its_levels() {
 
     let request = web_heard.lock().unwrap()[0].clone();
     assert!(request.starts_with("POST /in HTTP/1.1\r\n"), "{request}");
-    for header in ["content-type: application/json", "idempotency-key: run/1", "authorization: Bearer t0ken"] {
+    for header in ["content-type: application/json", "idempotency-key: run/1", "authorization: Bearer t0ken"]
+    {
         assert!(request.contains(&format!("{header}\r\n")), "{header} in {request}");
     }
     assert_eq!(
@@ -124,7 +126,10 @@ async fn each_channel_gets_the_shape_that_it_documents_and_only_its_levels() {
     );
     let request = slack_heard.lock().unwrap()[1].clone();
     assert!(request.starts_with("POST /services/T0/B0/abcdef HTTP/1.1\r\n"), "{request}");
-    assert_eq!((&body(&request)["text"], &body(&request)["attachments"][0]["color"]), (&json!("*CRITICAL* k1 is down"), &json!("danger")));
+    assert_eq!(
+        (&body(&request)["text"], &body(&request)["attachments"][0]["color"]),
+        (&json!("*CRITICAL* k1 is down"), &json!("danger"))
+    );
     let request = pager_heard.lock().unwrap()[0].clone();
     assert!(request.starts_with("POST /v2/enqueue HTTP/1.1\r\n"), "{request}");
     let event = body(&request);
@@ -153,7 +158,11 @@ async fn a_repeated_step_tells_nobody_twice_and_one_that_failed_again() {
     assert_eq!(heard.lock().unwrap().len(), 1);
     channels.tell(&notice(Level::Critical), "run/2").await;
     let keys: Vec<Value> = heard.lock().unwrap().iter().map(|it| body(it)["dedup_key"].clone()).collect();
-    assert_eq!(keys, ["paramedic/r/k1", "paramedic/r/k1"], "another step of the same trouble is the same incident");
+    assert_eq!(
+        keys,
+        ["paramedic/r/k1", "paramedic/r/k1"],
+        "another step of the same trouble is the same incident"
+    );
 }
 
 #[tokio::test]
@@ -169,7 +178,10 @@ async fn a_channel_that_is_busy_or_broken_for_a_moment_is_tried_again() {
         let told = channels(json!({ "webhook": url })).tell(&notice(Level::Info), "s").await;
         assert_eq!(shown(&told), [format!("webhook sent {tries}")], "{answers:?} {told:?}");
         let asked = answers[0].contains("retry-after");
-        assert!(!asked || begun.elapsed() >= Duration::from_secs(1), "it wanted to be left alone for a second");
+        assert!(
+            !asked || begun.elapsed() >= Duration::from_secs(1),
+            "it wanted to be left alone for a second"
+        );
     }
 }
 
@@ -179,7 +191,8 @@ async fn a_channel_that_stays_broken_is_given_up_with_a_reason_and_no_secret() {
     let (forbids, _) =
         serve(&["HTTP/1.1 403 Forbidden\r\ncontent-length: 30\r\n\r\nno such key R0UTINGKEY, really"]).await;
     let (busy, _) = serve(&["HTTP/1.1 429 Slow\r\nretry-after: 300\r\ncontent-length: 0\r\n\r\n"]).await;
-    let (moved, _) = serve(&["HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"]).await;
+    let (moved, _) =
+        serve(&["HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"]).await;
     let (silent, _) = serve(&["never"]).await;
     let channels = channels(json!({
         "webhook": [busy, moved, silent],

@@ -208,7 +208,11 @@ impl AlertConfig {
         let smtp = self.smtp.0.iter().map(|it| ("smtp", &it.levels));
         for (kind, levels) in webhook.chain(slack).chain(pagerduty).chain(smtp) {
             if levels.as_ref().is_some_and(BTreeSet::is_empty) {
-                add(kind, "levels", "no level is named, so it would never be used: leave `levels` out for all".into());
+                add(
+                    kind,
+                    "levels",
+                    "no level is named, so it would never be used: leave `levels` out for all".into(),
+                );
             }
         }
     }
@@ -238,5 +242,6 @@ fn not_http(url: &str) -> Option<String> {
 
 fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

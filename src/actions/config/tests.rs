@@ -37,7 +37,10 @@ fn what_cannot_work_is_told_with_what_to_do() {
     for (value, expected) in [
         (json!({ "alert": { "slack": { "url": "https://hooks.example/T/hunter2" } } }), "say where it is"),
         (json!({ "alert": { "slak": {} } }), "unknown field `slak`"),
-        (json!({ "alert": { "slack": { "url": { "env": "A" }, "levels": ["fatal"] } } }), "unknown variant `fatal`"),
+        (
+            json!({ "alert": { "slack": { "url": { "env": "A" }, "levels": ["fatal"] } } }),
+            "unknown variant `fatal`",
+        ),
         (json!({ "alert": { "webhook": 5 } }), "one channel or a list"),
         (json!({ "exec": { "allow": [{ "prog": "x" }] } }), "unknown field `prog`"),
     ] {
@@ -45,20 +48,27 @@ fn what_cannot_work_is_told_with_what_to_do() {
         assert!(error.contains(expected) && !error.contains("hunter2"), "{value}: {error}");
     }
     for (value, expected) in [
-        (json!({ "alert": { "webhook": "ftp://x/" } }), "actions.alert.webhook.url: `ftp` is not http or https"),
+        (
+            json!({ "alert": { "webhook": "ftp://x/" } }),
+            "actions.alert.webhook.url: `ftp` is not http or https",
+        ),
         (json!({ "alert": { "webhook": { "url": "http://x/", "levels": [] } } }), "no level is named"),
         (json!({ "alert": { "give_up_after": "10m" } }), "50s at most"),
         (
             json!({ "alert": { "smtp": { "host": "mail.example.com", "tls": "none", "from": "a@b.c", "to": ["d@e.f"] } } }),
             "in the clear",
         ),
-        (json!({ "alert": { "smtp": { "host": "localhost", "tls": "none", "from": "a@b.c", "to": [] } } }), "nobody"),
+        (
+            json!({ "alert": { "smtp": { "host": "localhost", "tls": "none", "from": "a@b.c", "to": [] } } }),
+            "nobody",
+        ),
         (json!({ "exec": { "allow": ["bin/x"] } }), "relative path"),
         (json!({ "http": { "allow": ["http://x:1/"] } }), "host:port"),
         (json!({ "http": { "secrets": { "a": { "from": { "env": "A" }, "to": [] } } } }), "nobody"),
         (json!({ "diagnostic": { "logs": ["/var/***"] } }), "no pattern"),
     ] {
-        let told: Vec<String> = read(value.clone()).unwrap().problems().iter().map(ToString::to_string).collect();
+        let told: Vec<String> =
+            read(value.clone()).unwrap().problems().iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|it| it.contains(expected)), "{value}: {told:?}");
     }
     let smtp = json!({ "alert": { "smtp": { "host": "localhost", "tls": "none", "from": "a@b.c", "to": ["d@e.f"] } } });

@@ -30,12 +30,41 @@ const SMALL: u64 = 64 * 1024 * 1024;
 const MAX: usize = 50;
 
 const VIRTUAL: [&str; 20] = [
-    "proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "securityfs", "debugfs", "tracefs", "pstore",
-    "bpf", "configfs", "fusectl", "hugetlbfs", "autofs", "binfmt_misc", "nsfs", "rpc_pipefs", "efivarfs",
+    "proc",
+    "sysfs",
+    "cgroup",
+    "cgroup2",
+    "devpts",
+    "devtmpfs",
+    "mqueue",
+    "securityfs",
+    "debugfs",
+    "tracefs",
+    "pstore",
+    "bpf",
+    "configfs",
+    "fusectl",
+    "hugetlbfs",
+    "autofs",
+    "binfmt_misc",
+    "nsfs",
+    "rpc_pipefs",
+    "efivarfs",
 ];
 
 const REMOTE: [&str; 12] = [
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "afs", "9p", "lustre", "fuse.sshfs", "fuse.glusterfs",
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "ceph",
+    "glusterfs",
+    "afs",
+    "9p",
+    "lustre",
+    "fuse.sshfs",
+    "fuse.glusterfs",
 ];
 
 pub(super) fn read() -> Result<Disks, String> {
@@ -81,7 +110,8 @@ fn mount(line: &str) -> Option<Mount<'_>> {
     let mut words = line.split(' ');
     let (device, place, kind, options) = (words.next()?, words.next()?, words.next()?, words.next()?);
     // How the kernel writes what would break the line.
-    let place = place.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\");
+    let place =
+        place.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\");
     Some(Mount { device, place, kind, read_only: options.split(',').any(|it| it == "ro") })
 }
 
@@ -124,9 +154,8 @@ fn judged(
         })
     };
     let full = rows.iter().filter(|(_, share)| *share >= FULL[0]).take(MAX);
-    let mut found: Vec<Finding> = full
-        .map(|at| Finding::info(check, words(at.0, at.1), row(at)).judged(at.1, FULL, advice))
-        .collect();
+    let mut found: Vec<Finding> =
+        full.map(|at| Finding::info(check, words(at.0, at.1), row(at)).judged(at.1, FULL, advice)).collect();
     let shown: Vec<Value> = rows.iter().take(MAX).map(row).collect();
     let summary = match rows.first() {
         None => "there is no file system to look at".into(),
@@ -149,7 +178,10 @@ mod tests {
             bytes: [100, available],
             inodes: [0, 0],
         };
-        let disks = Disks { rows: vec![disk("/", 50), disk("/var", 8), disk("/tmp", 1)], left_out: vec!["/net".into()] };
+        let disks = Disks {
+            rows: vec![disk("/", 50), disk("/var", 8), disk("/tmp", 1)],
+            left_out: vec!["/net".into()],
+        };
         let found = space(&disks);
         let told: Vec<(Severity, &str)> = found.iter().map(|it| (it.severity, it.summary.as_str())).collect();
         assert_eq!(

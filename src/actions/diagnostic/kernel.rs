@@ -26,27 +26,38 @@ pub(super) async fn look(scene: &Scene) -> Found {
     let mut found = Vec::new();
     if !health.healthy {
         let summary = format!("kernel `{target}`: {}", health.problems.join("; "));
-        let finding = Finding::info("kernel", summary, json!({ "problems": health.problems, "state": view.state }));
-        found.push(finding.bad(Severity::Critical, "see `log` for why; a restart (`restart_kernel`) often helps"));
+        let finding =
+            Finding::info("kernel", summary, json!({ "problems": health.problems, "state": view.state }));
+        found.push(
+            finding.bad(Severity::Critical, "see `log` for why; a restart (`restart_kernel`) often helps"),
+        );
     }
     if view.restarts > RESTARTS {
         let summary = format!("kernel `{target}` was restarted {} times", view.restarts);
         let finding = Finding::info("kernel", summary, json!({ "restarts": view.restarts }));
-        found.push(finding.bad(Severity::Warning, "restarting does not cure it: look for the cause in its log"));
+        found.push(
+            finding.bad(Severity::Warning, "restarting does not cure it: look for the cause in its log"),
+        );
     }
     if let (Some(boot), Some(usual)) = (view.boot_ms, view.baseline_ms)
         && boot > SLOW * usual
     {
         let summary = format!("kernel `{target}` took {boot:.0} ms to boot, usually {usual:.0} ms");
         let finding = Finding::info("kernel", summary, json!({ "boot_ms": boot, "baseline_ms": usual }));
-        found.push(finding.bad(Severity::Warning, "see `load`, `pressure` and `disk` for what slows it down"));
+        found
+            .push(finding.bad(Severity::Warning, "see `load`, `pressure` and `disk` for what slows it down"));
     }
     let mut processes = Vec::new();
     for pid in view.pids.iter().take(MAX) {
         // It may end while it is looked at.
         processes.extend(process::look(*pid, &mut found).await);
     }
-    let summary = format!("kernel `{target}` is {} with {} of {} replicas", view.state.as_str(), view.pids.len(), view.desired);
+    let summary = format!(
+        "kernel `{target}` is {} with {} of {} replicas",
+        view.state.as_str(),
+        view.pids.len(),
+        view.desired
+    );
     found.push(Finding::info("kernel", summary, json!({ "processes": processes })));
     Ok(found)
 }

@@ -32,7 +32,8 @@ pub(super) fn may_read(file: &str, allowed: &[String]) -> Result<(), Failure> {
     }
     let real = path.canonicalize();
     let real = real.map_err(|error| Failure::new("failed", format!("cannot look at {file}: {error}")))?;
-    let fits = |pattern: &String| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(&real));
+    let fits =
+        |pattern: &String| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(&real));
     if allowed.iter().any(fits) {
         return Ok(());
     }
@@ -66,7 +67,9 @@ pub(super) async fn look(scene: &Scene) -> Found {
         return Ok(vec![Finding::info("log", summary, data)]);
     }
     let summary = format!("the log of `{name}` shows {count} lines of errors");
-    Ok(vec![Finding::info("log", summary, data).bad(Severity::Warning, "the first of them is mostly the cause")])
+    Ok(vec![
+        Finding::info("log", summary, data).bad(Severity::Warning, "the first of them is mostly the cause"),
+    ])
 }
 
 async fn tail(file: &str, lines: usize) -> Result<Vec<String>, String> {

@@ -66,25 +66,51 @@ pub(super) fn load(sample: &Sample) -> Vec<Finding> {
 
 pub(super) fn cpu(sample: &Sample) -> Vec<Finding> {
     let all = f64::from(sample.system.global_cpu_usage());
-    let (top, first) = top(&sample.system, |process| f64::from(process.cpu_usage()), |process| {
-        format!("{} ({}) with {:.0} % of one", brief(&process.name().to_string_lossy(), 40), process.pid(), process.cpu_usage())
-    });
+    let (top, first) = top(
+        &sample.system,
+        |process| f64::from(process.cpu_usage()),
+        |process| {
+            format!(
+                "{} ({}) with {:.0} % of one",
+                brief(&process.name().to_string_lossy(), 40),
+                process.pid(),
+                process.cpu_usage()
+            )
+        },
+    );
     let summary = format!("the processors are {all:.0} % busy; most busy is {first}");
     let data = json!({ "percent": round(all), "processors": sample.system.cpus().len(), "top": top });
-    vec![Finding::info("cpu", summary, data).judged(all, CPU, "see whether the first of `data.top` does what it should")]
+    vec![Finding::info("cpu", summary, data).judged(
+        all,
+        CPU,
+        "see whether the first of `data.top` does what it should",
+    )]
 }
 
 pub(super) fn memory(sample: &Sample) -> Vec<Finding> {
     let (total, available) = (sample.system.total_memory(), sample.system.available_memory());
     let share = used(total, available);
-    let (top, first) = top(&sample.system, |process| process.memory() as f64, |process| {
-        format!("{} ({}) with {}", brief(&process.name().to_string_lossy(), 40), process.pid(), bytes(process.memory()))
-    });
+    let (top, first) = top(
+        &sample.system,
+        |process| process.memory() as f64,
+        |process| {
+            format!(
+                "{} ({}) with {}",
+                brief(&process.name().to_string_lossy(), 40),
+                process.pid(),
+                bytes(process.memory())
+            )
+        },
+    );
     let summary = format!("{share:.0} % of {} of memory are in use; most by {first}", bytes(total));
     let data = json!({
         "total_bytes": total, "available_bytes": available, "used_percent": round(share), "top": top,
     });
-    vec![Finding::info("memory", summary, data).judged(share, MEMORY, "restart or bound the first of `data.top`")]
+    vec![Finding::info("memory", summary, data).judged(
+        share,
+        MEMORY,
+        "restart or bound the first of `data.top`",
+    )]
 }
 
 pub(super) fn swap(sample: &Sample) -> Vec<Finding> {
@@ -95,7 +121,8 @@ pub(super) fn swap(sample: &Sample) -> Vec<Finding> {
     }
     let share = used(total, total.saturating_sub(used_bytes));
     let summary = format!("{share:.0} % of {} of swap are in use", bytes(total));
-    let advice = "something was pushed out of memory: see `memory`, and `pressure` for whether it still hurts";
+    let advice =
+        "something was pushed out of memory: see `memory`, and `pressure` for whether it still hurts";
     vec![Finding::info("swap", summary, data).judged(share, SWAP, advice)]
 }
 

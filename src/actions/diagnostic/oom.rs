@@ -47,9 +47,13 @@ fn judge(counted: Option<u64>, said: &[(f64, String)], readable: bool, uptime: f
     let data = json!({ "since_boot": count, "kernel_log_readable": readable, "last": shown });
     let finding = |summary| Finding::info("oom", summary, data);
     match last {
-        Some((at, text)) if uptime - at <= RECENT_SECONDS => finding(format!("the kernel ended a process for want of memory: {text}"))
-            .bad(Severity::Warning, "give it more memory or bound it; see `memory` for who takes most"),
-        _ if count > 0 => finding(format!("{count} processes were ended for want of memory since boot, none within the hour that can be seen")),
+        Some((at, text)) if uptime - at <= RECENT_SECONDS => {
+            finding(format!("the kernel ended a process for want of memory: {text}"))
+                .bad(Severity::Warning, "give it more memory or bound it; see `memory` for who takes most")
+        }
+        _ if count > 0 => finding(format!(
+            "{count} processes were ended for want of memory since boot, none within the hour that can be seen"
+        )),
         _ => finding("no process was ended for want of memory".into()),
     }
 }
@@ -92,7 +96,9 @@ mod tests {
 
     #[test]
     fn a_kill_within_the_hour_stands_out_an_older_one_does_not() {
-        let (at, text) = message("4,1,100000000,-;Out of memory: Killed process 7 (k1) total-vm:1kB\n SUBSYSTEM=x\n").unwrap();
+        let (at, text) =
+            message("4,1,100000000,-;Out of memory: Killed process 7 (k1) total-vm:1kB\n SUBSYSTEM=x\n")
+                .unwrap();
         assert_eq!((at, text.as_str()), (100.0, "Out of memory: Killed process 7 (k1) total-vm:1kB"));
         assert_eq!(message("6,2,1,-;eth0: link up"), None);
         let said = [(at, text)];

@@ -8,8 +8,18 @@ use super::{Finding, Found};
 /// What is looked at of each resource: its line, and from which share of the last minute it is bad.
 const RESOURCES: [(&str, &str, [f64; 2], &str); 3] = [
     ("cpu", "some", [60.0, 90.0], "more work than processors: see `cpu`"),
-    ("memory", "full", [5.0, 20.0], "work stands still for want of memory: see `memory`, and end or bound who takes most"),
-    ("io", "full", [20.0, 50.0], "work stands still for disks: see who writes most, and whether a disk is failing"),
+    (
+        "memory",
+        "full",
+        [5.0, 20.0],
+        "work stands still for want of memory: see `memory`, and end or bound who takes most",
+    ),
+    (
+        "io",
+        "full",
+        [20.0, 50.0],
+        "work stands still for disks: see who writes most, and whether a disk is failing",
+    ),
 ];
 
 pub(super) async fn look() -> Found {
@@ -19,7 +29,9 @@ pub(super) async fn look() -> Found {
         let text = match fs::read_to_string(&path).await {
             Ok(text) => text,
             Err(error) => {
-                why = format!("{path} cannot be read: {error}; the kernel may have been built or booted without PSI");
+                why = format!(
+                    "{path} cannot be read: {error}; the kernel may have been built or booted without PSI"
+                );
                 continue;
             }
         };
@@ -55,6 +67,9 @@ mod tests {
     #[test]
     fn the_last_minute_of_the_right_line_is_read() {
         let text = "some avg10=1.00 avg60=2.50 avg300=3.00 total=1\nfull avg10=0.10 avg60=0.25 avg300=0.30 total=1\n";
-        assert_eq!((share(text, "some"), share(text, "full"), share(text, "none")), (Some(2.5), Some(0.25), None));
+        assert_eq!(
+            (share(text, "some"), share(text, "full"), share(text, "none")),
+            (Some(2.5), Some(0.25), None)
+        );
     }
 }

@@ -16,7 +16,8 @@ pub(super) async fn look(pid: u32, findings: &mut Vec<Finding>) -> Option<Value>
     let state = field(&status, "State:").unwrap_or_default().to_owned();
     if let Some(message) = stuck(pid, &state) {
         let finding = Finding::info("kernel", message, json!({ "pid": pid, "state": state }));
-        findings.push(finding.bad(Severity::Critical, "it does not work on its own again: restart the kernel"));
+        findings
+            .push(finding.bad(Severity::Critical, "it does not work on its own again: restart the kernel"));
     }
     let (files, sockets) = open_files(pid).await;
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).await.unwrap_or_default();

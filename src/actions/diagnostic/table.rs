@@ -65,7 +65,8 @@ pub(super) fn read() -> Result<Table, String> {
             }
         }
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
-        let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).and_then(first_number);
+        let limit =
+            limits.lines().find_map(|line| line.strip_prefix("Max open files")).and_then(first_number);
         table.rows.push(Row { pid, name: brief(name.trim(), 100), files: count, limit });
     }
     Ok(table)
@@ -82,7 +83,8 @@ pub(super) async fn files(table: &Table) -> Result<Vec<Finding>, String> {
         let Some(limit) = it.limit else { continue };
         let part = share(it.files, limit);
         if part >= FILES[0] {
-            let summary = format!("{} ({}) has {} files open, its limit is {limit}", it.name, it.pid, it.files);
+            let summary =
+                format!("{} ({}) has {} files open, its limit is {limit}", it.name, it.pid, it.files);
             let advice = "it leaks files, or needs a higher limit (`ulimit -n`, `LimitNOFILE=`)";
             found.push(Finding::info("files", summary, row(it)).judged(part, FILES, advice));
         }
@@ -91,7 +93,9 @@ pub(super) async fn files(table: &Table) -> Result<Vec<Finding>, String> {
     all.sort_by_key(|it| std::cmp::Reverse(it.files));
     let top: Vec<Value> = all.iter().take(TOP).map(|it| row(it)).collect();
     let part = open.zip(most).map_or(0.0, |(open, most)| share(open, most));
-    let most_of = all.first().map_or_else(String::new, |it| format!("; most has {} ({}): {}", it.name, it.pid, it.files));
+    let most_of = all
+        .first()
+        .map_or_else(String::new, |it| format!("; most has {} ({}): {}", it.name, it.pid, it.files));
     let summary = match open {
         Some(open) => format!("{open} files are open{most_of}"),
         None => format!("how many files are open in all cannot be seen{most_of}"),
@@ -100,7 +104,11 @@ pub(super) async fn files(table: &Table) -> Result<Vec<Finding>, String> {
         "open": open, "limit": most, "used_percent": round(part), "top": top,
         "closed_to_us": table.closed, "complete": !table.cut,
     });
-    found.push(Finding::info("files", summary, data).judged(part, FILES, "raise `fs.file-max`, or end what leaks files"));
+    found.push(Finding::info("files", summary, data).judged(
+        part,
+        FILES,
+        "raise `fs.file-max`, or end what leaks files",
+    ));
     Ok(found)
 }
 
@@ -146,7 +154,8 @@ mod tests {
     #[tokio::test]
     async fn a_process_near_its_limit_stands_out() {
         let row = |files| Row { pid: 7, name: "leaks".into(), files, limit: Some(100) };
-        let table = Table { rows: vec![row(10), row(85), row(99)], sockets: BTreeMap::new(), closed: 0, cut: false };
+        let table =
+            Table { rows: vec![row(10), row(85), row(99)], sockets: BTreeMap::new(), closed: 0, cut: false };
         let found = files(&table).await.unwrap();
         let told: Vec<Severity> = found.iter().map(|it| it.severity).collect();
         assert_eq!(told[..2], [Severity::Warning, Severity::Critical]);

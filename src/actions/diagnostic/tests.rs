@@ -30,7 +30,10 @@ async fn every_check_says_what_it_saw_or_why_it_could_not_look() {
     for check in CHECKS {
         let of = findings.iter().find(|it| it["check"] == check);
         let of = of.unwrap_or_else(|| panic!("{check} says nothing"));
-        assert!(made[check] == "ok" || of["summary"].as_str().unwrap().starts_with("could not look at"), "{of}");
+        assert!(
+            made[check] == "ok" || of["summary"].as_str().unwrap().starts_with("could not look at"),
+            "{of}"
+        );
         assert!(of["severity"] == "info" || of["advice"] != "", "what stands out comes with advice: {of}");
     }
     for check in ["load", "cpu", "memory", "swap", "disk", "files", "ports", "log", "kernel"] {

@@ -19,7 +19,8 @@ pub(super) async fn look(spawner: &Spawner) -> Found {
         capture: true,
         ..Launch::default()
     };
-    let (status, out, err) = exec::output(launch, spawner).await.map_err(|error| format!("systemctl: {error}"))?;
+    let (status, out, err) =
+        exec::output(launch, spawner).await.map_err(|error| format!("systemctl: {error}"))?;
     if !status.success() {
         let why = err.text.trim().lines().next().unwrap_or("systemctl is not there").to_owned();
         return Err(brief(&why, 200));
@@ -37,7 +38,10 @@ fn judge(listed: &str) -> Vec<Finding> {
     };
     let more = if units.len() == 1 { String::new() } else { format!(" and {} more", units.len() - 1) };
     let advice = format!("see `journalctl -u {first}`; `systemctl reset-failed` once it is repaired");
-    vec![Finding::info("units", format!("unit {first}{more} has failed"), data).bad(Severity::Warning, &advice)]
+    vec![
+        Finding::info("units", format!("unit {first}{more} has failed"), data)
+            .bad(Severity::Warning, &advice),
+    ]
 }
 
 /// Name and description in a line such as `cron.service loaded failed failed Regular background …`.
@@ -56,7 +60,10 @@ mod tests {
         let listed = "● cron.service loaded failed failed Regular background jobs\nmnt.mount not-found failed failed /mnt\n";
         let found = judge(listed);
         assert_eq!(found[0].summary, "unit cron.service and 1 more has failed");
-        assert_eq!(found[0].data["failed"][0], json!({ "unit": "cron.service", "description": "Regular background jobs" }));
+        assert_eq!(
+            found[0].data["failed"][0],
+            json!({ "unit": "cron.service", "description": "Regular background jobs" })
+        );
         assert_eq!(judge("")[0].severity, Severity::Info);
     }
 }

@@ -43,7 +43,9 @@ mod tests {
 
     #[tokio::test]
     async fn both_ends_of_a_long_text_are_kept() {
-        for (size, cut) in [(0, false), (10, false), (2 * EACH, false), (2 * EACH + 1, true), (1_000_000, true)] {
+        for (size, cut) in
+            [(0, false), (10, false), (2 * EACH, false), (2 * EACH + 1, true), (1_000_000, true)]
+        {
             let text: Vec<u8> = (0..size).map(|i| if i + 1 == size { b'!' } else { b'x' }).collect();
             let kept = ends(text.as_slice()).await;
             assert_eq!(kept.cut, cut, "{size}");

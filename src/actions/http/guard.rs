@@ -193,7 +193,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_judged_by_every_address_it_has_and_never_looked_up_again() {
-        let inner: Vec<SocketAddr> = vec!["93.184.216.34:80".parse().unwrap(), "10.0.0.1:80".parse().unwrap()];
+        let inner: Vec<SocketAddr> =
+            vec!["93.184.216.34:80".parse().unwrap(), "10.0.0.1:80".parse().unwrap()];
         let url = Url::parse("http://rebinds.example/").unwrap();
         assert_eq!(judge(&url, &inner, &[]).unwrap_err().kind, "refused", "one inner address is enough");
         assert_eq!(judge(&url, &inner[..1], &[]), Ok(()));

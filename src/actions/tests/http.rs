@@ -75,9 +75,7 @@ async fn a_secret_goes_only_to_whom_it_is_for_and_comes_back_to_nobody() {
             "gone": { "from": { "file": dir.path().join("none") }, "to": [friend] },
         } } }),
     );
-    let ask = |host: &str, name: &str| {
-        json!({ "url": format!("http://{host}/"), "headers": { "authorization": { "secret": name, "prefix": "Bearer " } } })
-    };
+    let ask = |host: &str, name: &str| json!({ "url": format!("http://{host}/"), "headers": { "authorization": { "secret": name, "prefix": "Bearer " } } });
     let done = world.act("http.request", ask(&friend, "api")).await.unwrap();
     assert!(heard.lock().unwrap()[0].contains("authorization: Bearer t0psecret\r\n"));
     assert!(!done.to_string().contains("t0psecret"), "{done}");

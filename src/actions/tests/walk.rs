@@ -68,7 +68,9 @@ async fn a_dry_run_of_every_action_has_no_effect() {
     assert_eq!(said.len(), BUILTIN.len());
     assert_eq!(json!([world.kernels.get("k"), world.kernels.get("idle")]), before);
     assert!(!canary.exists() && heard.lock().unwrap().is_empty());
-    assert!(world.engine.alerts.lock().unwrap().is_empty() && world.engine.intents.lock().unwrap().is_empty());
+    assert!(
+        world.engine.alerts.lock().unwrap().is_empty() && world.engine.intents.lock().unwrap().is_empty()
+    );
     world.kernels.shutdown().await;
 }
 
@@ -95,7 +97,11 @@ async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
             "would fail: 9 is outside of 1 to 3 replicas of kernel `k`",
         ),
         ("kernel.stop", json!({ "kernel": "l" }), "would fail: there is no kernel `l`"),
-        ("kernel.start", json!({ "kernel": "k" }), "would start kernel `k`, which is stopped with 0 replicas, up to 1"),
+        (
+            "kernel.start",
+            json!({ "kernel": "k" }),
+            "would start kernel `k`, which is stopped with 0 replicas, up to 1",
+        ),
         ("alert.operator", json!({ "title": "x" }), "would tell a person by the alert list: x"),
         (
             "exec.run",

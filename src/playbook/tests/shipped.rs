@@ -1,10 +1,13 @@
 //! The playbooks and rules that come with Paramedic do what they say, against a world that is only played.
 
+mod more;
+
 use super::*;
 use std::sync::Arc;
 
 use crate::actions::BUILTIN;
 use crate::model::{Event, StepKind, Topic};
+use crate::playbook::request::ActRequest;
 use crate::rules::{self, Firing, Known, RuleSet, Scratch, Windows};
 
 fn read(dir: &str, extension: &str) -> Vec<(String, String)> {
@@ -74,15 +77,35 @@ fn carry_out(
             Burst::Done { value, .. } => return (Ok(value), calls),
             Burst::Failed { failure, .. } => return (Err(failure), calls),
             Burst::Suspended { steps, mut step, request } => {
-                let Request::Act(act) = request else { panic!("{name} wants {request:?}") };
                 journal.extend(steps);
-                let params = Value::Object(act.params);
-                calls.push(json!([act.action, params]));
                 step.status = StepStatus::Finished;
-                match world(&act.action, &params) {
+                let mut one = |act: ActRequest| {
+                    let params = Value::Object(act.params);
+                    calls.push(json!([act.action, params]));
+                    world(&act.action, &params)
+                };
+                let came = match request {
+                    Request::Act(act) => one(act),
+                    Request::All(acts) => acts
+                        .into_iter()
+                        .map(one)
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .collect::<Result<Vec<_>, _>>()
+                        .map(Value::Array),
+                    // Nobody is there to be heard, and time passes.
+                    Request::Sleep(_) | Request::WaitFor { .. } => Ok(Value::Null),
+                    Request::Emit { topic, data } => {
+                        calls.push(json!([topic, data]));
+                        Ok(Value::Null)
+                    }
+                    request => panic!("{name} wants {request:?}"),
+                };
+                match came {
                     Ok(value) => step.result = Some(value),
                     Err(failure) => step.error = Some(failure),
                 }
+                assert!(journal.len() < 1_000, "{name} waits without end");
                 journal.push(*step);
             }
         }

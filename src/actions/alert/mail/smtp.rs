@@ -42,7 +42,8 @@ async fn server(
 ) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
     http::provider();
     let host = config.host.as_str();
-    let mut builder: AsyncSmtpTransportBuilder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host);
+    let mut builder: AsyncSmtpTransportBuilder =
+        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host);
     let (port, tls) = match config.tls {
         MailTls::None => (25, Tls::None),
         MailTls::Starttls => (587, Tls::Required(parameters(config).await?)),

@@ -102,7 +102,17 @@ fn python() -> Option<PathBuf> {
 fn certificate(dir: &Path) -> Option<(PathBuf, PathBuf)> {
     let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
         .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(&key)
@@ -159,21 +169,35 @@ async fn an_alert_arrives_as_a_mail_in_each_way_of_protecting_it() {
         if mode != "none" {
             let error = mail(config.clone()).send(&notice(), "run/1").await.unwrap_err();
             let Trouble::Passing(why, _) = &error else { panic!("{mode}: {error:?}") };
-            assert!(why.to_lowercase().contains("certificate"), "an unknown certificate is not trusted: {why}");
+            assert!(
+                why.to_lowercase().contains("certificate"),
+                "an unknown certificate is not trusted: {why}"
+            );
             config["ca"] = json!(cert);
         }
-        mail(config.clone()).send(&notice(), "run/1").await.unwrap_or_else(|error| panic!("{mode}: {error:?}"));
+        mail(config.clone())
+            .send(&notice(), "run/1")
+            .await
+            .unwrap_or_else(|error| panic!("{mode}: {error:?}"));
         let got: Value = serde_json::from_str(&sink.next()).unwrap();
         assert_eq!(
             (&got["from"], &got["to"], &got["tls"]),
-            (&json!("paramedic@example.com"), &json!(["ops@example.com", "lead@example.com"]), &json!(mode != "none"))
+            (
+                &json!("paramedic@example.com"),
+                &json!(["ops@example.com", "lead@example.com"]),
+                &json!(mode != "none")
+            )
         );
         assert_eq!(got["user"] == "paramedic", mode == "starttls");
         let content = got["content"].as_str().unwrap();
-        assert!(content.contains("Subject: [CRITICAL] k1 is down  Bcc: everybody@example.com\r\n"), "{content}");
+        assert!(
+            content.contains("Subject: [CRITICAL] k1 is down  Bcc: everybody@example.com\r\n"),
+            "{content}"
+        );
         let head = content.split_once("\r\n\r\n").unwrap().0;
         assert!(!head.contains("\nBcc:"), "a line break in a title makes no header: {content}");
-        let id = |content: &str| content.lines().find(|line| line.starts_with("Message-ID:")).unwrap().to_owned();
+        let id =
+            |content: &str| content.lines().find(|line| line.starts_with("Message-ID:")).unwrap().to_owned();
         mail(config.clone()).send(&notice(), "run/1").await.unwrap();
         let again: Value = serde_json::from_str(&sink.next()).unwrap();
         assert_eq!(id(content), id(again["content"].as_str().unwrap()), "a repeat can be told");
@@ -196,5 +220,8 @@ async fn a_server_that_is_not_there_or_an_address_that_is_none_is_told() {
     let mut wrong = config;
     wrong["to"] = json!(["not an address"]);
     let error = mail(wrong).send(&notice(), "s").await.unwrap_err();
-    assert!(matches!(&error, Trouble::Final(why) if why.contains("`not an address` is not a mail address")), "{error:?}");
+    assert!(
+        matches!(&error, Trouble::Final(why) if why.contains("`not an address` is not a mail address")),
+        "{error:?}"
+    );
 }
