@@ -18,6 +18,7 @@ pub mod rehearse;
 pub mod reload;
 pub mod replay;
 pub mod shutdown;
+pub mod told;
 mod wire;
 
 use std::path::PathBuf;

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 pub use channel::Channels;
-use channel::{Notice, Told};
+use channel::Notice;
 
 use super::schema::text;
 use super::{Action, AlertConfig, Alerts, Call, Spec};
@@ -83,13 +83,13 @@ impl Action for Operator {
         Box::pin(async move {
             let mut notice = notice(&call);
             let Notice { key, level, title, message, target, .. } = notice.clone();
-            notice.alert = alerts.raise(key, level, title, message, target, call.intent).await?.to_string();
-            let told = channels.tell(&notice, &call.key).await;
-            for Told { channel, why, .. } in &told {
-                if let Some(why) = why {
-                    tracing::warn!(alert = %notice.alert, channel, why, "the alert is on the list, but a channel failed");
-                }
+            let listed = alerts.raise(key, level, title, message, target, call.intent).await;
+            if let Ok(id) = &listed {
+                notice.alert = id.to_string();
             }
+            // Also if the list could not be written: a full disk is something to be told of.
+            let told = channels.tell(&notice, &call.key).await;
+            listed?;
             Ok(json!({ "alert": notice.alert, "channels": told }))
         })
     }

@@ -123,7 +123,34 @@ impl Channels {
 
     /// Tells all that are for its level, side by side; never longer than the patience of the configuration.
     pub(super) async fn tell(&self, notice: &Notice, step: &str) -> Vec<Told> {
-        join_all((0..self.0.ways.len()).map(|i| self.tell_one(i, notice, step))).await
+        let told = join_all((0..self.0.ways.len()).map(|i| self.tell_one(i, notice, step))).await;
+        for Told { channel, why, .. } in &told {
+            if let Some(why) = why {
+                tracing::warn!(alert = notice.alert, channel, why, "a channel was not told of an alert");
+            }
+        }
+        told
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.ways.is_empty()
+    }
+
+    /// Passes on an alert that the engine itself has raised: a question, a repair that was given up, an action that was
+    /// cut off. `step` is the same when it is raised again for the same reason.
+    pub async fn pass_on(&self, alert: &Alert, rule: &str, step: &str) {
+        let notice = Notice {
+            alert: alert.id.to_string(),
+            key: alert.key.clone(),
+            level: alert.level,
+            title: alert.title.clone(),
+            message: alert.message.clone(),
+            target: alert.target.clone(),
+            intent: alert.intent.map(|id| id.to_string()),
+            rule: rule.to_owned(),
+        };
+        self.tell(&notice, step).await;
     }
 
     /// The names of those that are for `level`.
