@@ -5,12 +5,14 @@
 //! Adding one is a new file here and one line in [`Registry::builtin`].
 
 mod alert;
+mod config;
 mod diagnostic;
 mod exec;
 mod http;
 mod intent;
 mod kernel;
 mod schema;
+mod secret;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +21,13 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use alert::Channels;
+pub use config::{
+    AlertConfig, Config, DiagnosticConfig, ExecConfig, HttpConfig, HttpSecret, MailTls, Many,
+    PagerDutyConfig, Place, Problem, Program, SlackConfig, SmtpConfig, WebhookConfig,
+};
 pub use schema::check as check_schema;
+pub use secret::{Secret, SecretRef};
 
 use crate::kernels::{Registry as Kernels, Spawner};
 use crate::model::alert::Level;
@@ -88,6 +96,9 @@ pub struct Call {
     pub step: u32,
     /// Which rule fired; empty outside an intent.
     pub rule: String,
+    /// What the caller's own words may be taken for as options of a program: texts of the playbook's source, which no
+    /// event can have brought along.
+    pub options: Arc<[String]>,
     /// Only say what would be done.
     pub dry: bool,
 }
@@ -156,42 +167,6 @@ pub struct Ports {
     pub config: Config,
 }
 
-/// `actions:` in the configuration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// For `exec.run`.
-    pub exec: ExecConfig,
-    /// For `http.request`.
-    pub http: HttpConfig,
-    /// For `alert.operator`.
-    pub alert: AlertConfig,
-}
-
-/// What `exec.run` may run; nothing if not said.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ExecConfig {
-    /// Programs, as absolute paths or as names looked up in the engine's `PATH`.
-    pub allow: Vec<String>,
-}
-
-/// Where `http.request` may go besides public addresses.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpConfig {
-    /// `host:port`, each allowed also where it leads to this machine or a private network.
-    pub allow: Vec<String>,
-}
-
-/// Whom `alert.operator` tells besides the alert list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AlertConfig {
-    /// An address that gets each alert as JSON by POST.
-    pub webhook: Option<String>,
-}
-
 /// Names of the built-in actions, for those who check playbooks without an engine.
 pub const BUILTIN: [&str; 11] = [
     "alert.operator",
@@ -220,8 +195,12 @@ impl Registry {
         for action in kernel::all(&ports.kernels) {
             registry.add(action);
         }
-        registry.add(Arc::new(diagnostic::Run::new(ports.kernels.clone())));
-        registry.add(Arc::new(alert::Operator::new(Arc::clone(&ports.alerts), ports.config.alert.clone())));
+        registry.add(Arc::new(diagnostic::Run::new(
+            ports.kernels.clone(),
+            ports.spawner.clone(),
+            ports.config.diagnostic.clone(),
+        )));
+        registry.add(Arc::new(alert::Operator::new(Arc::clone(&ports.alerts), &ports.config.alert)));
         registry.add(Arc::new(http::Request::new(ports.config.http.clone())));
         registry.add(Arc::new(exec::Run::new(ports.spawner.clone(), ports.config.exec.clone())));
         registry.add(Arc::new(intent::Create::new(Arc::clone(&ports.intents))));

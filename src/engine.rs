@@ -18,6 +18,7 @@ pub mod rehearse;
 pub mod reload;
 pub mod replay;
 pub mod shutdown;
+pub mod told;
 mod wire;
 
 use std::path::PathBuf;
@@ -60,6 +61,7 @@ struct Inner {
     tasks: tasks::Service,
     kernels: kernels::Registry,
     actions: Arc<actions::Registry>,
+    channels: actions::Channels,
     observed: Arc<Mutex<Aggregator>>,
     metrics: Arc<metrics::Metrics>,
     reload: reload::State,

@@ -74,6 +74,9 @@ pub struct Playbook {
     /// [`Playbook::from_pinned`].
     #[serde(skip)]
     pub source: String,
+    /// The texts in it that begin with `-`: what `exec.run` may take for an option.
+    #[serde(skip)]
+    pub options: Arc<[String]>,
     #[serde(skip)]
     allowed: Arc<[String]>,
     #[serde(skip)]
@@ -113,7 +116,8 @@ impl Playbook {
         let header = header::read(file).0;
         let has = |name: &str| program.ast.iter_functions().any(|it| it.name == name && it.params.len() == 1);
         let source = pinned::write(path, &used, files);
-        Ok(Self {
+        let mut playbook = Self {
+            options: Arc::default(),
             name: path.rsplit('/').next().unwrap_or(path).into(),
             doc: header.doc,
             risk: header.risk,
@@ -129,7 +133,9 @@ impl Playbook {
             text: file.text.clone(),
             source,
             program,
-        })
+        };
+        playbook.options = playbook.texts(files).into_iter().filter(|text| text.starts_with('-')).collect();
+        Ok(playbook)
     }
 
     /// Every text in the script and in what it imports.

@@ -1,29 +1,37 @@
-//! `alert.operator`: tells a person, by the alert list always and by a webhook where one is configured.
+//! `alert.operator`: tells a person, by the alert list always and by the channels that the configuration names.
 //!
-//! A webhook that fails does not lose the alert: it is on the list by then, and the result says so.
+//! The list comes first and is the last resort: a channel that fails does not lose the alert, and the result says of
+//! each channel what became of it.
+
+mod channel;
+mod mail;
+mod pagerduty;
+mod post;
+mod retry;
+mod slack;
+mod webhook;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+pub use channel::Channels;
+use channel::Notice;
+
 use super::schema::text;
-use super::{Action, AlertConfig, Alerts, Call, Spec, http};
+use super::{Action, AlertConfig, Alerts, Call, Spec};
 use crate::model::alert::Level;
 use crate::model::{Failure, Risk, Span};
 
 pub(super) struct Operator {
     alerts: Arc<dyn Alerts>,
-    config: AlertConfig,
+    channels: Channels,
     spec: Spec,
 }
 
-/// How long the webhook may take.
-const WEBHOOK: Duration = Duration::from_secs(10);
-
 impl Operator {
-    pub(super) fn new(alerts: Arc<dyn Alerts>, config: AlertConfig) -> Self {
+    pub(super) fn new(alerts: Arc<dyn Alerts>, config: &AlertConfig) -> Self {
         let params = json!({
             "type": "object",
             "properties": {
@@ -39,8 +47,17 @@ impl Operator {
         let result = json!({
             "type": "object",
             "properties": {
-                "alert": { "type": "string" },
-                "webhook": { "type": "string", "description": "sent, failed: why, or none" },
+                "alert": { "type": "string", "description": "its id on the alert list" },
+                "channels": { "type": "array", "description": "what became of each channel", "items": {
+                    "type": "object",
+                    "properties": {
+                        "channel": { "type": "string" },
+                        "kind": { "enum": ["webhook", "slack", "pagerduty", "smtp"] },
+                        "status": { "enum": ["sent", "sent_before", "not_for_level", "failed"] },
+                        "tries": { "type": "integer" },
+                        "why": { "type": "string", "description": "of one that failed" },
+                    },
+                } },
             },
         });
         let spec = Spec {
@@ -50,9 +67,9 @@ impl Operator {
             result,
             idempotent: true,
             risk: Risk::Low,
-            timeout: Span::secs(30),
+            timeout: Span::secs(60),
         };
-        Self { alerts, config, spec }
+        Self { alerts, channels: Channels::new(config), spec }
     }
 }
 
@@ -62,40 +79,42 @@ impl Action for Operator {
     }
 
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Value, Failure>> {
-        let (alerts, webhook) = (Arc::clone(&self.alerts), self.config.webhook.clone());
+        let (alerts, channels) = (Arc::clone(&self.alerts), self.channels.clone());
         Box::pin(async move {
-            let title = text(&call.params, "title").unwrap_or_default().to_owned();
-            let message = text(&call.params, "message").unwrap_or_default().to_owned();
-            let level = level(&call);
-            let target = text(&call.params, "target").unwrap_or(&call.target).to_owned();
-            let target = (!target.is_empty()).then_some(target);
-            let key = key(&call, &title);
-            let id = alerts
-                .raise(key.clone(), level, title.clone(), message.clone(), target.clone(), call.intent)
-                .await?;
-            let body = json!({
-                "alert": id, "key": key, "level": level, "title": title, "message": message,
-                "target": target, "intent": call.intent, "rule": call.rule,
-            });
-            let told = match webhook {
-                None => "none".into(),
-                Some(url) => match post(&url, &call.key, &body).await {
-                    Ok(()) => "sent".into(),
-                    Err(problem) => {
-                        tracing::warn!(alert = %id, problem, "the alert is on the list, but the webhook failed");
-                        format!("failed: {problem}")
-                    }
-                },
-            };
-            Ok(json!({ "alert": id, "webhook": told }))
+            let mut notice = notice(&call);
+            let Notice { key, level, title, message, target, .. } = notice.clone();
+            let listed = alerts.raise(key, level, title, message, target, call.intent).await;
+            if let Ok(id) = &listed {
+                notice.alert = id.to_string();
+            }
+            // Also if the list could not be written: a full disk is something to be told of.
+            let told = channels.tell(&notice, &call.key).await;
+            listed?;
+            Ok(json!({ "alert": notice.alert, "channels": told }))
         })
     }
 
     fn dry_run(&self, call: &Call) -> String {
-        let title = text(&call.params, "title").unwrap_or_default();
-        let to =
-            if self.config.webhook.is_some() { "the alert list and the webhook" } else { "the alert list" };
-        format!("would tell a person by {to}: {title}")
+        let notice = notice(call);
+        let names = self.channels.names_for(notice.level);
+        let to = if names.is_empty() { String::new() } else { format!(" and {}", names.join(", ")) };
+        format!("would tell a person by the alert list{to}: {}", notice.title)
+    }
+}
+
+fn notice(call: &Call) -> Notice {
+    let of = |name| text(&call.params, name).unwrap_or_default().to_owned();
+    let title = of("title");
+    let target = text(&call.params, "target").unwrap_or(&call.target).to_owned();
+    Notice {
+        alert: String::new(),
+        key: key(call, &title),
+        level: level(call),
+        message: of("message"),
+        target: (!target.is_empty()).then_some(target),
+        intent: call.intent.map(|id| id.to_string()),
+        rule: call.rule.clone(),
+        title,
     }
 }
 
@@ -115,15 +134,5 @@ fn key(call: &Call, title: &str) -> String {
     }
 }
 
-/// The address may hold a secret, so no message names it.
-async fn post(url: &str, key: &str, body: &Value) -> Result<(), String> {
-    let client = http::client().build().map_err(|error| error.to_string())?;
-    let request = client.post(url).timeout(WEBHOOK).header("idempotency-key", key).json(body);
-    let response = request.send().await.map_err(http::why)?;
-    let status = response.status();
-    if status.is_success() {
-        Ok(())
-    } else {
-        Err(format!("the webhook answered with status {}", status.as_u16()))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,23 @@
 //! `exec.run`: runs a program from an allow-list with the arguments given, never through a shell.
 //!
 //! Its process group is ended at the time-out and with the engine. It sees few variables of the engine's environment,
-//! and none that the caller could use to make another program of it.
+//! and none that the caller could use to make another program of it. What an event brought along cannot become an
+//! option: an argument that begins with `-` is refused unless it stands so in the playbook's own source, was declared,
+//! or comes after `--`.
+
+pub(super) mod keep;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::schema::texts;
-use super::{Action, Call, ExecConfig, Spec};
+use keep::Kept;
+
+use super::schema::{text, texts};
+use super::{Action, Call, ExecConfig, Program, Spec};
 use crate::kernels::Spawner;
 use crate::kernels::providers::process::Launch;
 use crate::model::{Failure, Risk, Span};
@@ -19,11 +28,11 @@ pub(super) struct Run {
     spec: Spec,
 }
 
-/// How much of each output is kept; the rest is read and thrown away, so that the program does not block.
-const MAX_OUTPUT: usize = 64 * 1024;
-
 /// What it inherits of the engine's environment.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ"];
+
+/// How much of what it said is told when it fails.
+const SAID: usize = 500;
 
 impl Run {
     pub(super) fn new(spawner: Spawner, config: ExecConfig) -> Self {
@@ -31,8 +40,11 @@ impl Run {
             "type": "object",
             "properties": {
                 "argv": { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "type": "string" }, "description": "program and arguments, each as it is: no shell reads them" },
+                "options": { "type": "array", "maxItems": 100, "items": { "type": "string" }, "description": "the arguments before `--` that may begin with `-`; a playbook's own words are declared without it" },
+                "cwd": { "type": "string", "minLength": 1, "description": "absolute path of the folder it runs in; the engine's if not said" },
                 "env": { "type": "object", "additionalProperties": { "type": "string" }, "description": "variables to set" },
                 "accept": { "type": "array", "items": { "type": "integer" }, "description": "exit codes that count as success; [0] if not said" },
+                "idempotent": { "type": "boolean", "description": "running it again does no more than once, so a call that was cut off may be repeated" },
             },
             "required": ["argv"],
             "additionalProperties": false,
@@ -41,8 +53,8 @@ impl Run {
             "type": "object",
             "properties": {
                 "code": { "type": "integer" },
-                "stdout": { "type": "string" },
-                "stderr": { "type": "string" },
+                "stdout": { "type": "string", "description": "its beginning and its end, if it is long" },
+                "stderr": { "type": "string", "description": "likewise" },
                 "truncated": { "type": "boolean" },
             },
         });
@@ -60,42 +72,29 @@ impl Run {
 
     fn launch(&self, call: &Call) -> Result<Launch, Failure> {
         let argv = texts(&call.params, "argv");
-        let program = argv.first().cloned().unwrap_or_default();
-        // Compared as written: `./x`, `/bin/../bin/x` or a link to it is another text, so it is refused.
-        if program.is_empty() || !self.config.allow.contains(&program) {
-            let allowed = match self.config.allow.as_slice() {
-                [] => "nothing is allowed yet".into(),
-                some => format!("allowed are {}", some.join(", ")),
-            };
-            let message =
-                format!("may not run `{program}`: {allowed}; see `actions.exec.allow` in the configuration");
-            return Err(Failure::new("refused", message));
-        }
         if argv.iter().any(|arg| arg.contains('\0')) {
             return Err(Failure::new("invalid", "`argv` holds a NUL character, which no argument can"));
         }
-        let mut env: std::collections::BTreeMap<String, String> = INHERITED
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
-            .collect();
-        let wanted = call.params.get("env").and_then(Value::as_object);
-        for (name, value) in wanted.into_iter().flatten() {
-            if !may_set(name) {
-                return Err(Failure::new(
-                    "refused",
-                    format!("`env.{name}` may not be set: it could make another program of this one"),
-                ));
-            }
-            let value = value.as_str().unwrap_or_default();
-            if value.contains('\0') {
-                return Err(Failure::new(
-                    "invalid",
-                    format!("`env.{name}` holds a NUL character, which no variable can"),
-                ));
-            }
-            env.insert(name.clone(), value.to_owned());
+        let program = self.allowed(argv.first().map(String::as_str).unwrap_or_default())?;
+        check_options(&argv, program, &texts(&call.params, "options"), &call.options)?;
+        let cwd = text(&call.params, "cwd").map(folder).transpose()?;
+        Ok(Launch { env: environment(call)?, argv, inherit_env: false, cwd, capture: true })
+    }
+
+    /// Compared as written: `./x`, `/bin/../bin/x` or a link to it is another text, so it is refused.
+    fn allowed(&self, wanted: &str) -> Result<&Program, Failure> {
+        let allow = &self.config.allow;
+        if let Some(program) = allow.iter().find(|it| !wanted.is_empty() && it.program == wanted) {
+            return Ok(program);
         }
-        Ok(Launch { argv, env, inherit_env: false, cwd: None, capture: true })
+        let names: Vec<&str> = allow.iter().map(|it| it.program.as_str()).collect();
+        let allowed = match names.as_slice() {
+            [] => "nothing is allowed yet".into(),
+            some => format!("allowed are {}", some.join(", ")),
+        };
+        let message =
+            format!("may not run `{wanted}`: {allowed}; see `actions.exec.allow` in the configuration");
+        Err(Failure::new("refused", message))
     }
 }
 
@@ -109,46 +108,147 @@ impl Action for Run {
         Box::pin(async move { run(launch?, &spawner, &accepted(&call)).await })
     }
 
+    /// If the playbook's author says so: nobody else can know.
+    fn idempotent(&self, call: &Call) -> bool {
+        call.params.get("idempotent") == Some(&Value::Bool(true))
+    }
+
     fn dry_run(&self, call: &Call) -> String {
-        match self.launch(call) {
-            Ok(launch) => format!("would run {}", json!(launch.argv)),
-            Err(failure) => format!("would be refused: {failure}"),
-        }
+        let launch = match self.launch(call) {
+            Ok(launch) => launch,
+            Err(failure) => return format!("would be refused: {failure}"),
+        };
+        let Some(program) = found(&launch.argv[0]) else {
+            return format!("would fail: there is no program `{}`", launch.argv[0]);
+        };
+        let shown = json!(launch.argv);
+        let place = launch.cwd.map(|cwd| format!(" in {}", cwd.display())).unwrap_or_default();
+        let bare = Path::new(&launch.argv[0]) != program;
+        let which = if bare { format!(" ({})", program.display()) } else { String::new() };
+        format!("would run {shown}{which}{place}")
     }
 }
 
 async fn run(launch: Launch, spawner: &Spawner, accepted: &[i64]) -> Result<Value, Failure> {
     let program = launch.argv[0].clone();
     let failed = |error: std::io::Error| Failure::new("failed", format!("cannot run `{program}`: {error}"));
-    let mut running = spawner.start(launch).await.map_err(failed)?;
-    let Some((out, err)) = running.output() else {
-        return Err(Failure::new("failed", format!("`{program}` has no output")));
+    let (status, out, err) = output(launch, spawner).await.map_err(failed)?;
+    let said = || {
+        let last =
+            |text: &str| text.trim().lines().next_back().unwrap_or_default().chars().take(SAID).collect();
+        let (err, out): (String, String) = (last(&err.text), last(&out.text));
+        if err.is_empty() { out } else { err }
     };
-    let reading = async { tokio::join!(keep(out), keep(err)) };
-    // What it leaves behind is ended when it ends, so the pipes do end.
-    let (status, ((stdout, more_out), (stderr, more_err))) = tokio::join!(running.wait(), reading);
-    let status = status.map_err(failed)?;
     let code = match status.code() {
         Some(code) => i64::from(code),
-        None => return Err(Failure::new("failed", format!("`{program}` was ended: {status}"))),
+        None => {
+            let message = format!("`{program}` was ended: {status}: {}", said());
+            return Err(Failure::new("failed", message.trim_end_matches(": ")));
+        }
     };
     if !accepted.contains(&code) {
-        let said = stderr.trim().lines().next_back().unwrap_or_default();
-        let said: String = said.chars().take(500).collect();
-        let message = format!("`{program}` ended with exit code {code}: {said}");
+        let message = format!("`{program}` ended with exit code {code}: {}", said());
         return Err(Failure::new("failed", message.trim_end_matches(": ")));
     }
-    Ok(json!({ "code": code, "stdout": stdout, "stderr": stderr, "truncated": more_out || more_err }))
+    Ok(json!({ "code": code, "stdout": out.text, "stderr": err.text, "truncated": out.cut || err.cut }))
 }
 
-/// Reads to the end, keeps the first part.
-async fn keep(mut from: impl AsyncRead + Unpin) -> (String, bool) {
-    let mut kept = Vec::new();
-    let limit = MAX_OUTPUT as u64;
-    // A pipe that breaks is at its end.
-    (&mut from).take(limit).read_to_end(&mut kept).await.ok();
-    let rest = tokio::io::copy(&mut from, &mut tokio::io::sink()).await.unwrap_or(0);
-    (String::from_utf8_lossy(&kept).into_owned(), rest > 0)
+/// Runs a program to its end and keeps what it printed. Dropped before, it ends the program and all it has started.
+pub(super) async fn output(launch: Launch, spawner: &Spawner) -> std::io::Result<(ExitStatus, Kept, Kept)> {
+    let mut running = spawner.start(launch).await?;
+    let Some((out, err)) = running.output() else {
+        return Err(std::io::Error::other("its output was not captured"));
+    };
+    let reading = async { tokio::join!(keep::ends(out), keep::ends(err)) };
+    // What it leaves behind is ended when it ends, so the pipes do end.
+    let (status, (out, err)) = tokio::join!(running.wait(), reading);
+    Ok((status?, out, err))
+}
+
+/// Refuses an argument that could be an option nobody meant.
+fn check_options(
+    argv: &[String],
+    program: &Program,
+    declared: &[String],
+    written: &[String],
+) -> Result<(), Failure> {
+    for (i, arg) in argv.iter().enumerate().skip(1) {
+        if arg == "--" {
+            return Ok(());
+        }
+        if !arg.starts_with('-') || arg == "-" {
+            continue;
+        }
+        let fits = |option: &String| match option.strip_suffix('*') {
+            Some(start) if program.options.is_some() => arg.starts_with(start),
+            _ => arg == option,
+        };
+        // Of `--sort=${by}` the playbook's own part is `--sort=`.
+        let own = |text: &String| arg == text || (text.ends_with('=') && arg.starts_with(text.as_str()));
+        let fine = match &program.options {
+            Some(allowed) => allowed.iter().any(fits),
+            None => declared.iter().any(fits) || written.iter().any(own),
+        };
+        if fine {
+            continue;
+        }
+        let how = match &program.options {
+            Some(options) => format!(
+                "the configuration allows {} of `{}`",
+                if options.is_empty() { "none".into() } else { options.join(", ") },
+                program.program
+            ),
+            None => format!("if it is meant, declare it: `options: [\"{arg}\"]`"),
+        };
+        let message = format!(
+            "`argv[{i}]`, `{arg}`, begins with `-` and would be taken for an option: put `\"--\"` before values; {how}"
+        );
+        return Err(Failure::new("refused", message));
+    }
+    Ok(())
+}
+
+fn folder(text: &str) -> Result<PathBuf, Failure> {
+    let path = Path::new(text);
+    let plain = path.is_absolute() && !path.components().any(|part| part == std::path::Component::ParentDir);
+    if !plain || text.contains('\0') {
+        return Err(Failure::new(
+            "invalid",
+            format!("`cwd` is {text:?}: expected an absolute path without `..`"),
+        ));
+    }
+    if !path.is_dir() {
+        return Err(Failure::new("invalid", format!("`cwd` is {text:?}: there is no such folder")));
+    }
+    Ok(path.to_owned())
+}
+
+fn environment(call: &Call) -> Result<BTreeMap<String, String>, Failure> {
+    let mut env: BTreeMap<String, String> =
+        INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+    let wanted = call.params.get("env").and_then(Value::as_object);
+    for (name, value) in wanted.into_iter().flatten() {
+        if !may_set(name) {
+            let message = format!("`env.{name}` may not be set: it could make another program of this one");
+            return Err(Failure::new("refused", message));
+        }
+        let value = value.as_str().unwrap_or_default();
+        if value.contains('\0') {
+            let message = format!("`env.{name}` holds a NUL character, which no variable can");
+            return Err(Failure::new("invalid", message));
+        }
+        env.insert(name.clone(), value.to_owned());
+    }
+    Ok(env)
+}
+
+/// Where a program is, as the operating system would find it.
+fn found(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Path::new(program).is_file().then(|| program.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|it| it.is_file())
 }
 
 fn accepted(call: &Call) -> Vec<i64> {

@@ -3,7 +3,9 @@
 //! A name is resolved once, every address it has is judged, and the connection goes to one of these: a name that
 //! resolves differently a moment later gains nothing. Proxies of the environment are not used, they would resolve anew.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod guard;
+
+use std::net::SocketAddr;
 use std::sync::{Once, OnceLock};
 
 use futures_util::future::BoxFuture;
@@ -12,7 +14,10 @@ use reqwest::{ClientBuilder, Method, Url, redirect};
 use rustls_platform_verifier::ConfigVerifierExt;
 use serde_json::{Map, Value, json};
 
+use guard::{address, judge_literal, named, resolve};
+
 use super::schema::text;
+use super::secret::{Secret, SecretRef};
 use super::{Action, Call, HttpConfig, Spec};
 use crate::model::{Failure, Risk, Span};
 
@@ -28,6 +33,9 @@ const MAX_BODY: usize = 256 * 1024;
 const FRAMING: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "proxy-authorization"];
 
+/// The header by which a server can tell a repeat.
+const KEY: &str = "idempotency-key";
+
 impl Request {
     pub(super) fn new(config: HttpConfig) -> Self {
         let params = json!({
@@ -35,7 +43,11 @@ impl Request {
             "properties": {
                 "url": { "type": "string", "minLength": 1, "maxLength": 8192, "description": "http:// or https:// address" },
                 "method": { "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], "description": "GET if not said" },
-                "headers": { "type": "object", "additionalProperties": { "type": "string" } },
+                "headers": { "type": "object", "description": "each a text, or { secret: NAME, prefix: TEXT } for one of `actions.http.secrets`", "additionalProperties": {
+                    "type": ["string", "object"],
+                    "properties": { "secret": { "type": "string", "minLength": 1 }, "prefix": { "type": "string" } },
+                    "additionalProperties": false,
+                } },
                 "body": { "type": "string", "maxLength": 1048576, "description": "sent as it is" },
                 "json": { "description": "sent as JSON, instead of body" },
                 "accept": { "type": "array", "items": { "type": "integer", "minimum": 100, "maximum": 599 }, "description": "statuses that count as success; 200 to 399 if not said" },
@@ -72,40 +84,72 @@ impl Action for Request {
     }
 
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Value, Failure>> {
-        let allow = self.config.allow.clone();
-        Box::pin(async move { send(&call, &allow).await })
+        let config = self.config.clone();
+        Box::pin(async move { send(&call, &config).await })
     }
 
-    /// By what HTTP says of the method. The key goes along as `Idempotency-Key`, but nobody need heed it.
+    /// By what HTTP says of the method, or because the call brings an `Idempotency-Key` of its own: who writes one
+    /// knows that the server heeds it. The one that goes along by itself may be heeded by nobody.
     fn idempotent(&self, call: &Call) -> bool {
-        !matches!(method(call), Method::POST | Method::PATCH)
+        let headers = call.params.get("headers").and_then(Value::as_object);
+        is_repeatable(&method(call))
+            || headers.is_some_and(|headers| headers.keys().any(|name| name.eq_ignore_ascii_case(KEY)))
     }
 
+    /// Names are not looked up: a dry run asks nobody anything.
     fn dry_run(&self, call: &Call) -> String {
-        match address(&call.params) {
+        let plan = address(&call.params).and_then(|url| {
+            let wanted = call.params.get("headers").and_then(Value::as_object);
+            for of in wanted.into_iter().flatten().filter_map(|(_, value)| value.as_object()) {
+                secret(of, &url, &self.config)?;
+            }
+            judge_literal(&url, &self.config.allow)?;
+            Ok(url)
+        });
+        match plan {
             // The query may hold a secret.
             Ok(mut url) => {
                 url.set_query(None);
-                format!("would send {} {url}", method(call))
+                format!("would send {} {url}{}", method(call), body_of(call))
             }
             Err(failure) => format!("would be refused: {failure}"),
         }
     }
 }
 
+/// What is sent along, by its size.
+fn body_of(call: &Call) -> String {
+    let json = call.params.get("json").filter(|value| !value.is_null());
+    match (json, text(&call.params, "body")) {
+        (Some(json), _) => format!(" with {} bytes of JSON", json.to_string().len()),
+        (None, Some(body)) => format!(" with {} bytes", body.len()),
+        (None, None) => String::new(),
+    }
+}
+
 /// A client that follows nothing and asks no proxy.
 pub(super) fn client() -> ClientBuilder {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // Whoever was first has installed one that serves as well.
-        rustls::crypto::ring::default_provider().install_default().ok();
-    });
+    provider();
     let builder =
         reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().user_agent("paramedic");
     match tls() {
         Some(tls) => builder.tls_backend_preconfigured(tls),
         None => builder,
     }
+}
+
+/// A client to whom `host` is `addresses` and nothing else.
+fn pinned(host: &str, addresses: &[SocketAddr]) -> reqwest::Result<reqwest::Client> {
+    client().resolve_to_addrs(host, addresses).build()
+}
+
+/// Makes sure that TLS has its ciphers.
+pub(super) fn provider() {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Whoever was first has installed one that serves as well.
+        rustls::crypto::ring::default_provider().install_default().ok();
+    });
 }
 
 /// How certificates are checked, made once: reading the system's roots takes longer than most requests, and each call
@@ -127,14 +171,14 @@ pub(super) fn why(error: reqwest::Error) -> String {
     text
 }
 
-async fn send(call: &Call, allow: &[String]) -> Result<Value, Failure> {
+async fn send(call: &Call, config: &HttpConfig) -> Result<Value, Failure> {
     let url = address(&call.params)?;
+    let (headers, secrets) = headers(call, &url, config).await?;
     let host = url.host_str().unwrap_or_default().to_owned();
-    let addresses = resolve(&url, allow).await?;
-    let client = client().resolve_to_addrs(&host, &addresses).build();
-    let client =
-        client.map_err(|error| Failure::new("failed", format!("cannot make a client: {}", why(error))))?;
-    let mut request = client.request(method(call), url).headers(headers(call)?);
+    let addresses = resolve(&url, &config.allow).await?;
+    let client = pinned(&host, &addresses)
+        .map_err(|error| Failure::new("failed", format!("cannot make a client: {}", why(error))))?;
+    let mut request = client.request(method(call), url).headers(headers);
     if let Some(value) = call.params.get("json").filter(|value| !value.is_null()) {
         request = request.json(value);
     } else if let Some(body) = text(&call.params, "body") {
@@ -144,16 +188,23 @@ async fn send(call: &Call, allow: &[String]) -> Result<Value, Failure> {
         .send()
         .await
         .map_err(|error| Failure::retryable("failed", format!("no answer from {host}: {}", why(error))))?;
-    read(answer, &host, &accepted(call)).await
+    // A server may answer with what it was sent.
+    let clean = |text: String| secrets.iter().fold(text, |text, secret| secret.redacted(&text));
+    read(answer, &host, &accepted(call), clean).await
 }
 
-async fn read(mut answer: reqwest::Response, host: &str, accepted: &[u64]) -> Result<Value, Failure> {
+async fn read(
+    mut answer: reqwest::Response,
+    host: &str,
+    accepted: &[u64],
+    clean: impl Fn(String) -> String,
+) -> Result<Value, Failure> {
     let status = answer.status().as_u16();
     let headers: Map<String, Value> = answer
         .headers()
         .iter()
         .map(|(name, value)| {
-            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned().into())
+            (name.to_string(), clean(String::from_utf8_lossy(value.as_bytes()).into_owned()).into())
         })
         .collect();
     let (mut body, mut truncated) = (Vec::new(), false);
@@ -171,7 +222,7 @@ async fn read(mut answer: reqwest::Response, host: &str, accepted: &[u64]) -> Re
     }
     let fine =
         if accepted.is_empty() { (200..400).contains(&status) } else { accepted.contains(&status.into()) };
-    let body = String::from_utf8_lossy(&body).into_owned();
+    let body = clean(String::from_utf8_lossy(&body).into_owned());
     if !fine {
         let start: String = body.trim().chars().take(300).collect();
         let retryable = status >= 500 || status == 429 || status == 408;
@@ -182,95 +233,9 @@ async fn read(mut answer: reqwest::Response, host: &str, accepted: &[u64]) -> Re
     Ok(json!({ "status": status, "headers": headers, "body": body, "json": value, "truncated": truncated }))
 }
 
-fn address(params: &Map<String, Value>) -> Result<Url, Failure> {
-    let invalid = |problem: String| Failure::new("invalid", format!("`url`: {problem}"));
-    let url =
-        Url::parse(text(params, "url").unwrap_or_default()).map_err(|error| invalid(error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(format!("`{}` is not http or https", url.scheme())));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("holds a user name or password: use a header".into()));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(invalid("names no host".into()));
-    }
-    Ok(url)
-}
-
-/// The addresses that the host has, all of which must be fit to be connected to.
-async fn resolve(url: &Url, allow: &[String]) -> Result<Vec<SocketAddr>, Failure> {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port_or_known_default().unwrap_or(80);
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let found = tokio::net::lookup_host((bare, port)).await;
-    let found: Vec<SocketAddr> = found
-        .map_err(|error| Failure::retryable("failed", format!("cannot find the address of {host}: {error}")))?
-        .collect();
-    if found.is_empty() {
-        return Err(Failure::retryable("failed", format!("{host} has no address")));
-    }
-    let name = format!("{host}:{port}");
-    if allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(&name)) {
-        return Ok(found);
-    }
-    match found.iter().find(|address| !is_public(address.ip())) {
-        None => Ok(found),
-        Some(address) => {
-            let message = format!(
-                "{name} leads to {}, which is not a public address: add `{name}` to `actions.http.allow` in the \
-                 configuration if it is meant",
-                address.ip()
-            );
-            Err(Failure::new("refused", message))
-        }
-    }
-}
-
-/// Whether an address is one of the public internet (IANA's special-purpose registries, RFC 6890).
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let special = a == 0
-        || ip.is_loopback()
-        || ip.is_private()
-        || ip.is_link_local()
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (18..20).contains(&b))
-        || ip.is_documentation()
-        || a >= 224;
-    !special
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let s = ip.segments();
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_public_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match s {
-        // Mapped, and translated by NAT64: what counts is the address inside.
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        // 6to4.
-        [0x2002, high, low, ..] => v4(high, low),
-        // Teredo, documentation, benchmarking and other special uses.
-        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
-        [0x3fff, second, ..] if second < 0x1000 => false,
-        // Only this part of the address space is handed out for the internet.
-        [first, ..] => (0x2000..0x4000).contains(&first),
-    }
-}
-
-fn headers(call: &Call) -> Result<HeaderMap, Failure> {
-    let mut headers = HeaderMap::new();
+/// The headers of a call, and the secrets that are among them.
+async fn headers(call: &Call, url: &Url, config: &HttpConfig) -> Result<(HeaderMap, Vec<Secret>), Failure> {
+    let (mut headers, mut secrets) = (HeaderMap::new(), Vec::new());
     let wanted = call.params.get("headers").and_then(Value::as_object);
     for (name, value) in wanted.into_iter().flatten() {
         let bad = |problem: &str| Failure::new("invalid", format!("`headers.{name}` {problem}"));
@@ -278,18 +243,63 @@ fn headers(call: &Call) -> Result<HeaderMap, Failure> {
         if FRAMING.contains(&header.as_str()) {
             return Err(bad("is set by Paramedic itself"));
         }
-        let value = value.as_str().unwrap_or_default();
-        let value =
-            HeaderValue::from_str(value).map_err(|_| bad("holds a line break or control character"))?;
+        let broken = |_| bad("holds a line break or control character");
+        let value = match value {
+            Value::Object(of) => {
+                let secret = secret(of, url, config)?.read().await.map_err(|why| bad(&format!(": {why}")))?;
+                let prefix = text(of, "prefix").unwrap_or_default();
+                let value = HeaderValue::from_str(&format!("{prefix}{}", secret.expose()));
+                let mut value = value.map_err(broken)?;
+                value.set_sensitive(true);
+                secrets.push(secret);
+                value
+            }
+            value => HeaderValue::from_str(value.as_str().unwrap_or_default()).map_err(broken)?,
+        };
         headers.insert(header, value);
     }
-    if !matches!(method(call), Method::GET | Method::HEAD | Method::OPTIONS)
-        && !headers.contains_key("idempotency-key")
+    if !is_repeatable(&method(call))
+        && !headers.contains_key(KEY)
         && let Ok(key) = HeaderValue::from_str(&call.key)
     {
-        headers.insert("idempotency-key", key);
+        headers.insert(KEY, key);
     }
-    Ok(headers)
+    Ok((headers, secrets))
+}
+
+/// Where the secret is that a header names, if it may be sent to where the request goes.
+fn secret<'a>(of: &Map<String, Value>, url: &Url, config: &'a HttpConfig) -> Result<&'a SecretRef, Failure> {
+    let name = text(of, "secret").unwrap_or_default();
+    let Some(secret) = config.secrets.get(name) else {
+        let known: Vec<&str> = config.secrets.keys().map(String::as_str).collect();
+        let known = if known.is_empty() {
+            "there are none yet".into()
+        } else {
+            format!("there are {}", known.join(", "))
+        };
+        let message =
+            format!("no secret is named `{name}`: {known}; see `actions.http.secrets` in the configuration");
+        return Err(Failure::new("refused", message));
+    };
+    let host = named(url);
+    let listed = |list: &[String]| list.iter().any(|it| it.eq_ignore_ascii_case(&host));
+    if !listed(&secret.to) {
+        let message = format!(
+            "the secret `{name}` may not be sent to {host}: add it to `actions.http.secrets.{name}.to`"
+        );
+        return Err(Failure::new("refused", message));
+    }
+    // In the clear only where the operator named the very address as one inside.
+    if url.scheme() != "https" && !listed(&config.allow) {
+        let message = format!("the secret `{name}` would go to {host} in the clear: use https");
+        return Err(Failure::new("refused", message));
+    }
+    Ok(&secret.from)
+}
+
+/// Whether HTTP says that asking twice does no more than asking once.
+fn is_repeatable(method: &Method) -> bool {
+    !matches!(*method, Method::POST | Method::PATCH)
 }
 
 fn method(call: &Call) -> Method {
@@ -299,78 +309,4 @@ fn method(call: &Call) -> Method {
 fn accepted(call: &Call) -> Vec<u64> {
     let list = call.params.get("accept").and_then(Value::as_array);
     list.into_iter().flatten().filter_map(|n| n.as_f64().map(|n| n as u64)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn no_spelling_of_an_inner_address_gets_through() {
-        for url in [
-            "http://127.0.0.1/",
-            "http://127.1/",
-            "http://2130706433/",
-            "http://0x7f.1/",
-            "http://0177.0.0.1/",
-            "http://0/",
-            "http://0.0.0.0/",
-            "http://localhost/",
-            "http://LOCALHOST./",
-            "http://169.254.169.254/latest/meta-data/",
-            "http://10.1.2.3/",
-            "http://172.16.0.1/",
-            "http://192.168.1.1/",
-            "http://100.64.0.1/",
-            "http://198.18.0.1/",
-            "http://224.0.0.1/",
-            "http://255.255.255.255/",
-            "http://[::1]/",
-            "http://[::]/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://[::ffff:7f00:1]/",
-            "http://[::ffff:169.254.169.254]/",
-            "http://[::127.0.0.1]/",
-            "http://[64:ff9b::7f00:1]/",
-            "http://[2002:7f00:1::]/",
-            "http://[2001::1]/",
-            "http://[fe80::1]/",
-            "http://[fc00::1]/",
-            "http://[fd00:ec2::254]/",
-            "http://[ff02::1]/",
-            "http://①②⑦.0.0.1/",
-        ] {
-            let mut params = Map::new();
-            params.insert("url".into(), url.into());
-            let url = address(&params).unwrap();
-            let found = resolve(&url, &["127.0.0.1:81".into()]).await;
-            match found {
-                Err(failure) => assert!(failure.kind == "refused" || failure.retryable, "{url}: {failure}"),
-                Ok(found) => panic!("{url} led to {found:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn public_addresses_are_let_through() {
-        for ip in ["1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700:4700::1111", "::ffff:8.8.8.8"] {
-            assert!(is_public(ip.parse().unwrap()), "{ip}");
-        }
-    }
-
-    #[test]
-    fn an_address_that_is_no_plain_http_address_is_refused() {
-        for (url, expected) in [
-            ("file:///etc/passwd", "`file` is not http"),
-            ("gopher://x/", "`gopher` is not http"),
-            ("http://user:pw@example.com/", "user name"),
-            ("//x", "relative URL"),
-            ("http:///", "empty host"),
-        ] {
-            let mut params = Map::new();
-            params.insert("url".into(), url.into());
-            let failure = address(&params).unwrap_err();
-            assert!(failure.kind == "invalid" && failure.message.contains(expected), "{url}: {failure}");
-        }
-    }
 }

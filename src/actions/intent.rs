@@ -70,6 +70,12 @@ impl Action for Create {
 
     fn dry_run(&self, call: &Call) -> String {
         let of = |name| text(&call.params, name).unwrap_or_default();
-        format!("would ask for a repair of `{}`: {}", of("target"), of("goal"))
+        let by = texts(&call.params, "playbooks").join(", ");
+        let priority = text(&call.params, "priority").unwrap_or("normal");
+        format!(
+            "would ask for a repair of `{}` by {by}, with {priority} priority: {}",
+            of("target"),
+            of("goal")
+        )
     }
 }

@@ -164,22 +164,40 @@ impl Action for Kernel {
 
     fn dry_run(&self, call: &Call) -> String {
         let kernel = text(&call.params, "kernel").unwrap_or_default();
+        let Some(view) = self.kernels.get(kernel) else {
+            return format!("would fail: there is no kernel `{kernel}`");
+        };
         let grace = span(&call.params, "grace")
             .map(|grace| format!(", with {grace} between SIGTERM and SIGKILL"))
             .unwrap_or_default();
+        let now =
+            format!("kernel `{kernel}`, which is {} with {} replicas", view.state.as_str(), running(&view));
         match self.verb {
-            Verb::Restart => format!("would restart kernel `{kernel}`{grace}"),
-            Verb::Start => format!("would start kernel `{kernel}`"),
-            Verb::Stop => format!("would stop kernel `{kernel}`{grace}"),
+            Verb::Restart => format!("would restart {now}{grace}"),
+            Verb::Start if running(&view) >= view.desired => {
+                format!("would do nothing: it would start {now}")
+            }
+            Verb::Start => format!("would start {now}, up to {}", view.desired),
+            Verb::Stop => format!("would stop {now}{grace}"),
             Verb::Scale => {
-                let from = self.kernels.get(kernel).map_or(0, |view| view.desired);
                 let to = number(&call.params, "replicas").unwrap_or_default();
-                format!("would scale kernel `{kernel}` from {from} to {to} replicas")
+                if (u64::from(view.min)..=u64::from(view.max)).contains(&to) {
+                    format!("would scale {now}, from {} to {to}", view.desired)
+                } else {
+                    format!(
+                        "would fail: {to} is outside of {} to {} replicas of kernel `{kernel}`",
+                        view.min, view.max
+                    )
+                }
             }
             Verb::Health => format!("would look whether kernel `{kernel}` works"),
             Verb::Logs => format!("would read the log of kernel `{kernel}`"),
         }
     }
+}
+
+fn running(view: &View) -> u32 {
+    u32::try_from(view.pids.len()).unwrap_or(u32::MAX)
 }
 
 fn brief(view: &View) -> Value {

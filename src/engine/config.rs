@@ -132,7 +132,10 @@ impl Config {
             _ => serde_saphyr::from_str(&text).map_err(|error| invalid(pointed(&error.to_string(), path)))?,
         };
         config.rebase(path.parent().unwrap_or(Path::new("")));
-        Ok(config)
+        match config.actions.problems().first() {
+            Some(problem) => Err(invalid(problem.to_string())),
+            None => Ok(config),
+        }
     }
 
     /// The defaults, with paths taken from the directory in which `path` lies.
@@ -146,6 +149,7 @@ impl Config {
         for path in [&mut self.data, &mut self.rules, &mut self.playbooks, &mut self.logs] {
             *path = base.join(&*path);
         }
+        self.actions.rebase(base);
         let own = std::env::current_exe().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         for kernel in &mut self.kernels {
             for word in &mut kernel.command {

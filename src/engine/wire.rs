@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -11,6 +11,7 @@ use super::ingest::Ingest;
 use super::metrics::Metrics;
 use super::ports::{AlertBook, Inbox, Watch};
 use super::publish::Publish;
+use super::told::{self, Told};
 use super::{Config, Delivery, Engine, Inner, reload, replay};
 use crate::bus::{Lanes, Taps};
 use crate::intents::Board;
@@ -87,7 +88,9 @@ impl Engine {
         let changed = Arc::new(Notify::new());
         let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
         let actions = Arc::new(actions);
+        let channels = actions::Channels::new(&config.actions.alert);
         let stop = CancellationToken::new();
+        let tracker = TaskTracker::new();
         let parts = Arc::new(tasks::Parts {
             clock: clock.clone(),
             chance,
@@ -97,7 +100,13 @@ impl Engine {
             waits: tasks::lot::Waits::default(),
             inbox,
             actions: actions.clone(),
-            alerts: alerts.clone(),
+            alerts: Arc::new(Told {
+                book: alerts.clone(),
+                channels: channels.clone(),
+                tracker: tracker.clone(),
+                stop: stop.clone(),
+                turns: Arc::new(Semaphore::new(told::AT_ONCE)),
+            }),
             library: RwLock::new(Arc::new(library)),
             sources: Mutex::default(),
             learner: Mutex::new(learner),
@@ -122,12 +131,13 @@ impl Engine {
             tasks,
             kernels,
             actions,
+            channels,
             observed,
             metrics,
             reload: reload::State::default(),
             alerts,
             stop,
-            tracker: TaskTracker::new(),
+            tracker,
             replays: replay::served::Turn::default(),
             failing: Arc::default(),
             under_way: Arc::default(),

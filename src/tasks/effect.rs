@@ -132,6 +132,7 @@ fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Resu
         run: Some(step.run),
         step: step.seq,
         rule: intent.as_ref().map(|i| i.rule.clone()).unwrap_or_default(),
+        options: worker.open_run.as_ref().map(|open| open.playbook.options.clone()).unwrap_or_default(),
         dry: false,
     };
     actions::check(action.spec(), &call).map_err(|failure| failure.of(&act.action))?;

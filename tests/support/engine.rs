@@ -56,12 +56,7 @@ impl Home {
     pub fn with_shipped(self) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for dir in ["rules", "playbooks"] {
-            for entry in fs::read_dir(root.join(dir)).unwrap() {
-                let entry = entry.unwrap();
-                if entry.path().is_file() {
-                    fs::copy(entry.path(), self.path(dir).join(entry.file_name())).unwrap();
-                }
-            }
+            copy(&root.join(dir), &self.path(dir));
         }
         self
     }
@@ -203,6 +198,19 @@ impl Engine {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return items,
             }
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
         }
     }
 }

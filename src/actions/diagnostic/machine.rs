@@ -1,12 +1,17 @@
-//! The machine: load, memory, disks, and who uses most of them.
+//! The machine: load, processors, memory, swap, and who uses most of them.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sysinfo::{Disks, ProcessRefreshKind, ProcessesToUpdate, System};
+use sysinfo::{Process, ProcessRefreshKind, ProcessesToUpdate, System};
 
-use super::{Finding, Severity};
-use crate::model::Failure;
+use super::{Finding, blocking, brief, bytes, round, used};
+
+/// What was seen.
+pub(super) struct Sample {
+    system: System,
+    load: [f64; 3],
+}
 
 /// Processor time is a difference: between two looks this far apart.
 const BETWEEN: Duration = Duration::from_millis(250);
@@ -14,40 +19,34 @@ const BETWEEN: Duration = Duration::from_millis(250);
 /// Load for each processor that makes work wait noticeably, and badly.
 const LOAD: [f64; 2] = [2.0, 5.0];
 
+/// Of all processors, in per cent.
+const CPU: [f64; 2] = [95.0, 101.0];
+
 /// Memory in use, in per cent.
 const MEMORY: [f64; 2] = [90.0, 96.0];
 
-/// Space in use on a disk, in per cent.
-const DISK: [f64; 2] = [90.0, 97.0];
-
-/// Smaller file systems are made for a purpose and often full.
-const SMALL_DISK: u64 = 64 * 1024 * 1024;
+/// Swap in use, in per cent.
+const SWAP: [f64; 2] = [50.0, 90.0];
 
 /// How many processes are listed.
 const TOP: usize = 5;
 
-pub(super) async fn look(findings: &mut Vec<Finding>) -> Result<Value, Failure> {
-    let broken = |_| Failure::retryable("failed", "the look at the machine broke off");
+pub(super) async fn sample() -> Result<Sample, String> {
     // Reading /proc blocks, with many processes for a while.
-    let system = tokio::task::spawn_blocking(|| {
-        let mut system = System::new_with_specifics(Default::default()).map_err(|error| error.to_string())?;
+    let mut system = blocking(|| {
+        let mut system = System::new_with_specifics(Default::default())
+            .map_err(|error| format!("cannot look at the machine: {error}"))?;
         refresh(&mut system);
-        Ok::<_, String>(system)
-    });
-    let mut system = system
-        .await
-        .map_err(broken)?
-        .map_err(|error| Failure::new("failed", format!("cannot look at the machine: {error}")))?;
+        Ok(system)
+    })
+    .await?;
     tokio::time::sleep(BETWEEN).await;
-    let (machine, found) = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         refresh(&mut system);
-        let mut found = Vec::new();
-        (describe(&system, &mut found), found)
+        let load = System::load_average().map_or([0.0; 3], |load| [load.one, load.five, load.fifteen]);
+        Ok(Sample { system, load })
     })
     .await
-    .map_err(broken)?;
-    findings.extend(found);
-    Ok(machine)
 }
 
 fn refresh(system: &mut System) {
@@ -57,98 +56,92 @@ fn refresh(system: &mut System) {
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
 }
 
-fn describe(system: &System, findings: &mut Vec<Finding>) -> Value {
-    let cpus = system.cpus().len().max(1);
-    let load = System::load_average().map_or([0.0; 3], |load| [load.one, load.five, load.fifteen]);
-    judge(load[0] / cpus as f64, LOAD, "cpu", findings, |_| {
-        format!("the load is {:.1} on {cpus} processors", load[0])
-    });
-    let (total, available) = (system.total_memory(), system.available_memory());
-    judge(used(total, available), MEMORY, "memory", findings, |share| {
-        format!("{share:.0} % of memory is in use")
-    });
-    json!({
-        "cpus": cpus,
-        "cpu_percent": round(system.global_cpu_usage().into()),
-        "load": load,
-        "memory_bytes": total,
-        "memory_available_bytes": available,
-        "swap_used_bytes": system.used_swap(),
-        "disks": disks(findings),
-        "top_cpu": top(system, |process| f64::from(process.cpu_usage())),
-        "top_memory": top(system, |process| process.memory() as f64),
-    })
+pub(super) fn load(sample: &Sample) -> Vec<Finding> {
+    let (cpus, load) = (sample.system.cpus().len().max(1), sample.load);
+    let summary = format!("the load is {:.1} on {cpus} processors", load[0]);
+    let data = json!({ "one": load[0], "five": load[1], "fifteen": load[2], "processors": cpus });
+    let advice = "see `cpu` for who computes and `pressure` for what work waits for";
+    vec![Finding::info("load", summary, data).judged(load[0] / cpus as f64, LOAD, advice)]
 }
 
-fn disks(findings: &mut Vec<Finding>) -> Vec<Value> {
-    let Ok(disks) = Disks::new_with_refreshed_list() else { return Vec::new() };
-    let mut seen = std::collections::BTreeSet::new();
-    let mut rows = Vec::new();
-    for disk in disks.iter().filter(|disk| disk.total_space() >= SMALL_DISK && !disk.is_read_only()) {
-        // In containers one file system is mounted in many places.
-        if !seen.insert((disk.name().to_owned(), disk.total_space())) {
-            continue;
-        }
-        let (total, free) = (disk.total_space(), disk.available_space());
-        let place = disk.mount_point().display().to_string();
-        judge(used(total, free), DISK, "disk", findings, |share| format!("{place} is {share:.0} % full"));
-        rows.push(json!({ "mount": place, "total_bytes": total, "available_bytes": free }));
+pub(super) fn cpu(sample: &Sample) -> Vec<Finding> {
+    let all = f64::from(sample.system.global_cpu_usage());
+    let (top, first) = top(
+        &sample.system,
+        |process| f64::from(process.cpu_usage()),
+        |process| {
+            format!(
+                "{} ({}) with {:.0} % of one",
+                brief(&process.name().to_string_lossy(), 40),
+                process.pid(),
+                process.cpu_usage()
+            )
+        },
+    );
+    let summary = format!("the processors are {all:.0} % busy; most busy is {first}");
+    let data = json!({ "percent": round(all), "processors": sample.system.cpus().len(), "top": top });
+    vec![Finding::info("cpu", summary, data).judged(
+        all,
+        CPU,
+        "see whether the first of `data.top` does what it should",
+    )]
+}
+
+pub(super) fn memory(sample: &Sample) -> Vec<Finding> {
+    let (total, available) = (sample.system.total_memory(), sample.system.available_memory());
+    let share = used(total, available);
+    let (top, first) = top(
+        &sample.system,
+        |process| process.memory() as f64,
+        |process| {
+            format!(
+                "{} ({}) with {}",
+                brief(&process.name().to_string_lossy(), 40),
+                process.pid(),
+                bytes(process.memory())
+            )
+        },
+    );
+    let summary = format!("{share:.0} % of {} of memory are in use; most by {first}", bytes(total));
+    let data = json!({
+        "total_bytes": total, "available_bytes": available, "used_percent": round(share), "top": top,
+    });
+    vec![Finding::info("memory", summary, data).judged(
+        share,
+        MEMORY,
+        "restart or bound the first of `data.top`",
+    )]
+}
+
+pub(super) fn swap(sample: &Sample) -> Vec<Finding> {
+    let (total, used_bytes) = (sample.system.total_swap(), sample.system.used_swap());
+    let data = json!({ "total_bytes": total, "used_bytes": used_bytes });
+    if total == 0 {
+        return vec![Finding::info("swap", "there is no swap".into(), data)];
     }
-    rows
+    let share = used(total, total.saturating_sub(used_bytes));
+    let summary = format!("{share:.0} % of {} of swap are in use", bytes(total));
+    let advice =
+        "something was pushed out of memory: see `memory`, and `pressure` for whether it still hurts";
+    vec![Finding::info("swap", summary, data).judged(share, SWAP, advice)]
 }
 
-fn top(system: &System, by: impl Fn(&sysinfo::Process) -> f64) -> Vec<Value> {
-    let mut all: Vec<&sysinfo::Process> = system.processes().values().collect();
+/// The first few by `by`, and the very first in words.
+fn top(
+    system: &System,
+    by: impl Fn(&Process) -> f64,
+    words: impl Fn(&Process) -> String,
+) -> (Vec<Value>, String) {
+    let mut all: Vec<&Process> = system.processes().values().collect();
     all.sort_by(|a, b| by(b).total_cmp(&by(a)));
-    let row = |process: &&sysinfo::Process| {
+    let row = |process: &&Process| {
         json!({
             "pid": process.pid().as_u32(),
-            "name": process.name().to_string_lossy(),
+            "name": brief(&process.name().to_string_lossy(), 100),
             "cpu_percent": round(process.cpu_usage().into()),
             "memory_bytes": process.memory(),
         })
     };
-    all.iter().take(TOP).map(row).collect()
-}
-
-fn judge(
-    value: f64,
-    limits: [f64; 2],
-    area: &'static str,
-    findings: &mut Vec<Finding>,
-    message: impl Fn(f64) -> String,
-) {
-    let severity = match value {
-        v if v >= limits[1] => Severity::Critical,
-        v if v >= limits[0] => Severity::Warning,
-        _ => return,
-    };
-    findings.push(Finding { severity, area, message: message(value) });
-}
-
-fn used(total: u64, available: u64) -> f64 {
-    if total == 0 { 0.0 } else { 100.0 * (1.0 - available as f64 / total as f64) }
-}
-
-fn round(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_nearly_full_is_found_with_the_right_severity() {
-        for (total, available, expected) in [
-            (100, 50, None),
-            (0, 0, None),
-            (100, 8, Some(Severity::Warning)),
-            (100, 1, Some(Severity::Critical)),
-        ] {
-            let mut findings = Vec::new();
-            judge(used(total, available), DISK, "disk", &mut findings, |share| format!("{share:.0} %"));
-            assert_eq!(findings.first().map(|finding| finding.severity), expected, "{total} {available}");
-        }
-    }
+    let first = all.first().map_or_else(|| "nobody".into(), |process| words(process));
+    (all.iter().take(TOP).map(row).collect(), first)
 }

@@ -15,7 +15,9 @@ pub(super) async fn look(pid: u32, findings: &mut Vec<Finding>) -> Option<Value>
     let status = fs::read_to_string(format!("/proc/{pid}/status")).await.ok()?;
     let state = field(&status, "State:").unwrap_or_default().to_owned();
     if let Some(message) = stuck(pid, &state) {
-        findings.push(Finding { severity: Severity::Critical, area: "process", message });
+        let finding = Finding::info("kernel", message, json!({ "pid": pid, "state": state }));
+        findings
+            .push(finding.bad(Severity::Critical, "it does not work on its own again: restart the kernel"));
     }
     let (files, sockets) = open_files(pid).await;
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).await.unwrap_or_default();
@@ -24,7 +26,8 @@ pub(super) async fn look(pid: u32, findings: &mut Vec<Finding>) -> Option<Value>
         && files as f64 > limit as f64 * FILES / 100.0
     {
         let message = format!("process {pid} has {files} files open, its limit is {limit}");
-        findings.push(Finding { severity: Severity::Warning, area: "process", message });
+        let finding = Finding::info("kernel", message, json!({ "pid": pid, "open": files, "limit": limit }));
+        findings.push(finding.bad(Severity::Warning, "it leaks files, or needs a higher limit"));
     }
     Some(json!({
         "pid": pid,
@@ -75,7 +78,7 @@ async fn ports(sockets: &BTreeSet<u64>) -> BTreeSet<u16> {
 }
 
 /// Port and socket of a line of /proc/net/tcp, if it is one that listens.
-fn listener(line: &str) -> Option<(u16, u64)> {
+pub(super) fn listener(line: &str) -> Option<(u16, u64)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (address, state, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
     // 0A is LISTEN.
@@ -90,7 +93,7 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
-fn first_number(text: &str) -> Option<u64> {
+pub(super) fn first_number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 

@@ -74,7 +74,7 @@ impl Found<'_> {
                 "listen" => self.part::<std::net::SocketAddr>(value, &key.at),
                 "data" | "rules" | "playbooks" | "logs" => self.part::<String>(value, &key.at),
                 "sources" => self.part::<Sources>(value, &key.at),
-                "actions" => self.part::<actions::Config>(value, &key.at),
+                "actions" => self.actions(value, &key.at),
                 "observability" => self.part::<observability::Config>(value, &key.at),
                 "limits" => self.part::<Limits>(value, &key.at),
                 other => {
@@ -119,6 +119,22 @@ impl Found<'_> {
                 place.or_else(|| find(item, "name")).unwrap_or(item).at.clone()
             });
             self.add(code::KERNEL, at, error.to_string(), None);
+        }
+    }
+
+    fn actions(&mut self, node: &Node, key: &Range<usize>) {
+        let Some(config) = self.read::<actions::Config>(node, key) else { return };
+        for actions::Problem { at, message } in config.problems() {
+            // Of a list of channels the first that has the key is shown.
+            let mut place = node;
+            for name in &at {
+                place = match &place.kind {
+                    Kind::List(items) => items.iter().find_map(|item| find(item, name)),
+                    _ => find(place, name),
+                }
+                .unwrap_or(place);
+            }
+            self.add(code::VALUE, place.at.clone(), message, None);
         }
     }
 
@@ -230,6 +246,11 @@ mod tests {
                 "kernels:\n  - { name: a, command: [x], port: 80, replicas: { min: 1, max: 3 } }\n  - { name: b, command: [x], port: 82 }\n",
                 vec![("P0304", "82", "")],
             ),
+            (
+                "actions:\n  http: { allow: [here] }\n  alert:\n    slack: { url: { env: A }, levels: [] }\n",
+                vec![("P0303", "[here]", ""), ("P0303", "[]", "")],
+            ),
+            ("actions: { alert: { slack: { url: x } } }\n", vec![("P0303", "{", "")]),
             (
                 "kernels:\n  - { name: a, command: [x], health: { tcp: nowhere } }\n",
                 vec![("P0304", "nowhere", "")],

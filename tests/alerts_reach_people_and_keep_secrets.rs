@@ -1,0 +1,196 @@
+//! An alert of a playbook and one of the engine itself reach the channels of the configuration; a person's answer
+//! reaches the pager; and no secret is to be found in anything that the engine keeps, says or shows.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop at anything, and says what it saw"
+)]
+
+#[path = "support/engine.rs"]
+mod engine;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use engine::{Engine, Home};
+use serde_json::{Value, json};
+
+/// Secrets that look like nothing else; each stands in another place of the configuration.
+const CANARIES: [&str; 4] =
+    ["canary-slack-8f3a", "canary-pager-77d1", "canary-header-c0de", "canary-token-51ab"];
+
+type Heard = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// Answers each request by repeating what it was sent, with `status`; keeps the whole request and its body.
+fn listen(status: &'static str) -> (String, Heard) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let heard = Heard::default();
+    let keep = heard.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            let body = loop {
+                let mut part = [0; 4096];
+                let n = stream.read(&mut part).unwrap();
+                request.extend(&part[..n]);
+                let text = String::from_utf8_lossy(&request).into_owned();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let length = head
+                    .to_lowercase()
+                    .lines()
+                    .find_map(|it| it.strip_prefix("content-length: ").map(str::to_owned));
+                if n == 0 || body.len() >= length.and_then(|it| it.parse().ok()).unwrap_or(0) {
+                    break serde_json::from_str(body).unwrap_or_default();
+                }
+            };
+            let text = String::from_utf8(request).unwrap();
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+                text.len()
+            )
+            .unwrap();
+            keep.lock().unwrap().push((text, body));
+        }
+    });
+    (address, heard)
+}
+
+async fn until(heard: &Heard, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some((_, body)) = heard.lock().unwrap().iter().find(|(_, body)| fits(body)) {
+            return body.clone();
+        }
+        assert!(Instant::now() < deadline, "{what}: {:#?}", heard.lock().unwrap());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn ask(engine: &Engine, playbook: &str, target: &str, params: Value) -> Value {
+    let wish = json!({ "goal": "g", "target": target, "playbooks": [playbook], "params": params });
+    let (status, answer) = engine.post("/api/intents", "application/json", wish.to_string()).await.unwrap();
+    assert!((200..300).contains(&status), "{status} {answer}");
+    let path = format!("/api/intents/{}", answer["id"].as_str().unwrap());
+    let over = ["succeeded", "failed", "escalated", "denied"];
+    engine.until(&path, Duration::from_secs(30), |it| over.contains(&it["status"].as_str().unwrap())).await
+}
+
+/// Every file below `dir` that holds one of the secrets, but for those that the secrets were put into.
+fn leaks(dir: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            leaks(&path, found);
+        } else if !path.ends_with("secret") {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            found.extend(
+                CANARIES
+                    .iter()
+                    .filter(|it| text.contains(**it))
+                    .map(|it| format!("{it} in {}", path.display())),
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alerts_reach_the_channels_answers_reach_the_pager_and_secrets_stay_secret() {
+    let (slack, slack_heard) = listen("200 OK");
+    let (pager, pager_heard) = listen("202 Accepted");
+    let (web, web_heard) = listen("400 Bad Request");
+    let (service, _) = listen("200 OK");
+    let home = Home::new(&format!(
+        "actions:\n  \
+           http: {{ allow: [\"{service}\"], secrets: {{ token: {{ from: {{ env: SERVICE_TOKEN }}, to: [\"{service}\"] }} }} }}\n  \
+           alert:\n    \
+             slack: {{ url: {{ env: SLACK_URL }}, levels: [warning, critical] }}\n    \
+             pagerduty: {{ routing_key: {{ file: secret }}, url: \"http://{pager}/v2/enqueue\", levels: [critical] }}\n    \
+             webhook: {{ url: \"http://{web}/in\", headers: {{ authorization: {{ env: HOOK_TOKEN }} }} }}\n    \
+             give_up_after: 1s\n"
+    ))
+    .with_shipped();
+    fs::write(home.path("secret"), CANARIES[1]).unwrap();
+    home.write(
+        "playbooks/call.rhai",
+        &format!(
+            "//! Calls a service.\n//! ---\n//! risk: low\n//! actions: [http.request]\nfn run(ctx) {{\n    \
+             act(\"http.request\", #{{ url: \"http://{service}/\", headers: #{{ authorization: #{{ secret: \"token\" }} }} }})\n}}\n"
+        ),
+    );
+    home.write(
+        "playbooks/breaks.rhai",
+        "//! Breaks.\n//! ---\n//! risk: low\nfn run(ctx) { fail(\"no way\") }\n",
+    );
+    let slack_url = format!("http://{slack}/services/{}", CANARIES[0]);
+    let env = [
+        ("SLACK_URL", slack_url.as_str()),
+        ("HOOK_TOKEN", CANARIES[2]),
+        ("SERVICE_TOKEN", CANARIES[3]),
+        ("RUST_LOG", "debug"),
+    ];
+    let engine = home.start_with(&env).await;
+
+    let intent =
+        ask(&engine, "alert_operator", "k1", json!({ "title": "k1 is down", "level": "critical" })).await;
+    let run = engine.get(&format!("/api/runs/{}", intent["attempts"][0]["run"].as_str().unwrap())).await;
+    let told = &run["steps"][0]["result"]["channels"];
+    let status =
+        |kind: &str| told.as_array().unwrap().iter().find(|it| it["kind"] == kind).unwrap()["status"].clone();
+    assert_eq!(
+        [status("slack"), status("pagerduty"), status("webhook")],
+        ["sent", "sent", "failed"],
+        "{run:#}"
+    );
+    let trigger = until(&pager_heard, "a page", |it| it["event_action"] == "trigger").await;
+    assert_eq!(
+        (&trigger["routing_key"], &trigger["payload"]["summary"]),
+        (&json!(CANARIES[1]), &json!("k1 is down"))
+    );
+    assert!(slack_heard.lock().unwrap()[0].0.starts_with(&format!("POST /services/{} ", CANARIES[0])));
+    assert!(web_heard.lock().unwrap()[0].0.contains(&format!("authorization: {}", CANARIES[2])));
+
+    let alert = engine.all("/api/alerts").await.into_iter().find(|it| it["title"] == "k1 is down").unwrap();
+    for (answer, action) in [("ack", "acknowledge"), ("resolve", "resolve")] {
+        let path = format!("/api/alerts/{}/{answer}", alert["id"].as_str().unwrap());
+        let (status, body) = engine.post(&path, "application/json", "").await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        let heard = until(&pager_heard, action, |it| it["event_action"] == action).await;
+        assert_eq!(heard["dedup_key"], trigger["dedup_key"]);
+    }
+
+    // What the engine itself has to say goes the same way.
+    ask(&engine, "breaks", "k2", json!({})).await;
+    let by_engine = |it: &Value| it["attachments"].to_string().contains("k2");
+    until(&slack_heard, "the engine's own alert", by_engine).await;
+
+    let intent = ask(&engine, "call", "k3", json!({})).await;
+    let run = engine.get(&format!("/api/runs/{}", intent["attempts"][0]["run"].as_str().unwrap())).await;
+    assert!(run["steps"].to_string().contains("[secret]"), "the service repeated it: {run:#}");
+
+    for path in [
+        "/metrics",
+        "/api/alerts",
+        "/api/intents",
+        "/api/actions",
+        "/api/playbooks",
+        "/api/rules",
+        "/api/observability/alerts",
+    ] {
+        let text = engine.text(path).await;
+        assert!(!CANARIES.iter().any(|it| text.contains(it)), "{path}");
+    }
+    let mut engine = engine;
+    assert!(engine.stop());
+    let mut found = Vec::new();
+    leaks(&home.path("."), &mut found);
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(!home.log().is_empty() && home.path("data").is_dir(), "there was something to look at");
+}
