@@ -86,7 +86,7 @@ fn carry_out(
                 };
                 let came = match request {
                     Request::Act(act) => one(act),
-                    Request::All(acts) => acts
+                    Request::All { actions: acts, partial: false } => acts
                         .into_iter()
                         .map(one)
                         .collect::<Vec<_>>()
