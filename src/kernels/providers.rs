@@ -91,7 +91,9 @@ impl Sight {
 ///
 /// # Errors
 /// In words, when its provider is not built in or something that it needs cannot be read.
-pub(super) fn open(spec: &Spec) -> Result<Box<dyn Outside>, String> {
+pub(super) fn open(spec: &Spec, spawner: &process::Spawner) -> Result<Box<dyn Outside>, String> {
+    // Some builds have no provider that starts programs.
+    let _ = spawner;
     match spec.provider {
         #[cfg(feature = "docker")]
         Provider::Docker => Ok(Box::new(docker::Container::try_new(spec)?)),
@@ -100,7 +102,7 @@ pub(super) fn open(spec: &Spec) -> Result<Box<dyn Outside>, String> {
         #[cfg(feature = "kubernetes")]
         Provider::Kubernetes => Ok(Box::new(kubernetes::Deployment::try_new(spec)?)),
         #[cfg(feature = "systemd")]
-        Provider::Systemd => Ok(Box::new(systemd::Service::new(spec))),
+        Provider::Systemd => Ok(Box::new(systemd::Unit::new(spec, spawner.clone()))),
         provider => Err(format!("`{}` is not a provider of things outside that is built in", provider.as_str())),
     }
 }

@@ -58,7 +58,7 @@ impl Unit {
         let body: Box<dyn Body> = match spec.provider {
             Provider::Process => Box::new(Replicas::new(Arc::clone(&spec), Arc::clone(&context))),
             _ => {
-                let outside = providers::open(&spec)
+                let outside = providers::open(&spec, &context.spawner)
                     .map_err(|problem| Error::Provider { kernel: spec.name.clone(), problem })?;
                 Box::new(External::new(Arc::clone(&spec), Arc::clone(&context), outside))
             }
