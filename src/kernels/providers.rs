@@ -100,7 +100,7 @@ pub(super) fn open(spec: &Spec, spawner: &process::Spawner) -> Result<Box<dyn Ou
         #[cfg(feature = "http")]
         Provider::Http => Ok(Box::new(http::Service::try_new(spec)?)),
         #[cfg(feature = "kubernetes")]
-        Provider::Kubernetes => Ok(Box::new(kubernetes::Deployment::try_new(spec)?)),
+        Provider::Kubernetes => Ok(Box::new(kubernetes::Deployment::try_new(spec, spawner.clone())?)),
         #[cfg(feature = "systemd")]
         Provider::Systemd => Ok(Box::new(systemd::Unit::new(spec, spawner.clone()))),
         provider => Err(format!("`{}` is not a provider of things outside that is built in", provider.as_str())),

@@ -4,7 +4,7 @@
 //! <https://docs.docker.com/reference/api/engine/>
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
@@ -145,7 +145,7 @@ impl Container {
         let ended = chrono::DateTime::parse_from_rfc3339(&it.state.finished_at);
         let Ok(ended) = ended.map(|at| at.timestamp()) else { return false };
         // Only so far back: the daemon keeps few events, and would wait for more without an end.
-        let (since, until) = (ended - 2, (ended + 60).min(now()));
+        let (since, until) = (ended - 2, (ended + 60).min(web::now()));
         let filters = format!(r#"{{"container":["{}"],"event":["stop"]}}"#, it.id);
         let filters: String = filters.bytes().map(|b| format!("%{b:02X}")).collect();
         let path = format!("/events?since={since}&until={until}&filters={filters}");
@@ -259,12 +259,6 @@ fn unframed(mut bytes: &[u8]) -> Vec<u8> {
 /// Whole seconds, which is what the API takes; never cut to none.
 fn seconds(grace: Duration) -> u64 {
     grace.as_secs() + u64::from(grace.subsec_nanos() > 0)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the daemon's own clock is meant, and it runs on this machine")]
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn is_denied(error: &reqwest::Error) -> bool {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::Once;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::{ClientBuilder, Response, StatusCode, redirect};
 
@@ -61,6 +61,14 @@ pub(super) fn failure(status: StatusCode, message: String) -> Failure {
         408 | 409 | 425 | 429 | 500.. => Failure::retryable("failed", message),
         _ => Failure::new("invalid", message),
     }
+}
+
+/// Seconds since 1970, for what is compared with, or sent to, another program's clock.
+#[expect(clippy::disallowed_methods, reason = "another program's clock is meant, which no virtual one follows")]
+#[cfg_attr(not(any(feature = "docker", feature = "kubernetes")), expect(dead_code, reason = "only these compare clocks"))]
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The last `n` lines of a text.
