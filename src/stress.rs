@@ -135,7 +135,8 @@ pub async fn boot(
         drop(views);
         let crashed: HashSet<&str> = broken.into_iter().flatten().collect();
         // What was not started, because something that it needs did not come up, is no boot of its own.
-        let views = registry.list().into_iter().filter(|view| view.generation > 0 || view.state != State::Waiting);
+        let views =
+            registry.list().into_iter().filter(|view| view.generation > 0 || view.state != State::Waiting);
         let boots: Vec<Boot> = views.map(|view| Boot::of(view, &crashed)).collect();
         registry.shutdown().await;
         let activated = boots.iter().filter(|boot| boot.error.is_none()).count();
@@ -269,7 +270,9 @@ fn check(plan: &Plan) -> Result<(), Error> {
         };
         if spec.provider != Provider::Process {
             let provider = spec.provider.as_str();
-            return Err(wrong(format!("only a process of the engine's own can be broken, and {provider} runs this one")));
+            return Err(wrong(format!(
+                "only a process of the engine's own can be broken, and {provider} runs this one"
+            )));
         }
         if spec.health.is_none() && wanted.fault != Fault::Crash {
             return Err(wrong("it has no health probe, so nobody could see it: add `health:` to it".into()));

@@ -75,14 +75,16 @@ impl Docker {
         let tar = Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).output().unwrap();
         assert!(tar.status.success());
         let request = self.client.post("http://docker/images/create?fromSrc=-&repo=busybox&tag=test");
-        let answer = request.header("content-type", "application/x-tar").body(tar.stdout).send().await.unwrap();
+        let answer =
+            request.header("content-type", "application/x-tar").body(tar.stdout).send().await.unwrap();
         assert!(answer.status().is_success());
         answer.text().await.unwrap();
     }
 
     /// A call of the daemon, made as a person would by hand.
     async fn call(&self, method: Method, path: &str, body: Value) -> Value {
-        let answer = self.client.request(method, format!("http://docker{path}")).json(&body).send().await.unwrap();
+        let answer =
+            self.client.request(method, format!("http://docker{path}")).json(&body).send().await.unwrap();
         let status = answer.status();
         let text = answer.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {text}");
@@ -193,7 +195,10 @@ async fn a_container_is_adopted_told_of_restarted_once_and_left_running() {
     // What cannot be done says why, and whether it is worth another try.
     let lost = registry.restart("lost", None, "").await.unwrap_err();
     assert_eq!((lost.kind.as_str(), lost.retryable), ("invalid", false));
-    assert!(lost.message.starts_with("kernel `lost`: Docker at ") && lost.message.contains("docker.container"), "{lost}");
+    assert!(
+        lost.message.starts_with("kernel `lost`: Docker at ") && lost.message.contains("docker.container"),
+        "{lost}"
+    );
     let away = registry.restart("away", None, "").await.unwrap_err();
     assert_eq!((away.kind.as_str(), away.retryable), ("failed", true));
     assert!(away.message.contains("cannot reach Docker at /no/such.sock"), "{away}");
@@ -222,7 +227,11 @@ async fn the_health_check_of_an_image_counts_and_a_boot_is_measured_by_it() {
     );
     let world = World::new(&yaml, dir.path());
     world.registry.boot().await;
-    assert_eq!(world.view("api").state, State::Stopped, "what was never started is not started by an engine that begins");
+    assert_eq!(
+        world.view("api").state,
+        State::Stopped,
+        "what was never started is not started by an engine that begins"
+    );
     let view = world.registry.start("api", "").await.unwrap();
     assert!(view.boot_ms.is_some_and(|ms| ms >= 900.0), "{view:?}");
     world.heard.wait("api", "healthy", "booted").await;
@@ -242,7 +251,8 @@ async fn the_health_check_of_an_image_counts_and_a_boot_is_measured_by_it() {
         dir: dir.path().join("stress"),
     };
     let spawner = Spawner::new(Shim::at(env!("CARGO_BIN_EXE_paramedic"))).unwrap();
-    let report = stress::boot(plan, spawner, Arc::new(Heard::default()), Clock::system(), |_| {}).await.unwrap();
+    let report =
+        stress::boot(plan, spawner, Arc::new(Heard::default()), Clock::system(), |_| {}).await.unwrap();
     assert_eq!((report.boots, report.failures, report.slow), (2, 0, 2));
     assert!(report.avg_boot_time_ms.is_some_and(|ms| ms >= 900.0), "{report:?}");
     let it = docker.call(Method::GET, "/containers/api/json", json!({})).await;

@@ -105,7 +105,10 @@ async fn a_unit_is_adopted_told_of_restarted_once_and_left_running() {
     systemd.systemctl("StartUnit", &["ss", "web.service", "replace"]);
     let dir = tempfile::tempdir().unwrap();
     let kernel = |name: &str, more: &str| {
-        format!("{{name: {name}, provider: systemd, start_timeout: 10s, systemd: {{bus: '{}'{more}}}}}", systemd.bus())
+        format!(
+            "{{name: {name}, provider: systemd, start_timeout: 10s, systemd: {{bus: '{}'{more}}}}}",
+            systemd.bus()
+        )
     };
     let yaml = [
         kernel("shop", ", unit: web.service"),
@@ -123,7 +126,10 @@ async fn a_unit_is_adopted_told_of_restarted_once_and_left_running() {
     // It is taken as it is, and what does not run stays so.
     heard.wait("shop", "healthy", "adopted").await;
     assert_eq!((world.view("shop").state, world.view("slow").state), (State::Healthy, State::Stopped));
-    assert!(world.view("shop").pids.is_empty(), "process numbers of a container are not those of this machine");
+    assert!(
+        world.view("shop").pids.is_empty(),
+        "process numbers of a container are not those of this machine"
+    );
 
     // It crashes, and is restarted when asked.
     systemd.systemctl("KillUnit", &["ssi", "web.service", "main", "9"]);

@@ -177,7 +177,8 @@ impl Action for Kernel {
             .unwrap_or_default();
         match self.verb {
             Verb::Restart => {
-                let taken = if with_dependants(&call.params) { self.kernels.dependants(kernel) } else { Vec::new() };
+                let taken =
+                    if with_dependants(&call.params) { self.kernels.dependants(kernel) } else { Vec::new() };
                 let taken = match taken.as_slice() {
                     [] => String::new(),
                     names => format!(", with those that depend on it: {}", names.join(", ")),

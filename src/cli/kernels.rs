@@ -78,7 +78,8 @@ fn print(kernels: &[Value]) {
         output::line("no kernels: name some under `kernels:` in paramedic.yaml");
         return;
     }
-    let mut table = output::table(&["kernel", "layer", "provider", "state", "pids", "restarts", "boot", "what is wrong"]);
+    let mut table =
+        output::table(&["kernel", "layer", "provider", "state", "pids", "restarts", "boot", "what is wrong"]);
     for kernel in kernels {
         let pids: Vec<String> = kernel["pids"].as_array().into_iter().flatten().map(text).collect();
         let boot = kernel["boot_ms"].as_f64().map_or_else(|| "-".into(), |ms| format!("{ms:.0} ms"));

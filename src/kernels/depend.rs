@@ -75,7 +75,8 @@ impl Registry {
                 for stopped in stopped.iter().rev() {
                     stopped.operate(Operation::Start, "").await.ok();
                 }
-                let message = format!("`{name}` was not restarted, as one that depends on it does not stop: {failure}");
+                let message =
+                    format!("`{name}` was not restarted, as one that depends on it does not stop: {failure}");
                 return Err(Failure { message, ..failure });
             }
         }
@@ -93,7 +94,8 @@ impl Registry {
         match failed.into_iter().next() {
             None => Ok(view),
             Some(failure) => {
-                let message = format!("`{name}` was restarted, but one that depends on it did not come up: {failure}");
+                let message =
+                    format!("`{name}` was restarted, but one that depends on it did not come up: {failure}");
                 Err(Failure { message, ..failure })
             }
         }

@@ -196,7 +196,8 @@ impl Inner {
         let look = self.look(track.begun).await;
         let probe = self.spec.health.as_ref();
         let failures = probe.map_or(FAILURES, |probe| probe.failures);
-        let tales = track.see(&look, Instant::now(), Patience { failures, start_timeout: self.spec.start_timeout });
+        let tales =
+            track.see(&look, Instant::now(), Patience { failures, start_timeout: self.spec.start_timeout });
         self.show(track, look.sight.as_ref().ok());
         for tale in tales {
             self.tell(tale);
@@ -207,7 +208,8 @@ impl Inner {
     /// What the provider and the probe say now.
     async fn look(&self, begun: Instant) -> Look {
         let sight = timeout(LOOK, self.outside.look()).await.unwrap_or_else(|_| {
-            let message = format!("{} does not say within {} s how it is", self.spec.provider.as_str(), LOOK.as_secs());
+            let message =
+                format!("{} does not say within {} s how it is", self.spec.provider.as_str(), LOOK.as_secs());
             Err(Failure::retryable("timeout", message))
         });
         let runs = sight.as_ref().is_ok_and(|sight| matches!(sight.state, State::Healthy | State::Booting));
@@ -240,7 +242,8 @@ impl Inner {
     }
 
     fn tell(&self, tale: Tale) {
-        if matches!(tale, Tale::Booting { .. } | Tale::Healthy { reason: "adopted" | "started_outside", .. }) {
+        if matches!(tale, Tale::Booting { .. } | Tale::Healthy { reason: "adopted" | "started_outside", .. })
+        {
             self.generation.fetch_add(1, Ordering::SeqCst);
         }
         let shown = self.shown();

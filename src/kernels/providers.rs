@@ -103,6 +103,8 @@ pub(super) fn open(spec: &Spec, spawner: &process::Spawner) -> Result<Box<dyn Ou
         Provider::Kubernetes => Ok(Box::new(kubernetes::Deployment::try_new(spec, spawner.clone())?)),
         #[cfg(feature = "systemd")]
         Provider::Systemd => Ok(Box::new(systemd::Unit::new(spec, spawner.clone()))),
-        provider => Err(format!("`{}` is not a provider of things outside that is built in", provider.as_str())),
+        provider => {
+            Err(format!("`{}` is not a provider of things outside that is built in", provider.as_str()))
+        }
     }
 }

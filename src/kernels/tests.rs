@@ -250,7 +250,10 @@ async fn a_kernel_that_falls_with_one_it_needs_is_shown_to_wait_and_is_no_urgent
     registry.restart("db", None, "").await.unwrap();
     // What was held back is told once more, now as its own failure: it does not come up by itself.
     let own = heard.wait("exited", 3).await;
-    assert_eq!((&own["kernel"], own.get("waits_for"), &own["expected"]), (&"web".into(), None, &false.into()));
+    assert_eq!(
+        (&own["kernel"], own.get("waits_for"), &own["expected"]),
+        (&"web".into(), None, &false.into())
+    );
     registry.shutdown().await;
 }
 
@@ -262,7 +265,8 @@ async fn a_restart_that_takes_dependants_along_stops_the_last_first_and_starts_t
         );
         format!("{{name: {name}, command: [sh, -c, {script:?}], depends_on: [{needs}]}}")
     };
-    let yaml = [body("db", ""), body("api", "db"), body("web", "api, db"), body("idle", "db"), body("other", "")];
+    let yaml =
+        [body("db", ""), body("api", "db"), body("web", "api, db"), body("idle", "db"), body("other", "")];
     let Set { registry, dir, .. } = set(&format!("[{}]", yaml.join(", ")));
     registry.boot().await;
     registry.stop("idle", None, "").await.unwrap();

@@ -93,7 +93,18 @@ impl Program {
     pub fn in_own_mounts(script: &str, arguments: &[&str], log: &Path) -> Self {
         let log = std::fs::File::create(log).unwrap();
         let child = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "setpriv", "--pdeathsig", "TERM", "sh", "-euc", script, "sh"])
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "setpriv",
+                "--pdeathsig",
+                "TERM",
+                "sh",
+                "-euc",
+                script,
+                "sh",
+            ])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -93,12 +93,21 @@ impl Inner {
         self.settle(track).await
     }
 
-    async fn do_restart(&self, track: &mut Track, look: &Look, grace: Duration, key: &str) -> Result<(), Failure> {
+    async fn do_restart(
+        &self,
+        track: &mut Track,
+        look: &Look,
+        grace: Duration,
+        key: &str,
+    ) -> Result<(), Failure> {
         let sight = look.sight.as_ref().map_err(|failure| self.about(failure))?;
         let before = sight.instance.clone();
         let begun = Instant::now();
         if self.was_restarted(key, before.as_deref())? {
-            tracing::info!(kernel = self.spec.name, "a restart that was cut off had been done; it is not done again");
+            tracing::info!(
+                kernel = self.spec.name,
+                "a restart that was cut off had been done; it is not done again"
+            );
             self.begin(track, begun, None);
             return self.settle(track).await;
         }
@@ -106,7 +115,10 @@ impl Inner {
             let note = Note { key: key.into(), before: before.clone() };
             note.write(&self.context.logs_dir, &self.spec.name).map_err(|error| {
                 let dir = self.context.logs_dir.display();
-                Failure::new("failed", format!("cannot note the restart in {dir}, so it was not begun: {error}"))
+                Failure::new(
+                    "failed",
+                    format!("cannot note the restart in {dir}, so it was not begun: {error}"),
+                )
             })?;
         }
         let done = match self.outside.restart(grace, key).await {

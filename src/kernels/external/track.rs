@@ -223,7 +223,13 @@ impl Track {
         Some(Tale::Unhealthy { reason: "boot_timeout", message, failures: 0 })
     }
 
-    fn bad(&mut self, reason: &'static str, message: &str, certain: bool, patience: Patience) -> Option<Tale> {
+    fn bad(
+        &mut self,
+        reason: &'static str,
+        message: &str,
+        certain: bool,
+        patience: Patience,
+    ) -> Option<Tale> {
         self.failures = self.failures.saturating_add(1);
         if self.state == State::Unhealthy && !self.untold {
             self.error = Some(message.into());
@@ -301,7 +307,10 @@ mod tests {
         let tell = |tale: &Tale| match tale {
             Tale::Booting { reason } => format!("booting {reason}"),
             Tale::Healthy { reason, boot } => {
-                format!("healthy {reason}{}", boot.map_or(String::new(), |took| format!(" {}", took.as_secs())))
+                format!(
+                    "healthy {reason}{}",
+                    boot.map_or(String::new(), |took| format!(" {}", took.as_secs()))
+                )
             }
             Tale::Unhealthy { reason, .. } => format!("unhealthy {reason}"),
             Tale::Exited { reason, expected, .. } => format!("exited {reason} {expected}"),
@@ -315,8 +324,14 @@ mod tests {
             (&["up a", "up a"][..], &["healthy adopted"][..]),
             (&["stopped"], &[]),
             (&["ended", "ended"], &["exited crash false"]),
-            (&["up a", "ended a", "ended a", "up b"], &["healthy adopted", "exited crash false", "booting restarted_outside", "healthy booted"]),
-            (&["up a", "stopped a", "up b"], &["healthy adopted", "exited exit true", "booting restarted_outside", "healthy booted"]),
+            (
+                &["up a", "ended a", "ended a", "up b"],
+                &["healthy adopted", "exited crash false", "booting restarted_outside", "healthy booted"],
+            ),
+            (
+                &["up a", "stopped a", "up b"],
+                &["healthy adopted", "exited exit true", "booting restarted_outside", "healthy booted"],
+            ),
             (&["up a", "up b"], &["healthy adopted", "booting restarted_outside", "healthy booted"]),
             (&["up a fails", "up a passes"], &["healthy adopted"]),
             (&["up a fails", "up a fails", "up a fails"], &["unhealthy hang"]),
@@ -327,18 +342,33 @@ mod tests {
                 &["healthy adopted", "unhealthy hang", "healthy recovered"],
             ),
             (&["up a", "sick a certain"], &["healthy adopted", "unhealthy hang"]),
-            (&["up a", "gone", "gone", "gone", "up a"], &["healthy adopted", "unhealthy unreachable", "healthy recovered"]),
+            (
+                &["up a", "gone", "gone", "gone", "up a"],
+                &["healthy adopted", "unhealthy unreachable", "healthy recovered"],
+            ),
             (&["up a", "missing", "missing"], &["healthy adopted", "unhealthy missing"]),
             (&["booting a", "up a"], &["booting started_outside", "healthy booted"]),
             (
                 &["booting a", "wait", "booting a", "booting a", "up a"],
                 &["booting started_outside", "unhealthy boot_timeout", "healthy booted"],
             ),
-            (&["up a", "begin a", "up a", "up b"], &["healthy adopted", "booting restarted", "healthy booted 0"]),
-            (&["up a", "begin a", "wait", "up b"], &["healthy adopted", "booting restarted", "healthy booted 6"]),
-            (&["up a", "begin a", "ended b"], &["healthy adopted", "booting restarted", "exited boot_exit false"]),
+            (
+                &["up a", "begin a", "up a", "up b"],
+                &["healthy adopted", "booting restarted", "healthy booted 0"],
+            ),
+            (
+                &["up a", "begin a", "wait", "up b"],
+                &["healthy adopted", "booting restarted", "healthy booted 6"],
+            ),
+            (
+                &["up a", "begin a", "ended b"],
+                &["healthy adopted", "booting restarted", "exited boot_exit false"],
+            ),
             (&["up a", "ask", "ended a", "ended a"], &["healthy adopted", "exited exit true"]),
-            (&["up vague", "ask", "end", "sick vague", "sick vague", "sick vague", "up vague"], &["healthy adopted", "exited exit true", "healthy started_outside"]),
+            (
+                &["up vague", "ask", "end", "sick vague", "sick vague", "sick vague", "up vague"],
+                &["healthy adopted", "exited exit true", "healthy started_outside"],
+            ),
         ] {
             let mut now = Instant::now();
             let mut track = Track::new(now);

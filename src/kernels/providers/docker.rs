@@ -80,7 +80,8 @@ impl Container {
             None => from_env(std::env::var("DOCKER_HOST").ok().as_deref())?,
         };
         let client = web::client().unix_socket(socket.clone()).build();
-        let client = client.map_err(|error| format!("cannot make a client of Docker: {}", web::why(error)))?;
+        let client =
+            client.map_err(|error| format!("cannot make a client of Docker: {}", web::why(error)))?;
         Ok(Self { name: it.container.unwrap_or_else(|| spec.name.clone()), socket, client })
     }
 
@@ -95,7 +96,8 @@ impl Container {
             return Ok(bytes);
         }
         let said: Option<Value> = serde_json::from_slice(&bytes).ok();
-        let said = said.as_ref().and_then(|said| said["message"].as_str()).unwrap_or("no reason given").trim();
+        let said =
+            said.as_ref().and_then(|said| said["message"].as_str()).unwrap_or("no reason given").trim();
         let message = match status {
             StatusCode::NOT_FOUND => format!(
                 "Docker at {} knows no container `{}`: see `docker ps -a`, and `docker.container` in the configuration",
@@ -210,7 +212,8 @@ fn read(state: &ContainerState) -> Sight {
     let (stands, problem) = match state.status.as_str() {
         "running" if health == "unhealthy" => {
             let last = state.health.iter().filter_map(|health| health.log.as_ref()?.last()).next_back();
-            let said: String = last.map(|check| check.output.trim().chars().take(300).collect()).unwrap_or_default();
+            let said: String =
+                last.map(|check| check.output.trim().chars().take(300).collect()).unwrap_or_default();
             let problem = format!("fails the health check of its image: {said}");
             (State::Unhealthy, Some(problem.trim_end_matches(": ").to_owned()))
         }
@@ -264,7 +267,10 @@ fn seconds(grace: Duration) -> u64 {
 fn is_denied(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
-        if inner.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+        if inner
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
+        {
             return true;
         }
         cause = inner.source();
@@ -289,8 +295,16 @@ mod tests {
             ),
             (r#"{"Status":"paused"}"#, State::Unhealthy, "is paused"),
             (r#"{"Status":"created"}"#, State::Stopped, "was never started"),
-            (r#"{"Status":"exited","ExitCode":137,"OOMKilled":true}"#, State::Exited, "ended with exit code 137, killed for want of memory"),
-            (r#"{"Status":"restarting","ExitCode":1}"#, State::Booting, "ended with exit code 1, and Docker starts it anew"),
+            (
+                r#"{"Status":"exited","ExitCode":137,"OOMKilled":true}"#,
+                State::Exited,
+                "ended with exit code 137, killed for want of memory",
+            ),
+            (
+                r#"{"Status":"restarting","ExitCode":1}"#,
+                State::Booting,
+                "ended with exit code 1, and Docker starts it anew",
+            ),
         ] {
             let sight = read(&serde_json::from_str(json).unwrap());
             assert_eq!((sight.state, sight.problem.unwrap_or_default().as_str()), (state, problem), "{json}");

@@ -24,13 +24,22 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn try_new(spec: &Spec) -> Result<Self, String> {
-        let client = web::client().build().map_err(|error| format!("cannot make an HTTP client: {}", why(error)))?;
+        let client =
+            web::client().build().map_err(|error| format!("cannot make an HTTP client: {}", why(error)))?;
         Ok(Self { spec: spec.http.clone().unwrap_or_default(), client })
     }
 
     /// Makes a request; the answer, if its status is below 400.
-    async fn ask(&self, what: &str, request: &Request, method: Method, key: &str, fill: &[(&str, &str)]) -> Result<Vec<u8>, Failure> {
-        let filled = |text: &str| fill.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    async fn ask(
+        &self,
+        what: &str,
+        request: &Request,
+        method: Method,
+        key: &str,
+        fill: &[(&str, &str)],
+    ) -> Result<Vec<u8>, Failure> {
+        let filled =
+            |text: &str| fill.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
         let method = request.method.as_deref().and_then(|m| m.parse().ok()).unwrap_or(method);
         let url = filled(&request.url);
         let mut asked = self.client.request(method, &url).headers(headers(request).await?);
@@ -46,9 +55,9 @@ impl Service {
             Failure::retryable("failed", format!("`{what}`: no answer from {host}: {}", why(error)))
         })?;
         let status = answer.status();
-        let bytes = body(answer).await.map_err(|error| {
-            Failure::retryable("failed", format!("`{what}`: {host} broke off: {error}"))
-        })?;
+        let bytes = body(answer)
+            .await
+            .map_err(|error| Failure::retryable("failed", format!("`{what}`: {host} broke off: {error}")))?;
         if status.as_u16() < 400 {
             return Ok(bytes);
         }
@@ -59,7 +68,10 @@ impl Service {
     }
 
     fn missing(what: &str) -> Failure {
-        Failure::new("refused", format!("its configuration has no address for this: add `{what}` to its `http`"))
+        Failure::new(
+            "refused",
+            format!("its configuration has no address for this: add `{what}` to its `http`"),
+        )
     }
 
     async fn act(&self, what: &str, request: Option<&Request>, key: &str) -> Result<(), Failure> {
@@ -141,8 +153,10 @@ async fn headers(request: &Request) -> Result<HeaderMap, Failure> {
             Text::Plain(text) => text.clone(),
             Text::Kept(kept) => format!("{}{}", kept.prefix, secret(kept).await.map_err(wrong)?),
         };
-        let name = HeaderName::try_from(name.as_str()).map_err(|_| wrong("cannot be the name of one".into()))?;
-        let mut value = HeaderValue::try_from(text).map_err(|_| wrong("has a value with a line's end in it".into()))?;
+        let name =
+            HeaderName::try_from(name.as_str()).map_err(|_| wrong("cannot be the name of one".into()))?;
+        let mut value =
+            HeaderValue::try_from(text).map_err(|_| wrong("has a value with a line's end in it".into()))?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
@@ -151,9 +165,8 @@ async fn headers(request: &Request) -> Result<HeaderMap, Failure> {
 
 async fn secret(kept: &Kept) -> Result<String, String> {
     match (&kept.env, &kept.file) {
-        (Some(name), _) => {
-            std::env::var(name).map_err(|_| format!("is in the variable `{name}`, which the engine's environment has not"))
-        }
+        (Some(name), _) => std::env::var(name)
+            .map_err(|_| format!("is in the variable `{name}`, which the engine's environment has not")),
         (None, Some(path)) => {
             let read = tokio::fs::read_to_string(path).await;
             let text = read.map_err(|error| format!("is in the file {}: {error}", path.display()))?;

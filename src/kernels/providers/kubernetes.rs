@@ -66,16 +66,18 @@ impl Deployment {
             request = request.bearer_auth(token);
         }
         if let Some(patch) = patch {
-            request = request.header("content-type", "application/strategic-merge-patch+json").body(patch.to_string());
+            request = request
+                .header("content-type", "application/strategic-merge-patch+json")
+                .body(patch.to_string());
         }
         let answer = request.send().await.map_err(|error| {
             let kind = if error.is_timeout() { "timeout" } else { "failed" };
             Failure::retryable(kind, format!("cannot reach Kubernetes at {server}: {}", why(error)))
         })?;
         let status = answer.status();
-        let bytes = body(answer)
-            .await
-            .map_err(|error| Failure::retryable("failed", format!("Kubernetes at {server} broke off: {error}")))?;
+        let bytes = body(answer).await.map_err(|error| {
+            Failure::retryable("failed", format!("Kubernetes at {server} broke off: {error}"))
+        })?;
         if status.is_success() {
             return Ok(bytes);
         }
@@ -111,7 +113,10 @@ impl Deployment {
         let bytes = self.ask(Method::GET, path, None).await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             let server = &self.access.server;
-            Failure::new("failed", format!("what answers at {server} does not speak as Kubernetes does: {error}"))
+            Failure::new(
+                "failed",
+                format!("what answers at {server} does not speak as Kubernetes does: {error}"),
+            )
         })
     }
 
@@ -122,7 +127,8 @@ impl Deployment {
     async fn pods(&self, deployment: &Value) -> Result<Value, Failure> {
         let Some(selector) = stand::selector(deployment) else { return Ok(json!({ "items": [] })) };
         let selector: String = selector.bytes().map(|b| format!("%{b:02X}")).collect();
-        self.get(&format!("/api/v1/namespaces/{}/pods?labelSelector={selector}&limit=500", self.namespace)).await
+        self.get(&format!("/api/v1/namespaces/{}/pods?labelSelector={selector}&limit=500", self.namespace))
+            .await
     }
 
     async fn sight(&self) -> Result<Sight, Failure> {
@@ -144,9 +150,11 @@ impl Deployment {
         if deployment["spec"]["replicas"].as_u64() != Some(0) {
             return Ok(());
         }
-        let noted = deployment["metadata"]["annotations"][REPLICAS].as_str().and_then(|text| text.parse().ok());
+        let noted =
+            deployment["metadata"]["annotations"][REPLICAS].as_str().and_then(|text| text.parse().ok());
         let n: u32 = noted.filter(|n| *n > 0).unwrap_or(self.least);
-        self.patch(json!({ "metadata": { "annotations": { REPLICAS: null } }, "spec": { "replicas": n } })).await
+        self.patch(json!({ "metadata": { "annotations": { REPLICAS: null } }, "spec": { "replicas": n } }))
+            .await
     }
 
     async fn end(&self) -> Result<(), Failure> {
@@ -168,11 +176,13 @@ impl Deployment {
     async fn lines(&self, n: usize) -> Result<Vec<String>, Failure> {
         let deployment = self.get(&self.path()).await?;
         let pods = self.pods(&deployment).await?;
-        let names = pods["items"].as_array().into_iter().flatten().filter_map(|pod| pod["metadata"]["name"].as_str());
+        let names =
+            pods["items"].as_array().into_iter().flatten().filter_map(|pod| pod["metadata"]["name"].as_str());
         let container = self.container.as_ref().map(|name| format!("&container={name}")).unwrap_or_default();
         let mut lines = Vec::new();
         for pod in names.take(PODS) {
-            let path = format!("/api/v1/namespaces/{}/pods/{pod}/log?tailLines={n}{container}", self.namespace);
+            let path =
+                format!("/api/v1/namespaces/{}/pods/{pod}/log?tailLines={n}{container}", self.namespace);
             match self.ask(Method::GET, &path, None).await {
                 Ok(bytes) => lines.extend(web::last_lines(&bytes, n)),
                 // One that has not begun yet, or has several containers, is no reason to show nothing of the others.

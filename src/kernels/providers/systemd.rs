@@ -88,7 +88,10 @@ impl Unit {
         let reply = connection.call_method(Some(SYSTEMD), path, Some(interface), method, body).await;
         let reply = reply.map_err(|error| self.failure(&error))?;
         reply.body().deserialize().map_err(|error| {
-            Failure::new("failed", format!("what answers on the bus `{}` is not systemd as known: {error}", self.bus))
+            Failure::new(
+                "failed",
+                format!("what answers on the bus `{}` is not systemd as known: {error}", self.bus),
+            )
         })
     }
 
@@ -106,12 +109,18 @@ impl Unit {
         match name.rsplit('.').next().unwrap_or_default() {
             "AccessDenied" => Failure::new(
                 "refused",
-                format!("systemd does not let the engine's user act on {}: {said}; a polkit rule for the action \
-                         org.freedesktop.systemd1.manage-units grants it", self.name),
+                format!(
+                    "systemd does not let the engine's user act on {}: {said}; a polkit rule for the action \
+                         org.freedesktop.systemd1.manage-units grants it",
+                    self.name
+                ),
             ),
             "NoSuchUnit" | "LoadFailed" => self.unknown(&said),
             "UnitMasked" | "OnlyByDependency" => Failure::new("refused", format!("{}: {said}", self.name)),
-            _ => Failure::retryable("failed", format!("no answer from systemd on the bus `{}`: {said}", self.bus)),
+            _ => Failure::retryable(
+                "failed",
+                format!("no answer from systemd on the bus `{}`: {said}", self.bus),
+            ),
         }
     }
 
@@ -136,7 +145,12 @@ impl Unit {
         let unit = self.properties(path.as_str(), "Unit").await?;
         match text(&unit, "LoadState").as_str() {
             "not-found" => return Err(self.unknown("not found")),
-            "masked" => return Err(Failure::new("refused", format!("{} is masked: `systemctl unmask` it", self.name))),
+            "masked" => {
+                return Err(Failure::new(
+                    "refused",
+                    format!("{} is masked: `systemctl unmask` it", self.name),
+                ));
+            }
             "bad-setting" | "error" => {
                 return Err(self.unknown("its file has a mistake: see `systemctl status`"));
             }
@@ -168,7 +182,11 @@ impl Unit {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let message = format!("systemd has not ended the job of {} within {} s", self.name, self.limit.as_secs());
+                let message = format!(
+                    "systemd has not ended the job of {} within {} s",
+                    self.name,
+                    self.limit.as_secs()
+                );
                 return Err(Failure::retryable("timeout", message));
             }
             sleep(POLL).await;
@@ -176,7 +194,8 @@ impl Unit {
     }
 
     async fn journal(&self, n: usize) -> Result<Vec<String>, Failure> {
-        let mut argv = vec!["journalctl".to_owned(), "--no-pager".into(), "--output=cat".into(), format!("--lines={n}")];
+        let mut argv =
+            vec!["journalctl".to_owned(), "--no-pager".into(), "--output=cat".into(), format!("--lines={n}")];
         match self.bus.as_str() {
             "system" => argv.push(format!("--unit={}", self.name)),
             "session" => argv.push(format!("--user-unit={}", self.name)),
@@ -185,7 +204,8 @@ impl Unit {
                 return Err(Failure::new("refused", message));
             }
         }
-        let failed = |error: std::io::Error| Failure::new("failed", format!("cannot run journalctl: {error}"));
+        let failed =
+            |error: std::io::Error| Failure::new("failed", format!("cannot run journalctl: {error}"));
         let launch = Launch { argv, inherit_env: true, capture: true, ..Launch::default() };
         let mut running = self.spawner.start(launch).await.map_err(failed)?;
         let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -64,8 +64,14 @@ pub(super) fn failure(status: StatusCode, message: String) -> Failure {
 }
 
 /// Seconds since 1970, for what is compared with, or sent to, another program's clock.
-#[expect(clippy::disallowed_methods, reason = "another program's clock is meant, which no virtual one follows")]
-#[cfg_attr(not(any(feature = "docker", feature = "kubernetes")), expect(dead_code, reason = "only these compare clocks"))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another program's clock is meant, which no virtual one follows"
+)]
+#[cfg_attr(
+    not(any(feature = "docker", feature = "kubernetes")),
+    expect(dead_code, reason = "only these compare clocks")
+)]
 pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

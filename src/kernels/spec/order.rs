@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Spec;
 
 /// How many kernels must boot one after the other before each: 0 for one that needs none. Circles are refused at load.
-pub(in crate::kernels) fn ranks<'a>(specs: impl Iterator<Item = &'a Spec> + Clone) -> BTreeMap<&'a str, usize> {
+pub(in crate::kernels) fn ranks<'a>(
+    specs: impl Iterator<Item = &'a Spec> + Clone,
+) -> BTreeMap<&'a str, usize> {
     let mut ranks: BTreeMap<&str, usize> = specs.clone().map(|spec| (spec.name.as_str(), 0)).collect();
     // Each round carries a rank one step further, and there are no longer chains than kernels.
     for _ in 0..ranks.len() {

@@ -186,7 +186,8 @@ pub(super) fn check(spec: &Spec) -> Result<(), Wrong> {
     ] {
         if written && other != spec.provider {
             let field = other.as_str();
-            let problem = format!("is written, but its provider is {name}: add `provider: {field}`, or take it out");
+            let problem =
+                format!("is written, but its provider is {name}: add `provider: {field}`, or take it out");
             return Err((field, problem));
         }
     }
@@ -194,7 +195,8 @@ pub(super) fn check(spec: &Spec) -> Result<(), Wrong> {
         return Ok(());
     }
     if !spec.provider.is_built_in() {
-        let built: Vec<&str> = Provider::ALL.into_iter().filter(|p| p.is_built_in()).map(Provider::as_str).collect();
+        let built: Vec<&str> =
+            Provider::ALL.into_iter().filter(|p| p.is_built_in()).map(Provider::as_str).collect();
         return Err((
             "provider",
             format!(
@@ -211,7 +213,8 @@ pub(super) fn check(spec: &Spec) -> Result<(), Wrong> {
         ("port", spec.port.is_some()),
     ] {
         if written {
-            let problem = format!("is for a process that the engine starts, and {name} starts this one: take it out");
+            let problem =
+                format!("is for a process that the engine starts, and {name} starts this one: take it out");
             return Err((field, problem));
         }
     }
@@ -222,7 +225,9 @@ pub(super) fn check(spec: &Spec) -> Result<(), Wrong> {
     };
     if !scales && (spec.replicas.min, spec.replicas.max) != (1, 1) {
         let problem = match spec.provider {
-            Provider::Http => "needs an address that scales it: add `scale` to its `http`, or take `replicas` out".into(),
+            Provider::Http => {
+                "needs an address that scales it: add `scale` to its `http`, or take `replicas` out".into()
+            }
             _ => format!("cannot be had: there is one of a kernel of {name}; take `replicas` out"),
         };
         return Err(("replicas", problem));
@@ -238,9 +243,11 @@ pub(super) fn check(spec: &Spec) -> Result<(), Wrong> {
 
 fn systemd(it: &Systemd) -> Result<(), Wrong> {
     if let Some(unit) = &it.unit {
-        let fits = unit.rsplit_once('.').is_some_and(|(name, kind)| !name.is_empty() && KINDS.contains(&kind));
+        let fits =
+            unit.rsplit_once('.').is_some_and(|(name, kind)| !name.is_empty() && KINDS.contains(&kind));
         if !fits || unit.contains(['/', ' ', '*', '\0']) {
-            let problem = format!("is `{unit}`: write the whole name of one unit, such as `{}.service`", plain(unit));
+            let problem =
+                format!("is `{unit}`: write the whole name of one unit, such as `{}.service`", plain(unit));
             return Err(("systemd.unit", problem));
         }
     }
@@ -249,7 +256,9 @@ fn systemd(it: &Systemd) -> Result<(), Wrong> {
         Some(bus) if bus.contains(':') && bus.contains('=') => Ok(()),
         Some(bus) => Err((
             "systemd.bus",
-            format!("is `{bus}`: use system, session, or an address such as unix:path=/run/dbus/system_bus_socket"),
+            format!(
+                "is `{bus}`: use system, session, or an address such as unix:path=/run/dbus/system_bus_socket"
+            ),
         )),
     }
 }
@@ -267,7 +276,10 @@ fn docker(it: &Docker) -> Result<(), Wrong> {
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
     };
     if let Some(name) = it.container.as_ref().filter(|name| !fits(name)) {
-        return Err(("docker.container", format!("is `{name}`: use the name or the id that `docker ps` shows")));
+        return Err((
+            "docker.container",
+            format!("is `{name}`: use the name or the id that `docker ps` shows"),
+        ));
     }
     if let Some(socket) = it.socket.as_ref().filter(|socket| socket.to_string_lossy().contains("://")) {
         let problem = match socket.to_string_lossy().strip_prefix("unix://") {
@@ -296,7 +308,9 @@ fn kubernetes(spec: &Spec) -> Result<(), Wrong> {
         ("kubernetes.container", &it.container),
     ] {
         if let Some(value) = value.as_ref().filter(|value| !label(value)) {
-            let problem = format!("is `{value}`: a name there is made of a-z, 0-9, `-` and `.`, without a kind before it");
+            let problem = format!(
+                "is `{value}`: a name there is made of a-z, 0-9, `-` and `.`, without a kind before it"
+            );
             return Err((field, problem));
         }
     }
@@ -321,12 +335,21 @@ fn http(spec: &Spec) -> Result<(), Wrong> {
         }
     }
     if it.status.is_none() && spec.health.is_none() {
-        return Err(("http", "says nowhere whether it runs: add `status: { url: … }` to it, or a `health` probe".into()));
+        return Err((
+            "http",
+            "says nowhere whether it runs: add `status: { url: … }` to it, or a `health` probe".into(),
+        ));
     }
     if it.restart.is_none() && (it.start.is_none() || it.stop.is_none()) {
-        return Err(("http", "cannot be restarted: add `restart: { url: … }`, or both `stop` and `start`".into()));
+        return Err((
+            "http",
+            "cannot be restarted: add `restart: { url: … }`, or both `stop` and `start`".into(),
+        ));
     }
-    if it.scale.as_ref().is_some_and(|r| !format!("{}{}", r.url, r.body.as_deref().unwrap_or("")).contains("${REPLICAS}"))
+    if it
+        .scale
+        .as_ref()
+        .is_some_and(|r| !format!("{}{}", r.url, r.body.as_deref().unwrap_or("")).contains("${REPLICAS}"))
     {
         return Err(("http.scale", "does not say how many: put ${REPLICAS} into its `url` or `body`".into()));
     }
@@ -348,7 +371,9 @@ fn request(it: &Request) -> Result<(), String> {
         return Err(format!("has the url `{}`: write http://host:port/path, or https", it.url));
     }
     if host.contains('@') {
-        return Err("has a user name or password in its url: put it into `headers`, with `{ env: NAME }`".into());
+        return Err(
+            "has a user name or password in its url: put it into `headers`, with `{ env: NAME }`".into()
+        );
     }
     if let Some(method) = it.method.as_deref().filter(|method| !METHODS.contains(method)) {
         return Err(format!("has the method `{method}`: use one of {}", METHODS.join(", ")));
@@ -361,7 +386,9 @@ fn request(it: &Request) -> Result<(), String> {
         if let Text::Kept(kept) = value
             && kept.env.is_some() == kept.file.is_some()
         {
-            return Err(format!("has the header `{name}` with both or neither of `env` and `file`: write one of them"));
+            return Err(format!(
+                "has the header `{name}` with both or neither of `env` and `file`: write one of them"
+            ));
         }
     }
     Ok(())

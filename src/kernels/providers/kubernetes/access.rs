@@ -122,7 +122,8 @@ impl Access {
     fn of_files(paths: &[PathBuf], context: Option<&str>) -> Result<Self, String> {
         let mut all = File::default();
         for path in paths {
-            let text = String::from_utf8(read(path)?).map_err(|_| format!("{} is not text", path.display()))?;
+            let text =
+                String::from_utf8(read(path)?).map_err(|_| format!("{} is not text", path.display()))?;
             let file: File = serde_yaml::from_str(&text)
                 .map_err(|error| format!("{} is no kubeconfig: {error}", path.display()))?;
             let dir = path.parent().unwrap_or(Path::new(""));
@@ -156,22 +157,29 @@ impl File {
         let Some(name) = context.or(self.current_context.as_deref()) else {
             return Err(format!("it has no current context: write `kubernetes.context`, one of {}", names()));
         };
-        let Some(context) = self.contexts.iter().find(|it| it.name == name).map(|it| it.context.clone()) else {
+        let Some(context) = self.contexts.iter().find(|it| it.name == name).map(|it| it.context.clone())
+        else {
             return Err(format!("it has no context `{name}`: there are {}", names()));
         };
         let cluster = self.clusters.into_iter().find(|it| it.name == context.cluster).map(|it| it.cluster);
-        let cluster =
-            cluster.ok_or_else(|| format!("context `{name}` names the cluster `{}`, which it has not", context.cluster))?;
+        let cluster = cluster.ok_or_else(|| {
+            format!("context `{name}` names the cluster `{}`, which it has not", context.cluster)
+        })?;
         if cluster.insecure_skip_tls_verify {
-            return Err("insecure-skip-tls-verify is not followed: name the authority that signed the server".into());
+            return Err(
+                "insecure-skip-tls-verify is not followed: name the authority that signed the server".into(),
+            );
         }
         let user = self.users.into_iter().find(|it| it.name == context.user).map(|it| it.user);
         let user = match user {
             None if context.user.is_empty() => User::default(),
-            None => return Err(format!("context `{name}` names the user `{}`, whom it has not", context.user)),
+            None => {
+                return Err(format!("context `{name}` names the user `{}`, whom it has not", context.user));
+            }
             Some(user) => user,
         };
-        let authority = part(cluster.certificate_authority_data.as_deref(), cluster.certificate_authority.as_deref())?;
+        let authority =
+            part(cluster.certificate_authority_data.as_deref(), cluster.certificate_authority.as_deref())?;
         let certificate = part(user.client_certificate_data.as_deref(), user.client_certificate.as_deref())?;
         let key = part(user.client_key_data.as_deref(), user.client_key.as_deref())?;
         let identity = certificate.zip(key).map(|(mut certificate, key)| {
@@ -185,7 +193,10 @@ impl File {
             (None, None, Some(exec)) => Login::exec(exec),
             (None, None, None) if user.auth_provider.is_some() || user.username.is_some() => {
                 let advice = "use a token, a certificate, or `exec`";
-                return Err(format!("user `{}` logs in by a way that Kubernetes itself has given up: {advice}", context.user));
+                return Err(format!(
+                    "user `{}` logs in by a way that Kubernetes itself has given up: {advice}",
+                    context.user
+                ));
             }
             (None, None, None) => Login::None,
         };
@@ -202,12 +213,14 @@ fn client(authority: Option<&[u8]>, identity: Option<&[u8]>) -> Result<Client, S
     let mut builder = web::client();
     if let Some(pem) = authority {
         let certificates = Certificate::from_pem_bundle(pem);
-        let certificates = certificates.map_err(|e| format!("the authority's certificate is wrong: {}", web::why(e)))?;
+        let certificates =
+            certificates.map_err(|e| format!("the authority's certificate is wrong: {}", web::why(e)))?;
         builder = builder.tls_certs_only(certificates);
     }
     if let Some(pem) = identity {
         let identity = Identity::from_pem(pem);
-        builder = builder.identity(identity.map_err(|e| format!("the user's certificate is wrong: {}", web::why(e)))?);
+        builder = builder
+            .identity(identity.map_err(|e| format!("the user's certificate is wrong: {}", web::why(e)))?);
     }
     builder.build().map_err(|error| format!("cannot make a client of Kubernetes: {}", web::why(error)))
 }
@@ -236,12 +249,32 @@ mod tests {
     fn a_kubeconfig_that_leads_nowhere_says_at_which_turn() {
         let dir = tempfile::tempdir().unwrap();
         for (text, context, expected) in [
-            ("{contexts: [{name: a, context: {cluster: c, user: u}}]}", None, "no current context: write `kubernetes.context`, one of a"),
-            ("{current-context: b, contexts: [{name: a, context: {cluster: c, user: u}}]}", None, "no context `b`: there are a"),
+            (
+                "{contexts: [{name: a, context: {cluster: c, user: u}}]}",
+                None,
+                "no current context: write `kubernetes.context`, one of a",
+            ),
+            (
+                "{current-context: b, contexts: [{name: a, context: {cluster: c, user: u}}]}",
+                None,
+                "no context `b`: there are a",
+            ),
             ("{contexts: [{name: a, context: {cluster: c, user: u}}]}", Some("a"), "names the cluster `c`"),
-            ("{contexts: [{name: a, context: {cluster: c, user: u}}], clusters: [{name: c, cluster: {server: 'http://h'}}]}", Some("a"), "names the user `u`"),
-            ("{contexts: [{name: a, context: {cluster: c}}], clusters: [{name: c, cluster: {server: 'http://h', certificate-authority: none.crt}}]}", Some("a"), "none.crt"),
-            ("{contexts: [{name: a, context: {cluster: c}}], clusters: [{name: c, cluster: {server: 'http://h', insecure-skip-tls-verify: true}}]}", Some("a"), "is not followed"),
+            (
+                "{contexts: [{name: a, context: {cluster: c, user: u}}], clusters: [{name: c, cluster: {server: 'http://h'}}]}",
+                Some("a"),
+                "names the user `u`",
+            ),
+            (
+                "{contexts: [{name: a, context: {cluster: c}}], clusters: [{name: c, cluster: {server: 'http://h', certificate-authority: none.crt}}]}",
+                Some("a"),
+                "none.crt",
+            ),
+            (
+                "{contexts: [{name: a, context: {cluster: c}}], clusters: [{name: c, cluster: {server: 'http://h', insecure-skip-tls-verify: true}}]}",
+                Some("a"),
+                "is not followed",
+            ),
             ("[", None, "is no kubeconfig"),
         ] {
             let path = dir.path().join("config");
@@ -259,7 +292,10 @@ mod tests {
             dir.path().join(name)
         };
         let a = write("a", "{current-context: x, users: [{name: u, user: {token: secret}}]}");
-        let b = write("b", "{current-context: y, contexts: [{name: x, context: {cluster: c, user: u, namespace: n}}], clusters: [{name: c, cluster: {server: 'http://h:1/'}}]}");
+        let b = write(
+            "b",
+            "{current-context: y, contexts: [{name: x, context: {cluster: c, user: u, namespace: n}}], clusters: [{name: c, cluster: {server: 'http://h:1/'}}]}",
+        );
         let access = Access::of_files(&[a, b], None).ok().unwrap();
         assert_eq!((access.server.as_str(), access.namespace.as_deref()), ("http://h:1", Some("n")));
         assert!(matches!(access.login, Login::Token(token) if token == "secret"));

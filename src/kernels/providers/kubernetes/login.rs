@@ -17,7 +17,10 @@ pub(super) enum Login {
     Token(String),
     /// Read anew each time: Kubernetes replaces it.
     File(PathBuf),
-    Exec { exec: Exec, kept: Mutex<Option<(String, i64)>> },
+    Exec {
+        exec: Exec,
+        kept: Mutex<Option<(String, i64)>>,
+    },
 }
 
 /// `exec` of a user in a kubeconfig.
@@ -55,7 +58,8 @@ impl Login {
             Self::Token(token) => Ok(Some(token.clone())),
             Self::File(path) => {
                 let read = tokio::fs::read_to_string(path).await;
-                let text = read.map_err(|error| format!("cannot read the token in {}: {error}", path.display()))?;
+                let text =
+                    read.map_err(|error| format!("cannot read the token in {}: {error}", path.display()))?;
                 Ok(Some(text.trim().to_owned()))
             }
             Self::Exec { exec, kept } => {
@@ -79,7 +83,8 @@ impl Login {
 }
 
 async fn ask(exec: &Exec, spawner: &Spawner) -> Result<(String, i64), String> {
-    let wrong = |problem: String| format!("`{}`, which the kubeconfig has give a token, {problem}", exec.command);
+    let wrong =
+        |problem: String| format!("`{}`, which the kubeconfig has give a token, {problem}", exec.command);
     let mut argv = vec![exec.command.clone()];
     argv.extend(exec.args.iter().flatten().cloned());
     let mut env: std::collections::BTreeMap<String, String> =
@@ -89,7 +94,8 @@ async fn ask(exec: &Exec, spawner: &Spawner) -> Result<(String, i64), String> {
     });
     env.insert("KUBERNETES_EXEC_INFO".into(), info.to_string());
     let launch = Launch { argv, env, inherit_env: true, cwd: None, capture: true };
-    let mut running = spawner.start(launch).await.map_err(|error| wrong(format!("cannot be run: {error}")))?;
+    let mut running =
+        spawner.start(launch).await.map_err(|error| wrong(format!("cannot be run: {error}")))?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let output = running.output();
     let work = async {
@@ -105,7 +111,8 @@ async fn ask(exec: &Exec, spawner: &Spawner) -> Result<(String, i64), String> {
     if !status.success() {
         return Err(wrong(format!("ended with {status}: {}", String::from_utf8_lossy(&err).trim())));
     }
-    let said: Value = serde_json::from_slice(&out).map_err(|_| wrong("gave something that is not JSON".into()))?;
+    let said: Value =
+        serde_json::from_slice(&out).map_err(|_| wrong("gave something that is not JSON".into()))?;
     let token = said["status"]["token"].as_str().ok_or_else(|| wrong("gave no token".into()))?;
     let until = said["status"]["expirationTimestamp"].as_str();
     let until = until.and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok()).map(|at| at.timestamp());

@@ -11,12 +11,14 @@ pub(super) fn read(deployment: &Value) -> Sight {
     let number = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     let status = |name: &str| number(&format!("/status/{name}"));
     let wished = deployment.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
-    let (there, updated, available) = (status("replicas"), status("updatedReplicas"), status("availableReplicas"));
+    let (there, updated, available) =
+        (status("replicas"), status("updatedReplicas"), status("availableReplicas"));
     let observed = status("observedGeneration") >= number("/metadata/generation");
     let condition = |kind: &str, value: &str| {
         let all = deployment.pointer("/status/conditions").and_then(Value::as_array);
         let found = all.into_iter().flatten().find(|it| it["type"] == kind && it["status"] == value);
-        found.map(|it| (it["reason"].as_str().unwrap_or_default(), it["message"].as_str().unwrap_or_default()))
+        found
+            .map(|it| (it["reason"].as_str().unwrap_or_default(), it["message"].as_str().unwrap_or_default()))
     };
     let mut certain = false;
     let (state, problem) = if !observed {
@@ -65,17 +67,30 @@ pub(super) fn reasons(pods: &Value) -> Vec<String> {
             .flatten();
         for container in containers {
             let waiting = &container["state"]["waiting"];
-            let Some(reason) = waiting["reason"].as_str().filter(|reason| !ORDINARY.contains(reason)) else { continue };
+            let Some(reason) = waiting["reason"].as_str().filter(|reason| !ORDINARY.contains(reason)) else {
+                continue;
+            };
             let ended = &container["lastState"]["terminated"];
             let code = ended["exitCode"].as_i64().map(|code| {
                 let why = ended["reason"].as_str().filter(|why| *why != "Error");
-                format!(", last ended with exit code {code}{}", why.map(|why| format!(", {why}")).unwrap_or_default())
+                format!(
+                    ", last ended with exit code {code}{}",
+                    why.map(|why| format!(", {why}")).unwrap_or_default()
+                )
             });
             note(format!("{reason}{}", code.unwrap_or_default()));
         }
         let conditions = pod["status"]["conditions"].as_array();
-        if let Some(it) = conditions.into_iter().flatten().find(|it| it["type"] == "PodScheduled" && it["status"] == "False") {
-            note(format!("{}: {}", it["reason"].as_str().unwrap_or("not placed"), it["message"].as_str().unwrap_or("")));
+        if let Some(it) = conditions
+            .into_iter()
+            .flatten()
+            .find(|it| it["type"] == "PodScheduled" && it["status"] == "False")
+        {
+            note(format!(
+                "{}: {}",
+                it["reason"].as_str().unwrap_or("not placed"),
+                it["message"].as_str().unwrap_or("")
+            ));
         }
     }
     found.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
@@ -93,7 +108,8 @@ pub(super) fn selector(deployment: &Value) -> Option<String> {
         labels.filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?))).collect();
     for it in selector["matchExpressions"].as_array().into_iter().flatten() {
         let name = it["key"].as_str()?;
-        let values: Vec<&str> = it["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let values: Vec<&str> =
+            it["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         parts.push(match it["operator"].as_str()? {
             "In" => format!("{name} in ({})", values.join(",")),
             "NotIn" => format!("{name} notin ({})", values.join(",")),
@@ -116,13 +132,55 @@ mod tests {
     fn a_deployment_stands_as_kubectl_rollout_status_says() {
         let condition = |kind: &str, status: &str| json!([{ "type": kind, "status": status, "reason": "R", "message": "m" }]);
         for (generation, wished, status, state, certain) in [
-            (1, 2, json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }), State::Healthy, false),
-            (2, 2, json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }), State::Booting, false),
-            (2, 2, json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2 }), State::Booting, false),
-            (2, 2, json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2 }), State::Booting, false),
-            (1, 2, json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1 }), State::Unhealthy, false),
-            (1, 2, json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "conditions": condition("Progressing", "False") }), State::Unhealthy, true),
-            (1, 2, json!({ "observedGeneration": 1, "conditions": condition("ReplicaFailure", "True") }), State::Unhealthy, true),
+            (
+                1,
+                2,
+                json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }),
+                State::Healthy,
+                false,
+            ),
+            (
+                2,
+                2,
+                json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }),
+                State::Booting,
+                false,
+            ),
+            (
+                2,
+                2,
+                json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2 }),
+                State::Booting,
+                false,
+            ),
+            (
+                2,
+                2,
+                json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2 }),
+                State::Booting,
+                false,
+            ),
+            (
+                1,
+                2,
+                json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1 }),
+                State::Unhealthy,
+                false,
+            ),
+            (
+                1,
+                2,
+                json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "conditions": condition("Progressing", "False") }),
+                State::Unhealthy,
+                true,
+            ),
+            (
+                1,
+                2,
+                json!({ "observedGeneration": 1, "conditions": condition("ReplicaFailure", "True") }),
+                State::Unhealthy,
+                true,
+            ),
             (1, 0, json!({ "observedGeneration": 1 }), State::Stopped, false),
             (1, 0, json!({ "observedGeneration": 1, "replicas": 1 }), State::Unhealthy, false),
             (1, 2, json!({}), State::Booting, false),
