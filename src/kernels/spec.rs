@@ -159,6 +159,11 @@ pub fn check(specs: &[Spec]) -> Result<(), Error> {
     check_all(specs).into_iter().next().map_or(Ok(()), Err)
 }
 
+/// What is wrong with each spec by itself; of one kernel, the first.
+pub fn check_each(specs: &[Spec]) -> Vec<Error> {
+    specs.iter().filter_map(|spec| spec.check().err()).collect()
+}
+
 /// Everything that is wrong with the specs; of one kernel, the first.
 pub fn check_all(specs: &[Spec]) -> Vec<Error> {
     let mut names = BTreeSet::new();
@@ -227,9 +232,10 @@ impl Spec {
 
     fn check_command(&self) -> Result<(), Error> {
         if self.command.first().is_none_or(|program| program.trim().is_empty()) {
-            return Err(
-                self.wrong("command", "is empty: write the program and its arguments as a list".into())
-            );
+            return Err(self.wrong(
+                "command",
+                "is empty: write the program and its arguments as a list, or another `provider`".into(),
+            ));
         }
         if self.command.iter().any(|arg| arg.contains('\0')) {
             return Err(self.wrong("command", "holds a NUL character, which no argument can".into()));
@@ -388,6 +394,10 @@ mod tests {
             (
                 "[{name: a, command: [x], port: 80, replicas: {min: 1, max: 2}}, {name: b, command: [x], port: 81}]",
                 "kernel `b`: `port` is taken by kernel `a`",
+            ),
+            (
+                "[{name: web, command: [x]}, {name: a, command: [x], depends_on: [wbe]}]",
+                "kernel `a`: `depends_on` names `wbe`, which is no kernel: did you mean `web`?",
             ),
             ("[{name: a, command: [x], depends_on: [a]}]", "kernels wait for each other in a circle: a → a"),
             (

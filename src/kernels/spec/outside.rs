@@ -4,9 +4,10 @@
 //! provider itself is built in is said by [`Provider::is_built_in`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Spec;
 
@@ -121,7 +122,7 @@ pub struct Request {
 }
 
 /// A value that may be a secret, and then stands elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Text {
     /// As written.
@@ -143,6 +144,25 @@ pub struct Kept {
     /// Comes before it, such as `Bearer `.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prefix: String,
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, `{ env: NAME }` or `{ file: PATH }`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::Plain(text.into()))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Text, A::Error> {
+                Kept::deserialize(de::value::MapAccessDeserializer::new(map)).map(Text::Kept)
+            }
+        }
+        from.deserialize_any(Visitor)
+    }
 }
 
 impl Provider {
@@ -168,6 +188,32 @@ impl Provider {
             Self::Docker => cfg!(feature = "docker"),
             Self::Kubernetes => cfg!(feature = "kubernetes"),
             Self::Http => cfg!(feature = "http"),
+        }
+    }
+}
+
+impl Spec {
+    /// Takes relative paths from `base`, the directory of the configuration.
+    pub fn rebase(&mut self, base: &Path) {
+        let kept = self.http.iter_mut().flat_map(|http| {
+            let ways = [
+                &mut http.status,
+                &mut http.start,
+                &mut http.stop,
+                &mut http.restart,
+                &mut http.scale,
+                &mut http.logs,
+            ];
+            ways.into_iter().flatten().flat_map(|request| request.headers.values_mut())
+        });
+        let files = kept.filter_map(|text| match text {
+            Text::Kept(kept) => kept.file.as_mut(),
+            Text::Plain(_) => None,
+        });
+        let config = self.kubernetes.iter_mut().filter_map(|it| it.kubeconfig.as_mut());
+        let socket = self.docker.iter_mut().filter_map(|it| it.socket.as_mut());
+        for path in files.chain(config).chain(socket).chain(&mut self.cwd) {
+            *path = base.join(&*path);
         }
     }
 }
@@ -395,3 +441,6 @@ fn request(it: &Request) -> Result<(), String> {
 }
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+#[cfg(test)]
+mod tests;
