@@ -30,6 +30,9 @@ use super::view::State;
 use crate::bus::Publisher;
 use crate::model::{Clock, Event, Priority, Time, Topic};
 
+/// An event that was told: its kind, and its data.
+pub(super) type Told = (String, Map<String, Value>);
+
 /// What all kernels of a registry share.
 pub(super) struct Context {
     pub(super) publisher: Arc<dyn Publisher>,
@@ -40,8 +43,8 @@ pub(super) struct Context {
     pub(super) closing: CancellationToken,
     /// All kernels of the registry, once there are any: whom one depends on.
     pub(super) kernels: OnceLock<Weak<BTreeMap<String, Arc<Unit>>>>,
-    /// What was told of a kernel while something that it needs was down: the kind of event, and its data.
-    pub(super) held: Mutex<BTreeMap<String, (String, Map<String, Value>)>>,
+    /// What was told of a kernel while something that it needs was down.
+    pub(super) held: Mutex<BTreeMap<String, Told>>,
     /// Changes with every event about a kernel.
     pub(super) changes: watch::Sender<u64>,
 }
