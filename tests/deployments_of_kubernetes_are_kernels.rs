@@ -245,9 +245,10 @@ async fn a_deployment_is_adopted_rolled_out_once_scaled_stopped_and_read() {
     assert!(failure.kind == "refused" && !failure.message.contains("t2"), "{failure}");
     registry.shutdown().await;
     let lost = World::new(&yaml.replace("container: app", "deployment: lost"), dir.path());
-    let mut it = server.lock().unwrap();
-    (it.token, it.forbids) = ("t2", false);
-    drop(it);
+    {
+        let mut it = server.lock().unwrap();
+        (it.token, it.forbids) = ("t2", false);
+    }
     let failure = lost.registry.restart("web", None, "").await.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), ("invalid", false));
     assert!(failure.message.contains("no deployment `lost` in the namespace `shop`"), "{failure}");
