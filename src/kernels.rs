@@ -1,14 +1,19 @@
 //! Kernels: the units that Paramedic starts, stops, restarts, scales and asks for their health.
 //!
-//! Start with [`Registry`]. Every change of state is an event `telemetry.kernel.{booting,healthy,unhealthy,exited,scaled}`
+//! Start with [`Registry`]. What a kernel is made of, processes of the engine's own or something outside that a provider
+//! speaks for, is hidden behind one trait (`body`), so all of this is alike for each. Every change of state is an event `telemetry.kernel.{booting,healthy,unhealthy,exited,scaled}`
 //! with source `kernels`. A kernel that ends or hangs is only told of: repairing it is a playbook's work.
 
+mod body;
+mod depend;
+mod external;
 pub mod guardian;
 mod health;
 mod life;
 mod logs;
 mod ports;
 pub mod providers;
+mod replicas;
 pub mod shim;
 pub mod spec;
 #[cfg(test)]
@@ -16,16 +21,13 @@ mod tests;
 mod unit;
 mod view;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
 pub use providers::process::{Shim, Spawner};
 pub use spec::Spec;
 pub use view::{Health, ReplicaView, State, View};
@@ -48,6 +50,14 @@ pub enum Error {
     /// The specs make no sense.
     #[error(transparent)]
     Spec(#[from] spec::Error),
+    /// A provider cannot be made ready.
+    #[error("kernel `{kernel}`: {problem}")]
+    Provider {
+        /// Which kernel.
+        kernel: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// There is no place for logs.
     #[error("cannot make the directory {path} for the logs of kernels: {error}")]
     Logs {
@@ -77,47 +87,32 @@ impl Registry {
         let logs_dir = logs_dir.into();
         std::fs::create_dir_all(&logs_dir)
             .map_err(|error| Error::Logs { path: logs_dir.display().to_string(), error })?;
-        let closing = CancellationToken::new();
-        let context = Context { publisher, spawner, logs_dir, clock, ports: Default::default(), closing };
-        let context = Arc::new(context);
-        let unit = |spec: Spec| (spec.name.clone(), Arc::new(Unit::new(spec, Arc::clone(&context))));
-        let kernels = Arc::new(specs.into_iter().map(unit).collect());
+        let context = Context::new(publisher, spawner, logs_dir, clock);
+        let mut kernels = BTreeMap::new();
+        for spec in specs {
+            kernels.insert(spec.name.clone(), Arc::new(Unit::try_new(spec, &context)?));
+        }
+        let kernels = Arc::new(kernels);
+        context.kernels.get_or_init(|| Arc::downgrade(&kernels));
         Ok(Self { kernels, context })
     }
 
     /// A registry without kernels, which touches nothing.
     pub fn none(publisher: Arc<dyn Publisher>, clock: Clock) -> Self {
-        let context = Context {
-            publisher,
-            spawner: Spawner::none(),
-            logs_dir: PathBuf::new(),
-            clock,
-            ports: Default::default(),
-            closing: CancellationToken::new(),
-        };
-        Self { kernels: Arc::default(), context: Arc::new(context) }
+        let context = Context::new(publisher, Spawner::none(), PathBuf::new(), clock);
+        Self { kernels: Arc::default(), context }
     }
 
-    /// Starts every kernel, each when those it depends on have come up or have failed to (a repaired one must not find
-    /// its dependents never started). Comes back when every boot has come out; how, the views say.
+    /// Boots every kernel, each when those it depends on are healthy: the engine's own are started, those outside are
+    /// adopted as they are found. One whose needs are not met waits, and is started as soon as they are. Comes back when
+    /// every boot has come out or waits; how, the views say.
     pub async fn boot(&self) -> Vec<View> {
-        let settled: HashMap<&str, watch::Sender<bool>> =
-            self.kernels.keys().map(|name| (name.as_str(), watch::channel(false).0)).collect();
-        let boots = self.kernels.values().map(|unit| {
-            let settled = &settled;
-            async move {
-                for needed in &unit.spec.depends_on {
-                    if let Some(other) = settled.get(needed.as_str()) {
-                        other.subscribe().wait_for(|settled| *settled).await.ok();
-                    }
-                }
-                // Told as events already.
-                unit.operate(Operation::Start, "").await.ok();
-                settled[unit.spec.name.as_str()].send_replace(true);
-            }
-        });
-        join_all(boots).await;
-        self.list()
+        self.boot_all(false).await
+    }
+
+    /// The same, where those outside are restarted too, or started, so that each boot can be measured.
+    pub async fn boot_anew(&self) -> Vec<View> {
+        self.boot_all(true).await
     }
 
     /// Starts what does not run, and waits until it has booted.
@@ -144,6 +139,26 @@ impl Registry {
         self.find(name)?.operate(Operation::Restart(grace.map(|span| span.0)), key).await
     }
 
+    /// Restarts it with all that depend on it: these are stopped before, the last first, and started after it is healthy,
+    /// in order. Those that did not run are left alone.
+    ///
+    /// # Errors
+    /// As [`Registry::restart`]. Where it does not come up, its dependants wait, and start when it does.
+    pub async fn restart_with_dependants(
+        &self,
+        name: &str,
+        grace: Option<Span>,
+        key: &str,
+    ) -> Result<View, Failure> {
+        self.find(name)?;
+        self.restart_all(name, grace.map(|span| span.0), key).await
+    }
+
+    /// Those that depend on it, directly or not, in the order in which they boot.
+    pub fn dependants(&self, name: &str) -> Vec<String> {
+        self.dependants_of(name).into_iter().map(|unit| unit.spec.name.clone()).collect()
+    }
+
     /// Brings the number of replicas to `n` and waits until new ones have booted.
     ///
     /// # Errors
@@ -163,18 +178,9 @@ impl Registry {
     /// The last `n` lines that it printed, oldest first, each replica's in turn.
     ///
     /// # Errors
-    /// `invalid`: no such kernel. `failed`: the file cannot be read.
+    /// `invalid`: no such kernel. `failed`: the log cannot be read.
     pub async fn logs(&self, name: &str, n: usize) -> Result<Vec<String>, Failure> {
-        let unit = self.find(name)?;
-        let mut lines = Vec::new();
-        for replica in 0..unit.view().desired {
-            let path = logs::path(&self.context.logs_dir, name, replica);
-            let tail = logs::tail(&path, n).await;
-            lines.extend(tail.map_err(|error| {
-                Failure::new("failed", format!("cannot read the log {}: {error}", path.display()))
-            })?);
-        }
-        Ok(lines)
+        self.find(name)?.logs(n).await
     }
 
     /// Notes a sign of life of a kernel whose probe is `heartbeat`; false if there is no such kernel.
@@ -197,8 +203,8 @@ impl Registry {
         self.kernels.get(name).map(|unit| Arc::clone(&unit.spec))
     }
 
-    /// Stops everything, all at once, each with its grace; what does not end in time is left to the guardian.
-    /// Operations under way are broken off, later ones refused.
+    /// Stops the engine's own kernels, all at once, each with its grace; what does not end in time is left to the guardian.
+    /// Those outside go on. Operations under way are broken off, later ones refused.
     pub async fn shutdown(&self) {
         self.context.closing.cancel();
         let close = self.kernels.values().map(|unit| async move {

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 pub use fault::{Break, Fault};
 
 use crate::bus::Publisher;
+use crate::kernels::spec::Provider;
 use crate::kernels::{self, Registry, Spawner, Spec, State, View};
 use crate::model::{Clock, Event, Span};
 use record::Record;
@@ -130,10 +131,13 @@ pub async fn boot(
     for round in 1..=plan.runs {
         let registry = Registry::new(specs.clone(), Arc::new(Nobody), spawner.clone(), &logs, clock.clone())?;
         let (views, broken) =
-            tokio::join!(registry.boot(), join_all(plan.breaks.iter().map(|b| b.inflict(&registry))));
+            tokio::join!(registry.boot_anew(), join_all(plan.breaks.iter().map(|b| b.inflict(&registry))));
         drop(views);
         let crashed: HashSet<&str> = broken.into_iter().flatten().collect();
-        let boots: Vec<Boot> = registry.list().into_iter().map(|view| Boot::of(view, &crashed)).collect();
+        // What was not started, because something that it needs did not come up, is no boot of its own.
+        let views =
+            registry.list().into_iter().filter(|view| view.generation > 0 || view.state != State::Waiting);
+        let boots: Vec<Boot> = views.map(|view| Boot::of(view, &crashed)).collect();
         registry.shutdown().await;
         let activated = boots.iter().filter(|boot| boot.error.is_none()).count();
         tally.activated += activated;
@@ -169,7 +173,7 @@ impl Boot {
             _ if crashed.contains(view.name.as_str()) => Some("crash"),
             State::Healthy => None,
             State::Unhealthy | State::Booting => Some("timeout"),
-            State::Exited | State::Stopped => Some("crash"),
+            State::Exited | State::Stopped | State::Waiting => Some("crash"),
         };
         let slow = match (error, view.boot_ms, view.baseline_ms) {
             (None, Some(took), Some(usual)) => took > SLOW * usual,
@@ -264,6 +268,12 @@ fn check(plan: &Plan) -> Result<(), Error> {
             let names: Vec<&str> = plan.kernels.iter().map(|spec| spec.name.as_str()).collect();
             return Err(wrong(format!("it is not among the kernels that are booted: {}", names.join(", "))));
         };
+        if spec.provider != Provider::Process {
+            let provider = spec.provider.as_str();
+            return Err(wrong(format!(
+                "only a process of the engine's own can be broken, and {provider} runs this one"
+            )));
+        }
         if spec.health.is_none() && wanted.fault != Fault::Crash {
             return Err(wrong("it has no health probe, so nobody could see it: add `health:` to it".into()));
         }

@@ -1,11 +1,12 @@
 //! `kernel.restart`, `start`, `stop`, `scale`, `health`, `logs`: what the registry of kernels can do.
 //!
-//! All may be repeated: the registry remembers keys for as long as it lives, and its processes do not outlive it.
+//! All may be repeated: the registry remembers keys for as long as it lives, and its processes do not outlive it. Of what
+//! lives outside it notes a restart before it begins, and looks at its next life whether that was done.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::schema::{number, span, text};
 use super::{Action, Call, Spec};
@@ -48,7 +49,10 @@ impl Verb {
                 "Stops a kernel and starts it anew; done when it is healthy.",
                 Risk::Low,
                 120,
-                json!({ "grace": grace }),
+                json!({
+                    "grace": grace,
+                    "dependants": { "type": "boolean", "description": "whether those that depend on it are stopped before, the last first, and started after it, in order; false if not said" },
+                }),
             ),
             Self::Start => (
                 "start",
@@ -114,6 +118,7 @@ impl Verb {
                 "healthy": { "type": "boolean" },
                 "state": { "type": "string" },
                 "problems": { "type": "array", "items": { "type": "string" } },
+                "waits_for": { "type": "array", "items": { "type": "string" }, "description": "what it depends on and is not healthy, while it is down" },
                 "generation": { "type": "integer" },
             }),
             Self::Logs => json!({
@@ -145,6 +150,9 @@ impl Action for Kernel {
             let kernel = text(params, "kernel").unwrap_or_default();
             let (grace, key) = (span(params, "grace"), call.key.as_str());
             match verb {
+                Verb::Restart if with_dependants(params) => {
+                    kernels.restart_with_dependants(kernel, grace, key).await.map(|view| brief(&view))
+                }
                 Verb::Restart => kernels.restart(kernel, grace, key).await.map(|view| brief(&view)),
                 Verb::Start => kernels.start(kernel, key).await.map(|view| brief(&view)),
                 Verb::Stop => kernels.stop(kernel, grace, key).await.map(|view| brief(&view)),
@@ -173,7 +181,15 @@ impl Action for Kernel {
         let now =
             format!("kernel `{kernel}`, which is {} with {} replicas", view.state.as_str(), running(&view));
         match self.verb {
-            Verb::Restart => format!("would restart {now}{grace}"),
+            Verb::Restart => {
+                let taken =
+                    if with_dependants(&call.params) { self.kernels.dependants(kernel) } else { Vec::new() };
+                let taken = match taken.as_slice() {
+                    [] => String::new(),
+                    names => format!(", with those that depend on it: {}", names.join(", ")),
+                };
+                format!("would restart {now}{grace}{taken}")
+            }
             Verb::Start if running(&view) >= view.desired => {
                 format!("would do nothing: it would start {now}")
             }
@@ -198,6 +214,10 @@ impl Action for Kernel {
 
 fn running(view: &View) -> u32 {
     u32::try_from(view.pids.len()).unwrap_or(u32::MAX)
+}
+
+fn with_dependants(params: &Map<String, Value>) -> bool {
+    params.get("dependants").and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn brief(view: &View) -> Value {

@@ -22,6 +22,9 @@ enum Command {
     Restart {
         /// Its name
         name: String,
+        /// Stop those that depend on it before, and start them after it, in order
+        #[arg(long)]
+        dependants: bool,
     },
     /// Start it
     Start {
@@ -47,7 +50,10 @@ pub fn main(args: Args) -> ExitCode {
     let remote = &args.remote;
     let answer = match &args.command {
         None => remote.get("/api/kernels"),
-        Some(Command::Restart { name }) => act(remote, name, "restart", json!({})),
+        Some(Command::Restart { name, dependants }) => {
+            let what = if *dependants { "restart?dependants=true" } else { "restart" };
+            act(remote, name, what, json!({}))
+        }
         Some(Command::Start { name }) => act(remote, name, "start", json!({})),
         Some(Command::Stop { name }) => act(remote, name, "stop", json!({})),
         Some(Command::Scale { name, replicas }) => {
@@ -72,21 +78,33 @@ fn print(kernels: &[Value]) {
         output::line("no kernels: name some under `kernels:` in paramedic.yaml");
         return;
     }
-    let mut table = output::table(&["kernel", "layer", "state", "pids", "restarts", "boot", "what is wrong"]);
+    let mut table =
+        output::table(&["kernel", "layer", "provider", "state", "pids", "restarts", "boot", "what is wrong"]);
     for kernel in kernels {
         let pids: Vec<String> = kernel["pids"].as_array().into_iter().flatten().map(text).collect();
         let boot = kernel["boot_ms"].as_f64().map_or_else(|| "-".into(), |ms| format!("{ms:.0} ms"));
         table.add_row([
             text(&kernel["name"]),
             text(&kernel["layer"]),
+            text(&kernel["provider"]),
             state(&text(&kernel["state"])),
             if pids.is_empty() { "-".into() } else { pids.join(" ") },
             text(&kernel["restarts"]),
             boot,
-            text(&kernel["last_error"]),
+            wrong(kernel),
         ]);
     }
     output::line(table);
+}
+
+/// What is wrong with it, and what it waits for.
+fn wrong(kernel: &Value) -> String {
+    let needs: Vec<String> = kernel["waits_for"].as_array().into_iter().flatten().map(text).collect();
+    match (text(&kernel["last_error"]), needs.join(", ")) {
+        (error, needs) if needs.is_empty() => error,
+        (error, needs) if error.is_empty() || error == "-" => format!("waits for {needs}"),
+        (error, needs) => format!("waits for {needs}: {error}"),
+    }
 }
 
 /// A state in its colour.

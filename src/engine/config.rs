@@ -155,9 +155,7 @@ impl Config {
             for word in &mut kernel.command {
                 *word = word.replace("${PARAMEDIC}", &own);
             }
-            if let Some(cwd) = &mut kernel.cwd {
-                *cwd = base.join(&*cwd);
-            }
+            kernel.rebase(base);
         }
         for source in &mut self.sources.jsonl {
             for path in &mut source.paths {

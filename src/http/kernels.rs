@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::Api;
-use super::page::{Body, List, Path, list};
+use super::page::{Body, List, Path, Query, list};
 use super::problem::Problem;
 use crate::kernels::View;
 
@@ -30,8 +30,22 @@ async fn one(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Vi
     view.map(Json).ok_or_else(|| Problem::not_found(format!("no kernel is named `{name}`")))
 }
 
-async fn restart(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<View>, Problem> {
+/// What a restart takes besides the name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Restart {
+    dependants: bool,
+}
+
+async fn restart(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Query(how): Query<Restart>,
+) -> Result<Json<View>, Problem> {
     known(&api, &name)?;
+    if how.dependants {
+        return Ok(Json(api.engine.kernels().restart_with_dependants(&name, None, "").await?));
+    }
     Ok(Json(api.engine.kernels().restart(&name, None, "").await?))
 }
 

@@ -7,11 +7,12 @@
 //!         ↘ unhealthy (boot_timeout) → healthy, should it come up after all
 //! ```
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -24,9 +25,13 @@ use super::logs;
 use super::ports::Ports;
 use super::providers::process::{Launch, Running, Spawner};
 use super::spec::{Probe, Spec};
+use super::unit::Unit;
 use super::view::State;
 use crate::bus::Publisher;
 use crate::model::{Clock, Event, Priority, Time, Topic};
+
+/// An event that was told: its kind, and its data.
+pub(super) type Told = (String, Map<String, Value>);
 
 /// What all kernels of a registry share.
 pub(super) struct Context {
@@ -36,6 +41,12 @@ pub(super) struct Context {
     pub(super) clock: Clock,
     pub(super) ports: Ports,
     pub(super) closing: CancellationToken,
+    /// All kernels of the registry, once there are any: whom one depends on.
+    pub(super) kernels: OnceLock<Weak<BTreeMap<String, Arc<Unit>>>>,
+    /// What was told of a kernel while something that it needs was down.
+    pub(super) held: Mutex<BTreeMap<String, Told>>,
+    /// Changes with every event about a kernel.
+    pub(super) changes: watch::Sender<u64>,
 }
 
 /// The place that a process takes.
@@ -105,7 +116,7 @@ pub(super) fn begin(
 
 /// What the process is started with.
 pub(super) fn launch(spec: &Spec, seat: &Seat) -> Launch {
-    let mut env: std::collections::BTreeMap<String, String> =
+    let mut env: BTreeMap<String, String> =
         spec.env.iter().map(|(name, value)| (name.clone(), seat.fill(value))).collect();
     env.insert("PARAMEDIC_REPLICA".into(), seat.index.to_string());
     env.insert("PARAMEDIC_KERNEL".into(), spec.name.clone());
@@ -343,10 +354,49 @@ impl Life {
 }
 
 impl Context {
-    /// Publishes `telemetry.kernel.<what>` about `spec`.
+    /// What no kernel has used yet.
+    pub(super) fn new(
+        publisher: Arc<dyn Publisher>,
+        spawner: Spawner,
+        logs_dir: PathBuf,
+        clock: Clock,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            publisher,
+            spawner,
+            logs_dir,
+            clock,
+            ports: Ports::default(),
+            closing: CancellationToken::new(),
+            kernels: OnceLock::new(),
+            held: Mutex::default(),
+            changes: watch::channel(0).0,
+        })
+    }
+
+    /// Those that `spec` depends on and that are not healthy.
+    pub(super) fn missing(&self, spec: &Spec) -> Vec<String> {
+        if spec.depends_on.is_empty() {
+            return Vec::new();
+        }
+        let Some(kernels) = self.kernels.get().and_then(Weak::upgrade) else { return Vec::new() };
+        let down = |name: &&String| kernels.get(*name).is_some_and(|unit| unit.state() != State::Healthy);
+        spec.depends_on.iter().filter(down).cloned().collect()
+    }
+
+    /// Publishes `telemetry.kernel.<what>` about `spec`. Trouble that comes while something it depends on is not healthy
+    /// names that as `waits_for`, and is no cause for hurry.
     pub(super) fn publish(&self, spec: &Spec, what: &str, data: Map<String, Value>) {
         let topic = Topic::try_new(format!("telemetry.kernel.{what}")).expect("these words make a topic");
         let bad = what == "unhealthy" || data.get("expected") == Some(&Value::Bool(false));
+        let waits_for = if bad { self.missing(spec) } else { Vec::new() };
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits_for.is_empty() {
+            held.remove(&spec.name);
+        } else {
+            held.insert(spec.name.clone(), (what.to_owned(), data.clone()));
+        }
+        drop(held);
         let mut all = Map::new();
         all.insert("kernel".into(), json!(spec.name));
         all.insert("layer".into(), json!(spec.layer));
@@ -357,11 +407,15 @@ impl Context {
             all.insert("baseline_ms".into(), json!(ms));
         }
         all.extend(data);
+        if !waits_for.is_empty() {
+            all.insert("waits_for".into(), json!(waits_for));
+        }
         let id = uuid::Uuid::now_v7().to_string();
         let mut event =
             Event::new(id, topic, "kernels", self.clock.now(), Value::Object(all)).about(&*spec.name);
-        event.priority = if bad { Priority::High } else { Priority::Normal };
+        event.priority = if bad && waits_for.is_empty() { Priority::High } else { Priority::Normal };
         self.publisher.publish(event);
+        self.changes.send_modify(|n| *n += 1);
     }
 }
 

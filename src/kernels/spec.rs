@@ -2,13 +2,21 @@
 //!
 //! Start with [`Spec`]; [`check`] looks at all of them together and gives the order of booting.
 
+mod order;
+mod outside;
+mod port;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
+
+pub(super) use order::ranks;
+pub use outside::{Docker, Http, Kept, Kubernetes, Provider, Request, Systemd, Text};
+pub use port::Port;
 
 use crate::model::Span;
+use crate::model::diagnostic::nearest;
 
 /// One kernel, as it stands under `kernels:` in the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +30,20 @@ pub struct Spec {
     /// Who carries out start and stop.
     #[serde(default)]
     pub provider: Provider,
-    /// Program and arguments; no shell. `${PORT}` and `${REPLICA}` are filled in.
+    /// Which unit it is, with `provider: systemd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd: Option<Systemd>,
+    /// Which container it is, with `provider: docker`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker: Option<Docker>,
+    /// Which deployment it is, with `provider: kubernetes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
+    /// How it is spoken to, with `provider: http`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
+    /// Program and arguments, with `provider: process`; no shell. `${PORT}` and `${REPLICA}` are filled in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Added to the engine's own environment. `${PORT}` and `${REPLICA}` are filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -57,24 +78,6 @@ pub struct Spec {
     /// The group of kernels that blast radius counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<String>,
-}
-
-/// Who carries out start and stop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    /// A child process of the engine.
-    #[default]
-    Process,
-}
-
-/// The port a kernel is told to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Port {
-    /// A free one of the loopback interface, one for each replica.
-    Auto,
-    /// This one for replica 0, the next for replica 1, and so on.
-    Fixed(u16),
 }
 
 /// Least and most processes of a kernel.
@@ -156,6 +159,11 @@ pub fn check(specs: &[Spec]) -> Result<(), Error> {
     check_all(specs).into_iter().next().map_or(Ok(()), Err)
 }
 
+/// What is wrong with each spec by itself; of one kernel, the first.
+pub fn check_each(specs: &[Spec]) -> Vec<Error> {
+    specs.iter().filter_map(|spec| spec.check().err()).collect()
+}
+
 /// Everything that is wrong with the specs; of one kernel, the first.
 pub fn check_all(specs: &[Spec]) -> Vec<Error> {
     let mut names = BTreeSet::new();
@@ -168,8 +176,11 @@ pub fn check_all(specs: &[Spec]) -> Vec<Error> {
     }
     for spec in specs {
         if let Some(needed) = spec.depends_on.iter().find(|needed| !names.contains(needed.as_str())) {
-            let known = names.iter().copied().collect::<Vec<_>>().join(", ");
-            let problem = format!("names `{needed}`, which is no kernel: use one of {known}");
+            let advice = match nearest(needed, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("use one of {}", names.iter().copied().collect::<Vec<_>>().join(", ")),
+            };
+            let problem = format!("names `{needed}`, which is no kernel: {advice}");
             found.push(spec.wrong("depends_on", problem));
         }
     }
@@ -184,7 +195,7 @@ pub fn check_all(specs: &[Spec]) -> Vec<Error> {
         }
     }
     if found.is_empty() {
-        found.extend(circle(specs).map(|path| Error::Circle(path.join(" → "))));
+        found.extend(order::circle(specs).map(|path| Error::Circle(path.join(" → "))));
     }
     found
 }
@@ -198,19 +209,9 @@ impl Spec {
         if !(1..=3).contains(&self.layer) {
             return Err(self.wrong("layer", format!("is {}: use 1, 2 or 3", self.layer)));
         }
-        if self.command.first().is_none_or(|program| program.trim().is_empty()) {
-            return Err(
-                self.wrong("command", "is empty: write the program and its arguments as a list".into())
-            );
-        }
-        if self.command.iter().any(|arg| arg.contains('\0')) {
-            return Err(self.wrong("command", "holds a NUL character, which no argument can".into()));
-        }
-        for (name, value) in &self.env {
-            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-                return Err(self
-                    .wrong("env", format!("has `{name}`, which cannot be a variable's name or holds NUL")));
-            }
+        outside::check(self).map_err(|(field, problem)| self.wrong(field, problem))?;
+        if self.provider == Provider::Process {
+            self.check_command()?;
         }
         let Replicas { min, max } = self.replicas;
         if min == 0 || min > max || max > MAX_REPLICAS {
@@ -227,6 +228,25 @@ impl Spec {
             return Err(self.wrong("baseline_boot_ms", "must be a number of milliseconds above 0".into()));
         }
         self.health.as_ref().map_or(Ok(()), |probe| self.check_probe(probe))
+    }
+
+    fn check_command(&self) -> Result<(), Error> {
+        if self.command.first().is_none_or(|program| program.trim().is_empty()) {
+            return Err(self.wrong(
+                "command",
+                "is empty: write the program and its arguments as a list, or another `provider`".into(),
+            ));
+        }
+        if self.command.iter().any(|arg| arg.contains('\0')) {
+            return Err(self.wrong("command", "holds a NUL character, which no argument can".into()));
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return Err(self
+                    .wrong("env", format!("has `{name}`, which cannot be a variable's name or holds NUL")));
+            }
+        }
+        Ok(())
     }
 
     /// The ports that its replicas listen on, if they are fixed.
@@ -301,34 +321,6 @@ fn is_name(text: &str) -> bool {
         && text.bytes().next().is_some_and(plain)
 }
 
-/// A circle of `depends_on`, as the names along it; every name is known to exist.
-fn circle(specs: &[Spec]) -> Option<Vec<String>> {
-    let needs: BTreeMap<&str, &[String]> =
-        specs.iter().map(|spec| (spec.name.as_str(), spec.depends_on.as_slice())).collect();
-    let mut done = BTreeSet::new();
-    for spec in specs {
-        // Depth first, with the path kept by hand: a long chain must not exhaust the stack.
-        let mut path = vec![(spec.name.as_str(), 0)];
-        while let Some((name, next)) = path.last_mut() {
-            let name = *name;
-            let Some(needed) = needs.get(name).and_then(|list| list.get(*next)) else {
-                done.insert(name);
-                path.pop();
-                continue;
-            };
-            *next += 1;
-            if let Some(start) = path.iter().position(|(on_path, _)| on_path == needed) {
-                let names = path[start..].iter().map(|(name, _)| (*name).to_owned());
-                return Some(names.chain([needed.clone()]).collect());
-            }
-            if !done.contains(needed.as_str()) {
-                path.push((needed, 0));
-            }
-        }
-    }
-    None
-}
-
 impl Default for Replicas {
     fn default() -> Self {
         Self { min: 1, max: 1 }
@@ -338,38 +330,6 @@ impl Default for Replicas {
 impl Default for Budget {
     fn default() -> Self {
         Self { max: 30, within: Span::secs(600) }
-    }
-}
-
-impl Serialize for Port {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Auto => to.serialize_str("auto"),
-            Self::Fixed(port) => to.serialize_u16(*port),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Port {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Port;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`auto` or a port number")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Port, E> {
-                match text {
-                    "auto" => Ok(Port::Auto),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                }
-            }
-            fn visit_u64<E: de::Error>(self, port: u64) -> Result<Port, E> {
-                let bad = || E::invalid_value(de::Unexpected::Unsigned(port), &self);
-                u16::try_from(port).map(Port::Fixed).map_err(|_| bad())
-            }
-        }
-        from.deserialize_any(Visitor)
     }
 }
 
@@ -434,6 +394,10 @@ mod tests {
             (
                 "[{name: a, command: [x], port: 80, replicas: {min: 1, max: 2}}, {name: b, command: [x], port: 81}]",
                 "kernel `b`: `port` is taken by kernel `a`",
+            ),
+            (
+                "[{name: web, command: [x]}, {name: a, command: [x], depends_on: [wbe]}]",
+                "kernel `a`: `depends_on` names `wbe`, which is no kernel: did you mean `web`?",
             ),
             ("[{name: a, command: [x], depends_on: [a]}]", "kernels wait for each other in a circle: a → a"),
             (

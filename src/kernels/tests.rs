@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -206,13 +206,85 @@ async fn scaling_keeps_within_its_range_and_each_replica_knows_its_number_and_po
 }
 
 #[tokio::test]
-async fn kernels_boot_after_those_they_need_even_when_one_of_these_fails() {
-    let Set { registry, dir, .. } =
+async fn kernels_boot_after_those_they_need_and_wait_while_one_of_these_is_down() {
+    // `c` fails its first boot.
+    let Set { heard, registry, dir } =
         set("[{name: a, command: [sh, -c, 'echo a >> DIR/order; sleep 60'], depends_on: [b]},
           {name: b, command: [sh, -c, 'echo b >> DIR/order; sleep 60'], depends_on: [c]},
-          {name: c, command: [sh, -c, 'echo c >> DIR/order; exit 1']}]");
+          {name: c, command: [sh, -c, 'echo c >> DIR/order; test -f DIR/mended && sleep 60']}]");
+    let order = || std::fs::read_to_string(dir.path().join("order")).unwrap();
+    let views = registry.boot().await;
+    let stand: Vec<(State, &[String])> = views.iter().map(|v| (v.state, v.waits_for.as_slice())).collect();
+    assert_eq!(stand[0], (State::Waiting, &["b".to_owned()][..]));
+    assert_eq!(stand[1], (State::Waiting, &["c".to_owned()][..]));
+    assert_eq!(stand[2], (State::Exited, &[][..]));
+    assert_eq!(order(), "c\n", "nothing was started in vain");
+    assert_eq!(heard.of("exited").len(), 1, "only what failed is told to have failed");
+    std::fs::write(dir.path().join("mended"), "").unwrap();
+    registry.restart("c", None, "").await.unwrap();
+    heard.wait("healthy", 3).await;
+    assert_eq!(order(), "c\nc\nb\na\n", "those that waited come up by themselves, in order");
+    assert!(registry.list().iter().all(|view| view.state == State::Healthy && view.waits_for.is_empty()));
+    registry.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_kernel_that_falls_with_one_it_needs_is_shown_to_wait_and_is_no_urgent_failure() {
+    let Set { heard, registry, dir: _dir } =
+        set("[{name: db, command: [sleep, '60']}, {name: web, command: [sleep, '60'], depends_on: [db]}]");
     registry.boot().await;
-    assert_eq!(std::fs::read_to_string(dir.path().join("order")).unwrap(), "c\nb\na\n");
+    let end = |name: &str| {
+        let pid = registry.get(name).unwrap().pids[0];
+        let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    };
+    end("db");
+    let own = heard.wait("exited", 1).await;
+    assert_eq!((&own["kernel"], own.get("waits_for")), (&"db".into(), None));
+    end("web");
+    let follows = heard.wait("exited", 2).await;
+    assert_eq!((&follows["kernel"], &follows["waits_for"]), (&"web".into(), &json!(["db"])));
+    let web = registry.get("web").unwrap();
+    assert_eq!((web.state, web.waits_for), (State::Waiting, vec!["db".to_owned()]));
+    assert_eq!(registry.health("web").await.unwrap().waits_for, ["db"]);
+    registry.restart("db", None, "").await.unwrap();
+    // What was held back is told once more, now as its own failure: it does not come up by itself.
+    let own = heard.wait("exited", 3).await;
+    assert_eq!(
+        (&own["kernel"], own.get("waits_for"), &own["expected"]),
+        (&"web".into(), None, &false.into())
+    );
+    registry.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_restart_that_takes_dependants_along_stops_the_last_first_and_starts_them_in_order() {
+    let body = |name: &str, needs: &str| {
+        let script = format!(
+            "echo +{name} >> DIR/order; trap 'echo -{name} >> DIR/order; exit 0' TERM; while :; do sleep 0.02; done"
+        );
+        format!("{{name: {name}, command: [sh, -c, {script:?}], depends_on: [{needs}]}}")
+    };
+    let yaml =
+        [body("db", ""), body("api", "db"), body("web", "api, db"), body("idle", "db"), body("other", "")];
+    let Set { registry, dir, .. } = set(&format!("[{}]", yaml.join(", ")));
+    registry.boot().await;
+    registry.stop("idle", None, "").await.unwrap();
+    assert_eq!(registry.dependants("db"), ["api", "idle", "web"]);
+    let path = dir.path().join("order");
+    std::fs::write(&path, "").unwrap();
+    let view = registry.restart_with_dependants("db", None, "k").await.unwrap();
+    assert_eq!((view.state, view.restarts), (State::Healthy, 1));
+    let order = || std::fs::read_to_string(&path).unwrap().replace('\n', " ");
+    assert_eq!(order(), "-web -api -db +db +api +web ");
+    // The same step repeated does nothing more.
+    registry.restart_with_dependants("db", None, "k").await.unwrap();
+    assert_eq!(order(), "-web -api -db +db +api +web ");
+    assert_eq!(registry.get("idle").unwrap().state, State::Stopped, "what a person had stopped stays so");
+    // Without them nobody else is touched.
+    std::fs::write(&path, "").unwrap();
+    registry.restart("db", None, "l").await.unwrap();
+    assert_eq!(order(), "-db +db ");
     registry.shutdown().await;
 }
 

@@ -41,6 +41,9 @@ pub struct View {
     pub fleet: Option<String>,
     /// Kernels that boot first.
     pub depends_on: Vec<String>,
+    /// Those of them that are not healthy, while it is down or was not started for that reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<String>,
 }
 
 /// One process of a kernel.
@@ -74,6 +77,8 @@ pub enum State {
     Unhealthy,
     /// Not running, though it should be.
     Exited,
+    /// Down, or never started, while something that it depends on is not healthy.
+    Waiting,
 }
 
 /// The answer to `kernel.health`: what was found by looking now.
@@ -89,6 +94,9 @@ pub struct Health {
     pub problems: Vec<String>,
     /// Counts every start and restart.
     pub generation: u64,
+    /// Kernels that it depends on and that are not healthy, while it is down.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<String>,
 }
 
 impl State {
@@ -100,6 +108,7 @@ impl State {
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
             Self::Exited => "exited",
+            Self::Waiting => "waiting",
         }
     }
 

@@ -305,7 +305,7 @@ pub struct KernelState {
     pub name: String,
     /// 1, 2 or 3.
     pub layer: u8,
-    /// `stopped`, `booting`, `healthy`, `unhealthy`, `exited`.
+    /// `stopped`, `booting`, `healthy`, `unhealthy`, `exited`, `waiting`.
     pub state: String,
     /// Since when.
     pub since: Option<Time>,

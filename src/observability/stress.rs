@@ -185,7 +185,8 @@ impl Stress {
                     keep(&mut self.service, ms, BOOTS);
                 }
             }
-            "unhealthy" | "exited" if !expected => {
+            // What falls with something that it needs is not counted as a failure of its own.
+            "unhealthy" | "exited" if !expected && told.data.get("waits_for").is_none() => {
                 keep(&mut self.kernel_errors, told.trouble(at, change), FAILURES);
             }
             _ => {}

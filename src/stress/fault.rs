@@ -63,7 +63,7 @@ impl Break {
             let groups: Vec<Pid> =
                 view.pids.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)).collect();
             match view.state {
-                State::Exited => return None,
+                State::Exited | State::Waiting => return None,
                 state if is(state) && !groups.is_empty() => return Some(groups),
                 _ => sleep(LOOK).await,
             }

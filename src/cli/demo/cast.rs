@@ -105,6 +105,10 @@ pub fn kernels(program: &Path, state: &Path) -> Vec<Spec> {
         Spec {
             layer: u8::try_from(layer + 1).unwrap_or(3),
             provider: Provider::Process,
+            systemd: None,
+            docker: None,
+            kubernetes: None,
+            http: None,
             command,
             env: BTreeMap::new(),
             cwd: None,

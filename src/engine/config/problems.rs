@@ -97,10 +97,12 @@ impl Found<'_> {
         let before = self.all.len();
         let specs: Vec<kernels::Spec> =
             items.iter().filter_map(|item| self.read::<kernels::Spec>(item, key)).collect();
-        if self.all.len() > before {
-            return;
-        }
-        for error in kernels::spec::check_all(&specs) {
+        // What they say together makes sense only when each could be read.
+        let wrong = match self.all.len() > before {
+            true => kernels::spec::check_each(&specs),
+            false => kernels::spec::check_all(&specs),
+        };
+        for error in wrong {
             let (name, field) = match &error {
                 kernels::spec::Error::Field { kernel, field, .. } => (kernel.as_str(), *field),
                 kernels::spec::Error::Twice(name) => (name.as_str(), "name"),
@@ -164,7 +166,10 @@ impl Found<'_> {
             // The value that it shows stands somewhere below.
             let shown = named.first().copied().or_else(|| error.split('"').nth(1)).unwrap_or_default();
             let at = value_of(node, shown).unwrap_or(node.at.clone());
-            self.add(code::VALUE, at, error, None);
+            let others = named.iter().skip(1).copied();
+            let near = if error.starts_with("unknown variant") { nearest(shown, others) } else { None };
+            let help = near.map(|near| format!("did you mean `{near}`?"));
+            self.add(code::VALUE, at, error.clone(), help);
         }
         None
     }
@@ -236,7 +241,7 @@ mod tests {
             ("kernels: { name: a }\n", vec![("P0303", "{", "`- `")]),
             (
                 "kernels:\n  - { name: a, command: [x], layr: 1 }\n  - { name: b }\nlisten: 5\n",
-                vec![("P0302", "layr", "`layer`"), ("P0303", "name", ""), ("P0303", "5", "")],
+                vec![("P0302", "layr", "`layer`"), ("P0304", "b }", ""), ("P0303", "5", "")],
             ),
             (
                 "kernels:\n  - { name: a, command: [x], layer: 9 }\n  - { name: b, command: [x], depends_on: [c] }\n  - { name: a, command: [x] }\n",
@@ -251,6 +256,24 @@ mod tests {
                 vec![("P0303", "[here]", ""), ("P0303", "[]", "")],
             ),
             ("actions: { alert: { slack: { url: x } } }\n", vec![("P0303", "{", "")]),
+            (
+                "kernels: [{ name: a, provider: proces, command: [x] }]\n",
+                vec![("P0303", "proces,", "`process`")],
+            ),
+            (
+                "kernels: [{ name: a, provider: http, http: { restrt: { url: 'http://h/' } } }]\n",
+                vec![("P0302", "restrt", "`restart`")],
+            ),
+            (
+                "kernels: [{ name: a, provider: systemd, systemd: { unit: web } }]\n",
+                if cfg!(feature = "systemd") {
+                    vec![("P0304", "web", "")]
+                } else {
+                    vec![("P0304", "systemd,", "")]
+                },
+            ),
+            ("kernels: [{ name: a, command: [x], docker: {} }]\n", vec![("P0304", "{}", "")]),
+            ("kernels: [{ name: web, command: [x], depends_on: [wbe] }]\n", vec![("P0304", "[wbe", "")]),
             (
                 "kernels:\n  - { name: a, command: [x], health: { tcp: nowhere } }\n",
                 vec![("P0304", "nowhere", "")],
