@@ -95,7 +95,7 @@ impl Run {
             }
             env.insert(name.clone(), value.to_owned());
         }
-        Ok(Launch { argv, env, inherit_env: false, cwd: None, capture: true })
+        Ok(Launch { argv, env, inherit_env: false, cwd: None, capture: true, channel: None })
     }
 }
 
