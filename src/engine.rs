@@ -32,6 +32,7 @@ use crate::intents::Board;
 use crate::intents::lifecycle::{self, Transition};
 use crate::model::{Clock, Event, Intent, IntentId, Priority};
 use crate::observability::Aggregator;
+use crate::plugins::Plugins;
 use crate::rules::{RuleSet, Windows};
 use crate::store::Store;
 use crate::{actions, kernels, tasks};
@@ -58,6 +59,7 @@ struct Inner {
     parts: Arc<tasks::Parts>,
     tasks: tasks::Service,
     kernels: kernels::Registry,
+    plugins: Plugins,
     actions: Arc<actions::Registry>,
     observed: Arc<Mutex<Aggregator>>,
     metrics: Arc<metrics::Metrics>,
@@ -224,6 +226,11 @@ impl Engine {
     /// The actions.
     pub fn actions(&self) -> &actions::Registry {
         &self.0.actions
+    }
+
+    /// The plugins.
+    pub fn plugins(&self) -> &Plugins {
+        &self.0.plugins
     }
 
     /// What is durable, for queries.

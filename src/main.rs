@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use paramedic::{cli, kernels, stress};
+use paramedic::{cli, kernels, plugins, stress};
 
 fn main() -> ExitCode {
     // The parts that the program plays for its own children come first: they are started often, and must be quick.
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
             kernels::guardian::run();
             0
         }
+        Some(plugins::host::COMMAND) => plugins::host::run(),
         Some(stress::patient::COMMAND) => stress::patient::run(args),
         _ => {
             // Only in builds with failpoints: lets a test say where the engine is to die.

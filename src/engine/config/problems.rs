@@ -12,7 +12,7 @@ use super::{Config, Limits, Sources};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 use crate::rules::yaml::{self, Kind, Node};
-use crate::{actions, kernels, observability};
+use crate::{actions, kernels, observability, plugins};
 
 /// Codes of what is wrong with the configuration.
 pub mod code {
@@ -24,10 +24,12 @@ pub mod code {
     pub const VALUE: &str = "P0303";
     /// A kernel that cannot work.
     pub const KERNEL: &str = "P0304";
+    /// A plugin that cannot work.
+    pub const PLUGIN: &str = "P0305";
 }
 
-const KEYS: [&str; 9] =
-    ["listen", "data", "rules", "playbooks", "logs", "kernels", "sources", "actions", "observability"];
+const KEYS: [&str; 10] =
+    ["listen", "data", "rules", "playbooks", "logs", "kernels", "plugins", "sources", "actions", "observability"];
 
 /// All mistakes in the configuration at `path`; none if it cannot be read, which is told elsewhere.
 pub fn problems(path: &Path) -> Vec<Diagnostic> {
@@ -71,6 +73,7 @@ impl Found<'_> {
             seen.push(&key.name);
             match key.name.as_str() {
                 "kernels" => self.kernels(value, &key.at),
+                "plugins" => self.plugins(value, &key.at),
                 "listen" => self.part::<std::net::SocketAddr>(value, &key.at),
                 "data" | "rules" | "playbooks" | "logs" => self.part::<String>(value, &key.at),
                 "sources" => self.part::<Sources>(value, &key.at),
@@ -119,6 +122,28 @@ impl Found<'_> {
                 place.or_else(|| find(item, "name")).unwrap_or(item).at.clone()
             });
             self.add(code::KERNEL, at, error.to_string(), None);
+        }
+    }
+
+    fn plugins(&mut self, node: &Node, key: &Range<usize>) {
+        let Kind::List(items) = &node.kind else {
+            let message = format!("`plugins` is a list, this is {}", node.what());
+            let help = Some("begin each plugin below it with `- `".into());
+            return self.add(code::VALUE, node.at.clone(), message, help);
+        };
+        let before = self.all.len();
+        let specs: Vec<plugins::Spec> =
+            items.iter().filter_map(|item| self.read::<plugins::Spec>(item, key)).collect();
+        if self.all.len() > before {
+            return;
+        }
+        for error in plugins::spec::check_all(&specs) {
+            let is_it =
+                |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if *it == error.plugin);
+            // Of two of one name the second is shown.
+            let item = items.iter().rev().find(is_it);
+            let at = item.map_or(key.clone(), |item| find(item, error.field).unwrap_or(item).at.clone());
+            self.add(code::PLUGIN, at, error.to_string(), None);
         }
     }
 
@@ -233,6 +258,15 @@ mod tests {
             (
                 "kernels:\n  - { name: a, command: [x], health: { tcp: nowhere } }\n",
                 vec![("P0304", "nowhere", "")],
+            ),
+            ("plugins: [{ name: a, path: b.so }]\n", vec![]),
+            ("plugins: { name: a }\n", vec![("P0303", "{", "`- `")]),
+            ("plugins: [{ name: a, path: b.so, memmory: 1 }]\n", vec![("P0302", "memmory", "`memory`")]),
+            ("plugins: [{ name: a, path: b.so, memory: lots }]\n", vec![("P0303", "lots", "")]),
+            ("plugins: [{ name: a, path: b.so, sha256: abc }]\n", vec![("P0305", "abc", "")]),
+            (
+                "plugins:\n  - { name: a, path: b.so }\n  - { name: a, path: c.so }\n",
+                vec![("P0305", "a", "")],
             ),
         ] {
             let dir = tempfile::tempdir().unwrap();

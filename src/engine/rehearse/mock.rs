@@ -34,7 +34,7 @@ pub(super) fn registry(
     answers: &BTreeMap<String, Vec<Answer>>,
     world: &Arc<World>,
 ) -> Registry {
-    let mut all = Registry::default();
+    let all = Registry::default();
     for spec in real.list() {
         let given = answers.get(&spec.name).cloned();
         match (real.get(&spec.name), given) {
