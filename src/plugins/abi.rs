@@ -9,7 +9,7 @@ use std::ffi::{OsStr, c_char};
 use std::fs::File;
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -117,7 +117,18 @@ pub(super) fn notices_to(sink: fn(Notice)) {
 }
 
 /// Takes the standard input as a descriptor of its own, out of the way of a plugin, and leaves nothing in its place.
+/// Every other descriptor that the engine itself may have inherited is closed. To be called first in the process.
 pub(super) fn take_stdin() -> io::Result<OwnedFd> {
+    let names = std::fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let open: Vec<i32> = names.filter(|fd| *fd > 2).collect();
+    for fd in open {
+        // SAFETY: nothing has been opened in this process yet, so nothing owns it; closed already (as the one that the
+        // folder was read through) is as good, and is not closed by this.
+        if rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(fd) }).is_ok() {
+            // SAFETY: as above.
+            unsafe { rustix::io::close(fd) };
+        }
+    }
     let taken = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 100)?;
     let null = File::open("/dev/null")?;
     // SAFETY: descriptor 0 stays open: it is replaced, and never closed through this value.

@@ -100,6 +100,6 @@ fn tell(notice: Notice) {
             (2, format!("an answer to call {call} came when it was over, or never was, and was dropped"))
         }
     };
-    // One write, so that lines of several threads do not mix.
-    io::stderr().write_all(format!("{MARK}{level}{text}\n").as_bytes()).ok();
+    // One write, so that lines of several threads do not mix; it begins by ending what the plugin may have begun.
+    io::stderr().write_all(format!("\n{MARK}{level}{text}\n").as_bytes()).ok();
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::host::MARK;
 
@@ -14,6 +14,8 @@ const LONGEST: usize = 4 << 10;
 
 /// Lines a second that are logged; more are counted.
 const MOST: u32 = 50;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Lines kept to be shown beside a crash.
 const KEPT: usize = 20;
@@ -43,7 +45,20 @@ pub(super) async fn log(plugin: String, mut pipe: impl AsyncRead + Unpin, tail: 
     let mut quota = Quota { since: Instant::now(), logged: 0, dropped: 0 };
     let mut buffer = vec![0; 8 << 10];
     loop {
-        let n = pipe.read(&mut buffer).await.unwrap_or(0);
+        let coming = pipe.read(&mut buffer);
+        let n = if quota.dropped == 0 {
+            coming.await
+        } else {
+            // What was left out is told also if nothing follows.
+            match timeout(SECOND, coming).await {
+                Ok(read) => read,
+                Err(_) => {
+                    quota.close(&plugin);
+                    continue;
+                }
+            }
+        };
+        let n = n.unwrap_or(0);
         for line in lines.take(&buffer[..n], n == 0) {
             let (level, text) = read(&line);
             if quota.spend(&plugin) {
@@ -117,7 +132,7 @@ struct Quota {
 
 impl Quota {
     fn spend(&mut self, plugin: &str) -> bool {
-        if self.since.elapsed() >= Duration::from_secs(1) {
+        if self.since.elapsed() >= SECOND {
             self.close(plugin);
             self.since = Instant::now();
             self.logged = 0;

@@ -67,6 +67,9 @@ impl Runner {
         told: Told,
     ) -> Result<(Self, String), String> {
         if spec.isolation == Isolation::InProcess {
+            // First in a process of its own: a file that is cut short would take the engine down as it is loaded.
+            let (child, _) = Child::start(&spec, &image, &spawner).await?;
+            child.retire().await;
             let (inside, manifest) = Inside::load(spec, image).await?;
             return Ok((Self::Inside(inside), manifest));
         }

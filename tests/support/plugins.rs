@@ -25,7 +25,7 @@ pub fn compile(source: &str, to: &Path, flags: &[&str]) {
 
 /// Builds the misbehaving plugin at `to`; it recurses without end on purpose.
 pub fn misbehaving(to: &Path, flags: &[&str]) {
-    compile("tests/plugins/misbehaving.c", to, &[&["-Wno-infinite-recursion"], flags].concat());
+    compile("tests/plugins/misbehaving.c", to, &[&["-Wno-infinite-recursion", "-Wno-unused"], flags].concat());
 }
 
 /// Builds a package of the workspace and gives its library.
