@@ -21,3 +21,4 @@ bench:
     cargo bench --bench ingest
     cargo bench --bench latency
     cargo bench --bench start
+    cargo bench --bench plugins

@@ -1,17 +1,19 @@
 //! The engine's side of a plugin's process: starting it, asking it, saying how it ended.
 //!
-//! A call is written and read by the task that makes it, with no thread in between: two switches a call. A child that
-//! says anything unexpected is ended; dropping one ends it and whatever it has started.
+//! A call is written and read by the task that makes it, with no thread in between: two switches a call. Where answers
+//! come quickly the thread waits for them itself, for [`WINDOW`] at most, as going through the runtime's driver costs
+//! more than that takes. A child that says anything unexpected is ended; dropping one ends it and all it has started.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::io::Interest;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -29,6 +31,9 @@ const INHERITED: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "T
 /// What is needed besides the answer itself: a manifest may be longer than answers may.
 const LEAST_FRAME: usize = 1 << 20;
 
+/// How long a thread of the runtime may be held up by a call; those that are answered sooner are quick.
+pub(super) const WINDOW: Duration = Duration::from_micros(200);
+
 /// How long the end of a process may take to be known once its channel is closed.
 const ENDING: Duration = Duration::from_secs(2);
 
@@ -40,7 +45,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) struct Child {
     running: Running,
     channel: UnixStream,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// How much of the buffer was read.
+    filled: usize,
     calls: u64,
     longest: usize,
     memory: String,
@@ -83,8 +90,9 @@ impl Child {
         let longest = usize::try_from(spec.output.0).unwrap_or(usize::MAX);
         let mut child = Self {
             running,
-            channel: UnixStream::from_std(ours).map_err(failed)?,
-            buffer: BytesMut::with_capacity(8 << 10),
+            channel: ours,
+            buffer: vec![0; 8 << 10],
+            filled: 0,
             calls: 0,
             longest,
             memory: spec.memory.to_string(),
@@ -109,7 +117,7 @@ impl Child {
         let mut frame = open(256);
         serde_json::to_writer(&mut frame, load).map_err(|error| error.to_string())?;
         seal(&mut frame, Kind::Load, 0);
-        let head = match self.exchange(&frame).await {
+        let head = match self.exchange(&frame, false).await {
             Ok(head) => head,
             Err(how) => return Err(format!("while it was loaded, {how}")),
         };
@@ -121,14 +129,14 @@ impl Child {
         }
     }
 
-    /// Makes a call; `frame` has room for the head. Must not be dropped before its end without dropping the child too.
+    /// Makes a call; `frame` has room for the head, and `quick` says that the answer is expected soon. Must not be dropped before its end without dropping the child too.
     ///
     /// # Errors
     /// When the process ended, or broke the protocol: how, in words. Then it is of no use any more.
-    pub(super) async fn call(&mut self, frame: &mut [u8]) -> Result<Reply<'_>, String> {
+    pub(super) async fn call(&mut self, frame: &mut [u8], quick: bool) -> Result<Reply<'_>, String> {
         self.calls += 1;
         seal(frame, Kind::Call, self.calls);
-        let head = self.exchange(frame).await?;
+        let head = self.exchange(frame, quick).await?;
         if head.call != self.calls {
             return Err(format!("its process answered call {} instead of {}", head.call, self.calls));
         }
@@ -141,14 +149,13 @@ impl Child {
 
     /// Whether it has ended, or said something that nobody asked for.
     pub(super) fn is_spoilt(&self) -> bool {
-        let mut byte = [0];
-        !matches!(self.channel.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        !matches!(rustix::io::read(&self.channel, &mut [0; 1][..]), Err(rustix::io::Errno::AGAIN))
     }
 
     /// Lets it end in good order.
     pub(super) async fn retire(mut self) {
         // One that is gone already cannot be told.
-        self.channel.shutdown().await.ok();
+        self.channel.shutdown(std::net::Shutdown::Write).ok();
         timeout(FAREWELL, self.running.wait()).await.ok();
     }
 
@@ -157,36 +164,84 @@ impl Child {
     }
 
     /// Sends a frame and waits for the one that answers it, which is then at the beginning of the buffer.
-    async fn exchange(&mut self, frame: &[u8]) -> Result<Head, String> {
-        self.buffer.clear();
-        if self.channel.write_all(frame).await.is_err() {
+    async fn exchange(&mut self, frame: &[u8], quick: bool) -> Result<Head, String> {
+        self.filled = 0;
+        if self.send(frame).await.is_err() {
             return Err(self.ended().await);
         }
-        let mut head = None;
+        if quick {
+            self.linger();
+        }
         loop {
-            if head.is_none()
-                && let Some(bytes) = self.buffer.first_chunk::<HEAD>()
-            {
-                let found = Head::read(*bytes).ok_or("its process sent what is no answer")?;
-                if found.len > self.longest.max(LEAST_FRAME) {
-                    return Err(format!("its process sent {} bytes at once", found.len));
-                }
-                self.buffer.reserve((HEAD + found.len).saturating_sub(self.buffer.len()));
-                head = Some(found);
-            }
-            if let Some(head) = head
-                && self.buffer.len() >= HEAD + head.len
-            {
-                if self.buffer.len() > HEAD + head.len {
-                    return Err("its process answered more than once".into());
-                }
+            if let Some(head) = self.whole()? {
                 return Ok(head);
             }
-            match self.channel.read_buf(&mut self.buffer).await {
-                Ok(n) if n > 0 => {}
+            let read = match self.read() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_and_read().await,
+                read => read,
+            };
+            match read {
+                Ok(n) if n > 0 => self.filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => return Err(self.ended().await),
             }
         }
+    }
+
+    /// The head of the frame that was read, if it is whole by now; makes room for the rest of it.
+    fn whole(&mut self) -> Result<Option<Head>, String> {
+        let Some(bytes) = self.buffer[..self.filled].first_chunk::<HEAD>() else { return Ok(None) };
+        let head = Head::read(*bytes).ok_or("its process sent what is no answer")?;
+        if head.len > self.longest.max(LEAST_FRAME) {
+            return Err(format!("its process sent {} bytes at once", head.len));
+        }
+        let length = HEAD + head.len;
+        if self.filled > length {
+            return Err("its process answered more than once".into());
+        }
+        if self.buffer.len() < length {
+            self.buffer.resize(length, 0);
+        }
+        Ok((self.filled == length).then_some(head))
+    }
+
+    async fn send(&self, mut frame: &[u8]) -> io::Result<()> {
+        while !frame.is_empty() {
+            match rustix::io::write(&self.channel, frame) {
+                Ok(n) => frame = &frame[n..],
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => self.driven()?.writable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.channel, &mut self.buffer[self.filled..])?)
+    }
+
+    async fn wait_and_read(&mut self) -> io::Result<usize> {
+        let driven = self.driven()?;
+        loop {
+            driven.readable().await?;
+            match driven.try_io(Interest::READABLE, || self.read()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Known to the runtime's driver only while it waits: else each answer would wake a thread of it in vain.
+    fn driven(&self) -> io::Result<tokio::net::UnixStream> {
+        tokio::net::UnixStream::from_std(self.channel.try_clone()?)
+    }
+
+    /// Waits a little for the answer on this very thread.
+    fn linger(&self) {
+        let window = Timespec { tv_sec: 0, tv_nsec: i64::from(WINDOW.subsec_nanos()) };
+        // Whatever it says, reading will find out.
+        poll(&mut [PollFd::new(&self.channel, PollFlags::IN)], Some(&window)).ok();
     }
 
     /// How the process ended, with its last words.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::abi::{self, Library, Notice};
 use super::answer;
-use super::child::{Child, Reply};
+use super::child::{Child, Reply, WINDOW};
 use super::health::Health;
 use super::image::Image;
 use super::output;
@@ -43,6 +43,8 @@ pub(super) struct Processes {
     spawner: Spawner,
     places: Semaphore,
     idle: Mutex<Vec<(Child, Instant)>>,
+    /// Whether the last call was answered at once.
+    quick: AtomicBool,
     health: Arc<Health>,
     told: Told,
 }
@@ -76,7 +78,8 @@ impl Runner {
         let (child, manifest) = Child::start(&spec, &image, &spawner).await?;
         let places = Semaphore::new(spec.processes);
         let idle = Mutex::new(vec![(child, Instant::now())]);
-        Ok((Self::Process(Processes { spec, image, spawner, places, idle, health, told }), manifest))
+        let quick = AtomicBool::new(false);
+        Ok((Self::Process(Processes { spec, image, spawner, places, idle, quick, health, told }), manifest))
     }
 
     /// Makes a call with `frame`, a request with room for a head; `again` says whether it may be repeated.
@@ -146,8 +149,10 @@ impl Processes {
                 }
             },
         };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let result = match timeout(left, child.call(&mut frame)).await {
+        let began = Instant::now();
+        let left = deadline.saturating_duration_since(began);
+        let quick = self.quick.load(Ordering::Relaxed);
+        let result = match timeout(left, child.call(&mut frame, quick)).await {
             Ok(Ok(Reply::Answer(answer))) => answer::read(name, answer),
             Ok(Ok(Reply::Wrong(how))) => Err(answer::wrong(name, &how)),
             Ok(Err(how)) => {
@@ -162,7 +167,9 @@ impl Processes {
             }
         };
         pass.good();
-        self.idle().push((child, Instant::now()));
+        let ended = Instant::now();
+        self.quick.store(ended - began < WINDOW, Ordering::Relaxed);
+        self.idle().push((child, ended));
         result
     }
 

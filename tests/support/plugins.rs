@@ -30,8 +30,14 @@ pub fn misbehaving(to: &Path, flags: &[&str]) {
 
 /// Builds a package of the workspace and gives its library.
 pub fn built(package: &str) -> PathBuf {
+    built_with(package, &[])
+}
+
+/// The same with more arguments for cargo.
+pub fn built_with(package: &str, more: &[&str]) -> PathBuf {
     let out = Command::new(env!("CARGO"))
         .args(["build", "--package", package, "--message-format=json", "--quiet"])
+        .args(more)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();

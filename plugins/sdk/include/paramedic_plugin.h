@@ -1,6 +1,5 @@
 /* Made from plugins/sdk/src/abi.rs; a test compares the two. Do not edit.
  *
- *
  * A plugin is a shared library with one function, paramedic_plugin_entry, which gives a table. Everything else is
  * JSON in UTF-8. Memory: each side frees what it allocated, and nobody else does. Text that is handed over is lent
  * for the time of that call only; whoever wants it longer copies it. The table and the manifest must live as long as

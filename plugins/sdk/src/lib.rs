@@ -46,6 +46,7 @@ pub mod glue;
 pub mod message;
 mod plugin;
 pub mod schema;
+mod span;
 pub mod testing;
 
 pub use action::{Action, Handler};
@@ -53,6 +54,7 @@ pub use failure::Failure;
 pub use glue::log;
 pub use message::{Context, Level, Risk};
 pub use plugin::Plugin;
+pub use span::Span;
 
 /// Makes a plugin of the library: takes the name of a function that gives a [`Plugin`]. Once in a library.
 #[macro_export]

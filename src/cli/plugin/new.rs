@@ -22,6 +22,7 @@ const SDK: &[(&str, &str)] = &[
     ("src/message.rs", include_str!("../../../plugins/sdk/src/message.rs")),
     ("src/plugin.rs", include_str!("../../../plugins/sdk/src/plugin.rs")),
     ("src/schema.rs", include_str!("../../../plugins/sdk/src/schema.rs")),
+    ("src/span.rs", include_str!("../../../plugins/sdk/src/span.rs")),
     ("src/testing.rs", include_str!("../../../plugins/sdk/src/testing.rs")),
 ];
 
