@@ -28,7 +28,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::{self, Alerts};
-use crate::kernels::Spawner;
+use crate::kernels::{Shim, Spawner};
 use crate::model::alert::Level;
 use crate::model::{AlertId, Clock, Failure, IntentId};
 
@@ -184,6 +184,35 @@ pub async fn inspect(spec: &Spec, spawner: &Spawner) -> Result<Inspected, String
         }
     }
     Ok(Inspected { sha256: image.sha256, size: image.size, said })
+}
+
+/// The actions that each of `specs` adds, or why it does not load; asked in processes that end again. Blocks.
+pub fn ask(specs: &[Spec]) -> Vec<Result<Vec<actions::Spec>, String>> {
+    if specs.is_empty() {
+        return Vec::new();
+    }
+    let broke = |error: std::io::Error| specs.iter().map(|_| Err(format!("failed to start: {error}"))).collect();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return broke(error),
+    };
+    runtime.block_on(async {
+        let spawner = match Spawner::new(Shim::own()) {
+            Ok(spawner) => spawner,
+            Err(error) => return broke(error),
+        };
+        let asked = specs.iter().map(async |spec| {
+            let found = inspect(spec, &spawner).await?;
+            Ok(found.said.actions.into_iter().map(|known| known.spec).collect())
+        });
+        futures_util::future::join_all(asked).await
+    })
+}
+
+/// The names of all actions that there are with these plugins, for those who check playbooks. Blocks.
+pub fn names(specs: &[Spec]) -> Vec<String> {
+    let added = ask(specs).into_iter().filter_map(Result::ok).flatten().map(|spec| spec.name);
+    actions::BUILTIN.map(String::from).into_iter().chain(added).collect()
 }
 
 /// Hash of the file at `path`, as 64 hexadecimal digits.

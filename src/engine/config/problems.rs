@@ -50,6 +50,20 @@ pub fn problems(path: &Path) -> Vec<Diagnostic> {
     found.all
 }
 
+/// That plugin `name` of the configuration at `path` does not load, shown where its library is named.
+pub fn plugin(path: &Path, name: &str, why: &str) -> Diagnostic {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let place = || {
+        let tree = yaml::read(&text).ok()?;
+        let Kind::List(items) = &find(&tree, "plugins")?.kind else { return None };
+        let is_it = |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if it == name);
+        Some(find(items.iter().find(is_it)?, "path")?.at.clone())
+    };
+    let at = place().unwrap_or(0..0);
+    let message = format!("plugin `{name}` does not load: {why}");
+    Diagnostic::error(code::PLUGIN, &path.to_string_lossy(), &text, at, message)
+}
+
 struct Found<'a> {
     file: &'a str,
     text: &'a str,

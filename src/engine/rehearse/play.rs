@@ -108,7 +108,7 @@ fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
         made: AtomicUsize::new(0),
     });
     let rest = Rest {
-        actions: mock::registry(&real, &case.actions, &world),
+        actions: mock::registry(&real, &stage.plugins, &case.actions, &world),
         kernels,
         plugins: Plugins::none(),
         rules: stage.rules.clone(),
