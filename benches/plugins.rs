@@ -53,13 +53,8 @@ async fn measure(
 ) -> (f64, f64) {
     let spawner = Spawner::new(Shim::at(env!("CARGO_BIN_EXE_paramedic"))).unwrap();
     let actions = Registry::default();
-    let parts = Parts {
-        spawner,
-        actions: actions.clone(),
-        alerts: Arc::new(Nobody),
-        clock: Clock::system(),
-        memory,
-    };
+    let parts =
+        Parts { spawner, actions: actions.clone(), alerts: Arc::new(Nobody), clock: Clock::system(), memory };
     let spec = Spec { isolation, ..Spec::of("bench", Path::new(&path)) };
     let plugins = Plugins::load(vec![spec], parts).await;
     let call = Call {
@@ -95,7 +90,9 @@ fn processor_time() -> f64 {
     let own = std::process::id();
     let mut ticks = 0;
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
         let Some((_, rest)) = stat.rsplit_once(") ") else { continue };
         let fields: Vec<&str> = rest.split(' ').collect();

@@ -191,7 +191,8 @@ pub fn ask(specs: &[Spec]) -> Vec<Result<Vec<actions::Spec>, String>> {
     if specs.is_empty() {
         return Vec::new();
     }
-    let broke = |error: std::io::Error| specs.iter().map(|_| Err(format!("failed to start: {error}"))).collect();
+    let broke =
+        |error: std::io::Error| specs.iter().map(|_| Err(format!("failed to start: {error}"))).collect();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return broke(error),

@@ -81,10 +81,16 @@ async fn the_examples_are_called_by_playbooks_and_shown() {
         let greeted = call(&engine, action, json!({ "name": "Ada \"A\" Löve" })).await;
         assert_eq!(greeted["ok"]["text"], "Hello, Ada \"A\" Löve!", "{action}: {greeted:#}");
         let wrong = call(&engine, action, json!({ "name": 7 })).await;
-        assert!(wrong["error"]["kind"] == "invalid" && wrong.to_string().contains("`name` is 7"), "{wrong:#}");
+        assert!(
+            wrong["error"]["kind"] == "invalid" && wrong.to_string().contains("`name` is 7"),
+            "{wrong:#}"
+        );
     }
     let counted = call(&engine, "hello.count", json!({ "text": "one two" })).await;
-    assert!(counted["ok"]["words"] == 2 && counted["ok"]["target"].as_str().unwrap().starts_with('t'), "{counted:#}");
+    assert!(
+        counted["ok"]["words"] == 2 && counted["ok"]["target"].as_str().unwrap().starts_with('t'),
+        "{counted:#}"
+    );
     let refused = call(&engine, "disk.clean", json!({ "path": "/etc", "patterns": ["*.log"] })).await;
     assert_eq!(refused["error"]["kind"], "refused", "{refused:#}");
     let cleaned = call(&engine, "disk.clean", json!({ "path": logs, "patterns": ["*.log"] })).await;
@@ -129,7 +135,8 @@ fn check_tells_a_plugin_that_would_not_load_where_it_is_named() {
     let home = Home::new("plugins:\n  - name: good\n    path: good.so\n  - name: gone\n    path: none.so\n");
     plugins::misbehaving(&home.path("good.so"), &["-DNAME=\"good\""]);
     playbooks(&home, &["good.do"]);
-    let (fine, said) = run(&mut paramedic(&["check", "--config", home.path("paramedic.yaml").to_str().unwrap()]));
+    let (fine, said) =
+        run(&mut paramedic(&["check", "--config", home.path("paramedic.yaml").to_str().unwrap()]));
     assert!(!fine && said.contains("P0305") && said.contains("none.so is not there"), "{said}");
     assert!(said.contains("paramedic.yaml:6:11") && !said.contains("no action `good.do`"), "{said}");
 }

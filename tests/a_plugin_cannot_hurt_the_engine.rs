@@ -85,7 +85,10 @@ async fn each_way_to_misbehave_fails_that_call_only_and_the_next_works() {
     assert_eq!((&shown["state"], &shown["crashes"]), (&json!("ready"), &json!(13)), "{shown:#}");
     assert!(home.log().contains("came when it was over"), "the late answer is logged:\n{}", home.log());
     let idempotent = call(&engine, "bad.again", json!({ "how": "segfault" })).await;
-    assert!(idempotent["error"]["kind"] == "failed" && idempotent["error"]["retryable"] == true, "{idempotent:#}");
+    assert!(
+        idempotent["error"]["kind"] == "failed" && idempotent["error"]["retryable"] == true,
+        "{idempotent:#}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,7 +166,9 @@ async fn a_slow_call_holds_up_no_other_and_a_crash_beside_it_does_not_touch_it()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replaced_library_serves_new_calls_while_old_ones_finish_on_the_old() {
     for isolation in ["process", "in_process"] {
-        let home = home(&format!("plugins: [{{ name: bad, path: bad.so, isolation: {isolation} }}, {{ name: good, path: good.so }}]\n"));
+        let home = home(&format!(
+            "plugins: [{{ name: bad, path: bad.so, isolation: {isolation} }}, {{ name: good, path: good.so }}]\n"
+        ));
         let engine = home.start().await;
         let first = call(&engine, "bad.do", json!({ "how": "well" })).await;
         assert!(first["ok"].as_str().is_some_and(|said| said.starts_with("one ")), "{first:#}");
@@ -256,7 +261,10 @@ fn a_library_that_is_no_good_plugin_is_refused_with_the_reason() {
         (&["-DNO_MANIFEST"], "has no `manifest`"),
         (&["-DMANIFEST=\"{]\""], "manifest cannot be read"),
         (&["-DMANIFEST=\"\\377\\376\""], "manifest is not text in UTF-8"),
-        (&["-DMANIFEST=\"{\\\"name\\\":\\\"x\\\",\\\"version\\\":\\\"1\\\",\\\"actions\\\":[]}\""], "0 actions"),
+        (
+            &["-DMANIFEST=\"{\\\"name\\\":\\\"x\\\",\\\"version\\\":\\\"1\\\",\\\"actions\\\":[]}\""],
+            "0 actions",
+        ),
         (&["-DAT_LOAD=\"segfault\""], "while it was loaded, its process was ended by SIGSEGV"),
         (&["-DAT_LOAD=\"exit\""], "while it was loaded, its process ended by itself with exit code 3"),
     ] {
@@ -312,7 +320,8 @@ async fn a_plugin_that_does_not_load_keeps_no_other_and_no_engine_from_starting(
     let pair = format!("{} {}", reason("same"), reason("good"));
     assert!(pair.contains("is another plugin's"), "{pair}");
     let actions = engine.get("/api/actions").await;
-    let named = |name: &str| actions["items"].as_array().unwrap().iter().filter(|it| it["name"] == name).count();
+    let named =
+        |name: &str| actions["items"].as_array().unwrap().iter().filter(|it| it["name"] == name).count();
     assert_eq!((named("good.do"), named("kernel.restart")), (1, 1));
 }
 

@@ -90,7 +90,8 @@ fn reload(remote: &Remote, name: &str) -> ExitCode {
 }
 
 fn print(plugins: &[Value]) {
-    let mut table = output::table(&["plugin", "state", "version", "isolation", "pinned", "calls", "crashes", "actions"]);
+    let mut table =
+        output::table(&["plugin", "state", "version", "isolation", "pinned", "calls", "crashes", "actions"]);
     for plugin in plugins {
         let state = match plugin["state"].as_str() {
             Some("ready") => output::good("ready"),
@@ -114,7 +115,9 @@ fn print(plugins: &[Value]) {
         output::line(format!("{}: {}", output::bold(text(&plugin["name"])), text(&plugin["reason"])));
     }
     if plugins.is_empty() {
-        output::line("there are none; `plugins:` in the configuration names them, `paramedic plugin new` begins one");
+        output::line(
+            "there are none; `plugins:` in the configuration names them, `paramedic plugin new` begins one",
+        );
     }
 }
 
@@ -123,7 +126,8 @@ fn find(target: &str, setup: &Setup) -> Result<crate::plugins::Spec, String> {
     let path = PathBuf::from(target);
     if path.is_file() {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let name: String = name.trim_start_matches("lib").chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+        let name: String =
+            name.trim_start_matches("lib").chars().filter(char::is_ascii_alphanumeric).take(40).collect();
         let name = if name.is_empty() { "plugin" } else { &name };
         return Ok(crate::plugins::Spec::of(name, &path));
     }

@@ -14,9 +14,9 @@ use crate::kernels::{self, Shim, Spawner};
 use crate::learning::Learner;
 use crate::model::{Chance, Clock, Event};
 use crate::observability::{Aggregator, alerts::Book};
+use crate::plugins::{self, Plugins};
 use crate::store::{Sqlite, Store};
 use crate::tasks::lock;
-use crate::plugins::{self, Plugins};
 use crate::{actions, sources, tasks};
 
 /// How far back the events are counted again when no aggregates were kept.

@@ -41,5 +41,7 @@ async fn reload(State(api): State<Api>, Path(name): Path<String>) -> Result<Json
 
 fn find(api: &Api, name: &str) -> Result<View, Problem> {
     let found = api.engine.plugins().list().into_iter().find(|view| view.name == name);
-    found.ok_or_else(|| Problem::not_found(format!("no plugin is named `{name}`; `plugins:` in the configuration names them")))
+    found.ok_or_else(|| {
+        Problem::not_found(format!("no plugin is named `{name}`; `plugins:` in the configuration names them"))
+    })
 }

@@ -2,7 +2,10 @@
 //!
 //! A library is never unloaded: its thread-local destructors would run code that is gone. What a library does inside a
 //! call cannot be contained here; that is what the child process is for.
-#![expect(unsafe_code, reason = "a C ABI is raw pointers; they are touched here and nowhere else in the engine")]
+#![expect(
+    unsafe_code,
+    reason = "a C ABI is raw pointers; they are touched here and nowhere else in the engine"
+)]
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, c_char};
@@ -30,9 +33,13 @@ pub(super) enum LoadError {
     NoTable,
     #[error("it was built for version {}.{} of the ABI, this Paramedic speaks {}.x: build it anew with the SDK of this version", .0 >> 16, .0 & 0xffff, PARAMEDIC_ABI >> 16)]
     Version(u32),
-    #[error("its table says that it is {0} bytes long, which is less than version 1.0 has ({1}): it is damaged, or does not set `size`")]
+    #[error(
+        "its table says that it is {0} bytes long, which is less than version 1.0 has ({1}): it is damaged, or does not set `size`"
+    )]
     Short(u32, usize),
-    #[error("it needs what this Paramedic cannot do (features {0:#x}): use a newer Paramedic, or an older SDK")]
+    #[error(
+        "it needs what this Paramedic cannot do (features {0:#x}): use a newer Paramedic, or an older SDK"
+    )]
     Features(u64),
     #[error("its table has no `{0}`")]
     Missing(&'static str),
@@ -119,7 +126,8 @@ pub(super) fn notices_to(sink: fn(Notice)) {
 /// Takes the standard input as a descriptor of its own, out of the way of a plugin, and leaves nothing in its place.
 /// Every other descriptor that the engine itself may have inherited is closed. To be called first in the process.
 pub(super) fn take_stdin() -> io::Result<OwnedFd> {
-    let names = std::fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let names = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let open: Vec<i32> = names.filter(|fd| *fd > 2).collect();
     for fd in open {
         // SAFETY: nothing has been opened in this process yet, so nothing owns it; closed already (as the one that the
@@ -143,10 +151,12 @@ impl Library {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         // SAFETY: loading runs code of the library, which is what was asked for: the operator named it.
         let handle = unsafe { Handle::open(Some(OsStr::new(&path)), RTLD_NOW | RTLD_LOCAL) };
-        let handle = handle.map_err(|error| LoadError::NotALibrary(said(&error).replace(&path, "the file")))?;
+        let handle =
+            handle.map_err(|error| LoadError::NotALibrary(said(&error).replace(&path, "the file")))?;
         let (handle, file) = (ManuallyDrop::new(handle), ManuallyDrop::new(file));
         // SAFETY: a function of this name has this type; the header says so.
-        let entry = unsafe { handle.get::<unsafe extern "C" fn() -> *const ParamedicPlugin>(ENTRY.as_bytes()) };
+        let entry =
+            unsafe { handle.get::<unsafe extern "C" fn() -> *const ParamedicPlugin>(ENTRY.as_bytes()) };
         let entry = entry.map_err(|_| LoadError::NoEntry)?;
         // SAFETY: as above; the table lives as long as the library.
         let (table, manifest) = unsafe { read_table(entry()) }?;

@@ -129,11 +129,13 @@ mod tests {
 
     #[test]
     fn a_request_holds_what_the_sdk_reads() {
-        let call = Call { name: "a.b".into(), key: "k".into(), target: "t\"".into(), step: 3, ..Call::default() };
+        let call =
+            Call { name: "a.b".into(), key: "k".into(), target: "t\"".into(), step: 3, ..Call::default() };
         let frame = request(Op::DryRun, &call, Span::secs(2)).unwrap();
         let value: Value = serde_json::from_slice(&frame[wire::HEAD..]).unwrap();
         assert_eq!(value["context"]["timeout_ms"], 2_000);
-        let read: paramedic_plugin::message::Request<'_> = serde_json::from_slice(&frame[wire::HEAD..]).unwrap();
+        let read: paramedic_plugin::message::Request<'_> =
+            serde_json::from_slice(&frame[wire::HEAD..]).unwrap();
         assert_eq!((read.op, read.action.as_ref(), read.context.target.as_str()), (Op::DryRun, "a.b", "t\""));
     }
 }

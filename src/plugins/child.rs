@@ -69,12 +69,18 @@ impl Child {
     ///
     /// # Errors
     /// In words.
-    pub(super) async fn start(spec: &Spec, image: &Image, spawner: &Spawner) -> Result<(Self, String), String> {
+    pub(super) async fn start(
+        spec: &Spec,
+        image: &Image,
+        spawner: &Spawner,
+    ) -> Result<(Self, String), String> {
         let failed = |error: std::io::Error| format!("no process can be started for it: {error}");
         let (channel, ours) = Channel::new().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
-        let env: BTreeMap<String, String> =
-            INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+        let env: BTreeMap<String, String> = INHERITED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+            .collect();
         // By this name the program that runs now is meant, even after its file was replaced.
         let argv = ["/proc/self/exe", host::COMMAND, &spec.name].map(String::from).to_vec();
         let channel = Some(channel);

@@ -73,7 +73,8 @@ impl Health {
         let now = Instant::now();
         let mut state = self.state();
         state.calls += 1;
-        let mut pass = Pass { health: self.clone(), at: state.not_before.filter(|at| *at > now), decides: false };
+        let mut pass =
+            Pass { health: self.clone(), at: state.not_before.filter(|at| *at > now), decides: false };
         let last = state.last.clone().unwrap_or_default();
         let crashes = state.in_a_row;
         let Some(quarantine) = &mut state.quarantine else { return Ok(pass) };
@@ -184,7 +185,10 @@ mod tests {
         let pass = health.admit("p").unwrap();
         assert!(health.admit("p").is_err(), "only one call decides");
         drop(pass);
-        assert!(!health.admit("p").unwrap().bad("it fell again"), "a broken-off call leaves the turn to the next");
+        assert!(
+            !health.admit("p").unwrap().bad("it fell again"),
+            "a broken-off call leaves the turn to the next"
+        );
         tokio::time::sleep(QUARANTINE).await;
         assert!(health.admit("p").is_err(), "the second quarantine is longer");
         tokio::time::sleep(QUARANTINE).await;

@@ -55,14 +55,18 @@ pub(super) fn read(text: &str, most: Option<Span>) -> Result<Said, String> {
         return Err(format!("its manifest names it `{}`: use a-z, 0-9, `_` and `-`", brief(&manifest.name)));
     }
     if manifest.actions.is_empty() || manifest.actions.len() > ACTIONS {
-        return Err(format!("its manifest has {} actions: 1 to {ACTIONS} are possible", manifest.actions.len()));
+        return Err(format!(
+            "its manifest has {} actions: 1 to {ACTIONS} are possible",
+            manifest.actions.len()
+        ));
     }
     let mut actions: Vec<Known> = Vec::new();
     for action in &manifest.actions {
         if actions.iter().any(|known| known.spec.name == action.name) {
             return Err(format!("its manifest has two actions `{}`", brief(&action.name)));
         }
-        actions.push(known(action, most).map_err(|why| format!("its action `{}` {why}", brief(&action.name)))?);
+        actions
+            .push(known(action, most).map_err(|why| format!("its action `{}` {why}", brief(&action.name)))?);
     }
     Ok(Said {
         name: manifest.name,
@@ -82,7 +86,9 @@ fn known(action: &ActionSpec, most: Option<Span>) -> Result<Known, String> {
         return Err("has no `doc`: say in one line what it does".into());
     }
     if !action.params.is_object() || action.params.get("type") != Some(&Value::from("object")) {
-        return Err("has `params` that are no JSON Schema of an object: begin with \"type\": \"object\"".into());
+        return Err(
+            "has `params` that are no JSON Schema of an object: begin with \"type\": \"object\"".into()
+        );
     }
     if !action.result.is_object() {
         return Err("has a `result` that is no JSON Schema".into());

@@ -187,7 +187,10 @@ impl Processes {
             if !child.is_spoilt() {
                 return Some(child);
             }
-            tracing::warn!(plugin = self.spec.name, "a process of it ended, or spoke out of turn, between two calls");
+            tracing::warn!(
+                plugin = self.spec.name,
+                "a process of it ended, or spoke out of turn, between two calls"
+            );
         }
     }
 
@@ -234,7 +237,9 @@ impl Inside {
             let calling = tokio::task::spawn_blocking(move || library.call(&frame[HEAD..], longest));
             match timeout(limit.0, calling).await {
                 Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => return Err(answer::wrong(&self.spec.name, "it panicked through the C interface")),
+                Ok(Err(_)) => {
+                    return Err(answer::wrong(&self.spec.name, "it panicked through the C interface"));
+                }
                 Err(_) => {
                     let message = format!(
                         "plugin `{}` did not answer within {limit}; as it runs in process it cannot be ended, and goes on",
@@ -256,7 +261,9 @@ fn tell(notice: Notice) {
     match notice {
         Notice::Log(level, text) => output::write("in process", level, &output::clean(&text)),
         Notice::Stray(call) => {
-            tracing::warn!("a plugin in process answered call {call} when it was over, or never was; dropped");
+            tracing::warn!(
+                "a plugin in process answered call {call} when it was over, or never was; dropped"
+            );
         }
     }
 }

@@ -111,7 +111,8 @@ impl Spec {
     fn check(&self) -> Result<(), Error> {
         let wrong = |field, message: String| Err(Error { plugin: self.name.clone(), field, message });
         if !is_name(&self.name) {
-            let message = "`name` is made of a-z, 0-9, `_` and `-`, begins with a letter or digit, and has at most 64";
+            let message =
+                "`name` is made of a-z, 0-9, `_` and `-`, begins with a letter or digit, and has at most 64";
             return wrong("name", message.into());
         }
         if self.path.as_os_str().is_empty() {
@@ -180,8 +181,9 @@ impl Bytes {
             "g" | "gib" => 1 << 30,
             _ => return Err(format!("`{text}` is no number of bytes: write one such as 256MiB")),
         };
-        let number: f64 =
-            text[..split].parse().map_err(|_| format!("`{text}` is no number of bytes: write one such as 256MiB"))?;
+        let number: f64 = text[..split]
+            .parse()
+            .map_err(|_| format!("`{text}` is no number of bytes: write one such as 256MiB"))?;
         let bytes = number * factor as f64;
         if bytes > (1_u64 << 50) as f64 {
             return Err(format!("`{text}` is more bytes than any machine has"));
@@ -255,7 +257,9 @@ mod tests {
 
     #[test]
     fn numbers_of_bytes_are_read_as_people_write_them() {
-        for (text, bytes) in [("1024", 1024), ("64KiB", 65_536), ("1.5 MiB", 1_572_864), ("2gb", 2_000_000_000)] {
+        for (text, bytes) in
+            [("1024", 1024), ("64KiB", 65_536), ("1.5 MiB", 1_572_864), ("2gb", 2_000_000_000)]
+        {
             assert_eq!(Bytes::parse(text), Ok(Bytes(bytes)), "{text}");
         }
         for text in ["", "MiB", "1 apple", "-5", "99999999TB", "9999999999GiB"] {

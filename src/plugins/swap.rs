@@ -101,7 +101,11 @@ impl Plugins {
         let mut names: Vec<String> = said.actions.iter().map(|known| known.spec.name.clone()).collect();
         names.sort();
         self.0.parts.actions.replace(&look.names, new).map_err(|taken| {
-            let by = if actions::BUILTIN.contains(&taken.as_str()) { "is built in" } else { "is another plugin's" };
+            let by = if actions::BUILTIN.contains(&taken.as_str()) {
+                "is built in"
+            } else {
+                "is another plugin's"
+            };
             format!("its action `{taken}` {by}: give it another name")
         })?;
         let other = look.names != names;
@@ -121,7 +125,12 @@ impl Plugins {
             None => tracing::info!(plugin = name, actions, sha256, "plugin loaded"),
             Some(before) => {
                 look.swaps += 1;
-                tracing::info!(plugin = name, actions, sha256, "plugin replaced; calls under way finish on the old one");
+                tracing::info!(
+                    plugin = name,
+                    actions,
+                    sha256,
+                    "plugin replaced; calls under way finish on the old one"
+                );
                 tokio::spawn(async move { before.runner.retire().await });
             }
         }
@@ -142,7 +151,8 @@ impl Plugins {
         if !new {
             return false;
         }
-        let goes_on = if loaded { "the version that is loaded goes on" } else { "its actions fail until it is" };
+        let goes_on =
+            if loaded { "the version that is loaded goes on" } else { "its actions fail until it is" };
         tracing::error!(plugin = name, "not loaded: {why}; {goes_on}");
         let title = format!("Plugin {name} is not loaded");
         let alerts = self.0.parts.alerts.clone();

@@ -1,5 +1,9 @@
 //! Calls of actions by real runs: an intent by hand, a playbook that makes one call and tells what came of it.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may stop at anything, and says what it saw")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop at anything, and says what it saw"
+)]
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};

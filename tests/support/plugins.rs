@@ -1,5 +1,9 @@
 //! Native libraries for tests: built from C with `cc`, or by cargo from the examples.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may stop at anything, and says what it saw")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop at anything, and says what it saw"
+)]
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::path::{Path, PathBuf};
@@ -25,7 +29,11 @@ pub fn compile(source: &str, to: &Path, flags: &[&str]) {
 
 /// Builds the misbehaving plugin at `to`; it recurses without end on purpose.
 pub fn misbehaving(to: &Path, flags: &[&str]) {
-    compile("tests/plugins/misbehaving.c", to, &[&["-Wno-infinite-recursion", "-Wno-unused"], flags].concat());
+    compile(
+        "tests/plugins/misbehaving.c",
+        to,
+        &[&["-Wno-infinite-recursion", "-Wno-unused"], flags].concat(),
+    );
 }
 
 /// Builds a package of the workspace and gives its library.
@@ -44,11 +52,11 @@ pub fn built_with(package: &str, more: &[&str]) -> PathBuf {
     assert!(out.status.success(), "{package}: {}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout).unwrap();
     let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let files = messages.filter(|message| message["target"]["kind"][0] == "cdylib").flat_map(|message| {
-        message["filenames"].as_array().cloned().unwrap_or_default()
-    });
-    let library = files.filter_map(|file| file.as_str().map(PathBuf::from)).find(|file| {
-        file.extension().is_some_and(|e| e == "so")
-    });
+    let files = messages
+        .filter(|message| message["target"]["kind"][0] == "cdylib")
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
+    let library = files
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .find(|file| file.extension().is_some_and(|e| e == "so"));
     library.unwrap_or_else(|| panic!("{package} is no library: {text}"))
 }

@@ -34,7 +34,8 @@ pub(crate) fn clean(roots: &Roots, policy: &Policy, now: SystemTime, dry: bool) 
     policy.check()?;
     let base = &policy.path;
     let walk = Walk::below(roots, base, now)?;
-    let mut cleaned = Cleaned { removed: 0, bytes: 0, files: Vec::new(), failed: Vec::new(), complete: walk.complete };
+    let mut cleaned =
+        Cleaned { removed: 0, bytes: 0, files: Vec::new(), failed: Vec::new(), complete: walk.complete };
     let (disk, _) = roots.open(base)?;
     for file in policy.choose(walk.files) {
         if cleaned.removed >= policy.most.unwrap_or(MOST) as u64 {
@@ -59,7 +60,9 @@ pub(crate) fn clean(roots: &Roots, policy: &Policy, now: SystemTime, dry: bool) 
             }
             // Somebody else was quicker.
             Err(Errno::NOENT) => {}
-            Err(error) if cleaned.failed.len() < TOLD => cleaned.failed.push(told(&beneath(base, &file.path), error)),
+            Err(error) if cleaned.failed.len() < TOLD => {
+                cleaned.failed.push(told(&beneath(base, &file.path), error))
+            }
             Err(_) => {}
         }
     }
@@ -72,7 +75,8 @@ fn remove(roots: &Roots, base: &Path, file: &Seen) -> Result<(), Errno> {
     let (folder, _) = roots.open(parent).map_err(|_| Errno::NOENT)?;
     let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     // Another file of this name by now was not chosen.
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || (stat.st_dev, stat.st_ino) != file.id {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || (stat.st_dev, stat.st_ino) != file.id
+    {
         return Err(Errno::NOENT);
     }
     unlinkat(&folder, name, AtFlags::empty())
@@ -82,5 +86,9 @@ fn remove(roots: &Roots, base: &Path, file: &Seen) -> Result<(), Errno> {
 fn free(disk: &OwnedFd, more: u64) -> Result<f64, Failure> {
     let stat = rustix::fs::fstatvfs(disk).map_err(std::io::Error::from)?;
     let total = (stat.f_blocks * stat.f_frsize) as f64;
-    Ok(if total == 0.0 { 100.0 } else { ((stat.f_bavail * stat.f_frsize) as f64 + more as f64) * 100.0 / total })
+    Ok(if total == 0.0 {
+        100.0
+    } else {
+        ((stat.f_bavail * stat.f_frsize) as f64 + more as f64) * 100.0 / total
+    })
 }

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use paramedic_plugin::message::Risk;
-use paramedic_plugin::schema::{boolean, duration, fields, integer, list, number, optional, required, string};
+use paramedic_plugin::schema::{
+    boolean, duration, fields, integer, list, number, optional, required, string,
+};
 use paramedic_plugin::{Action, Failure, Plugin, export};
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +93,8 @@ impl Disk {
         // What only root may use counts as used, as `df` has it.
         let used = total.saturating_sub(stat.f_bfree * stat.f_frsize);
         let inodes_used = stat.f_files.saturating_sub(stat.f_ffree);
-        let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
+        let percent =
+            |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
         Ok(Usage {
             path: params.path,
             total,
@@ -129,11 +132,14 @@ fn now() -> SystemTime {
 fn plugin() -> Plugin<Disk> {
     let path = || string("A folder below one of the configured roots.").at_least(1);
     let file = || {
-        fields("A file.", [
-            required("path", string("Where it is.")),
-            required("bytes", integer("How long it is.")),
-            required("age_s", integer("Seconds since it was changed.")),
-        ])
+        fields(
+            "A file.",
+            [
+                required("path", string("Where it is.")),
+                required("bytes", integer("How long it is.")),
+                required("age_s", integer("Seconds since it was changed.")),
+            ],
+        )
     };
     Plugin::with_state("disk", env!("CARGO_PKG_VERSION"), Disk::new)
         .doc("How full disks are, what fills them, and cleaning up by policy.")
@@ -175,7 +181,10 @@ fn plugin() -> Plugin<Disk> {
                     optional("patterns", list("Only files with such a name.", string("Such as *.log.*"))),
                     optional("keep", integer("Spare so many of the newest.").at_least(0)),
                     optional("until_free", number("Stop when this share of the disk, in percent, is free.")),
-                    optional("most", integer("Remove at most so many; 10000 if not said.").between(1, 1_000_000)),
+                    optional(
+                        "most",
+                        integer("Remove at most so many; 10000 if not said.").between(1, 1_000_000),
+                    ),
                 ])
                 .gives([
                     required("removed", integer("Files that were removed.")),

@@ -28,7 +28,9 @@ impl Policy {
             return Err(Failure::invalid("`patterns` is empty: name some, or leave it out"));
         }
         if let Some(bad) = patterns.into_iter().flatten().find(|text| text.is_empty() || text.contains('/')) {
-            return Err(Failure::invalid(format!("`{bad}` is no pattern of a file's name: write one such as *.log")));
+            return Err(Failure::invalid(format!(
+                "`{bad}` is no pattern of a file's name: write one such as *.log"
+            )));
         }
         if self.until_free.is_some_and(|share| !(0.0..100.0).contains(&share)) {
             return Err(Failure::invalid("`until_free` is a share in percent, from 0 up to 100"));

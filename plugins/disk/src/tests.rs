@@ -159,5 +159,8 @@ fn roots_that_would_allow_everything_are_refused() {
     for roots in [json!([]), json!(["/"]), json!(["relative"]), json!(["/does/not/exist"])] {
         assert!(Harness::start_with(plugin(), json!({ "roots": roots })).is_err(), "{roots}");
     }
-    assert!(Harness::start_with(plugin(), Value::Null).is_err(), "without a configuration nothing is allowed");
+    assert!(
+        Harness::start_with(plugin(), Value::Null).is_err(),
+        "without a configuration nothing is allowed"
+    );
 }

@@ -43,15 +43,18 @@ pub(crate) struct Walk {
 impl Roots {
     pub(crate) fn new(roots: &[PathBuf]) -> Result<Self, Failure> {
         if roots.is_empty() {
-            return Err(Failure::invalid("`roots` is empty: name the folders below which files may be looked at and removed"));
+            return Err(Failure::invalid(
+                "`roots` is empty: name the folders below which files may be looked at and removed",
+            ));
         }
         let mut all = Vec::new();
         for root in roots {
-            let real = root
-                .canonicalize()
-                .map_err(|error| Failure::invalid(format!("root {} cannot be used: {error}", root.display())))?;
+            let real = root.canonicalize().map_err(|error| {
+                Failure::invalid(format!("root {} cannot be used: {error}", root.display()))
+            })?;
             if !root.is_absolute() || real.parent().is_none() || !real.is_dir() {
-                let message = format!("root {} must be an absolute folder, and not all of the machine", root.display());
+                let message =
+                    format!("root {} must be an absolute folder, and not all of the machine", root.display());
                 return Err(Failure::invalid(message));
             }
             // Both ways to write it are understood.
@@ -67,13 +70,24 @@ impl Roots {
         if !path.is_absolute() || !path.components().all(plain) {
             return Err(Failure::invalid(format!("{} is not an absolute path without `..`", path.display())));
         }
-        let root = self.0.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.as_os_str().len());
+        let root =
+            self.0.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.as_os_str().len());
         let Some(root) = root else {
-            let roots = self.0.iter().step_by(2).map(|root| root.display().to_string()).collect::<Vec<_>>().join(", ");
-            return Err(Failure::refused(format!("{} is not below an allowed folder: allowed are {roots}", path.display())));
+            let roots = self
+                .0
+                .iter()
+                .step_by(2)
+                .map(|root| root.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(Failure::refused(format!(
+                "{} is not below an allowed folder: allowed are {roots}",
+                path.display()
+            )));
         };
         let failed = |error: Errno| Failure::failed(told(path, error));
-        let mut folder = openat(CWD, root, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty()).map_err(failed)?;
+        let mut folder =
+            openat(CWD, root, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty()).map_err(failed)?;
         for part in path.strip_prefix(root).unwrap_or(Path::new("")).components() {
             folder = openat(&folder, part.as_os_str(), FOLDER, Mode::empty()).map_err(failed)?;
         }
@@ -132,7 +146,11 @@ impl Walk {
             }
         }
         for name in folders {
-            let inner = if depth < DEPTH { openat(&folder, &name, FOLDER, Mode::empty()) } else { Err(Errno::NAMETOOLONG) };
+            let inner = if depth < DEPTH {
+                openat(&folder, &name, FOLDER, Mode::empty())
+            } else {
+                Err(Errno::NAMETOOLONG)
+            };
             let entered = inner.and_then(|inner| self.enter(inner, &at.join(&name), device, depth + 1, now));
             // One folder that may not be read hides no other.
             self.complete &= entered.is_ok();

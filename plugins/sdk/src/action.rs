@@ -175,7 +175,9 @@ impl<S: 'static> Action<S> {
         let found = move |state: &S, params: &RawValue, context: &Context| {
             let found = handler.handle(state, read(params)?, context)?;
             let found = match found {
-                Some(result) => Found { done: true, result: serde_json::to_value(result).map_err(unwritable)? },
+                Some(result) => {
+                    Found { done: true, result: serde_json::to_value(result).map_err(unwritable)? }
+                }
                 None => Found { done: false, result: Value::Null },
             };
             serde_json::value::to_raw_value(&found).map_err(unwritable)

@@ -58,7 +58,9 @@ impl<S: Send + Sync + 'static> Plugin<S> {
                 Ok(config) => start(config),
                 // One that wants no object at all is given what there is.
                 Err(error) => match serde_json::from_value(Value::Null) {
-                    Ok(nothing) if config.as_object().is_some_and(serde_json::Map::is_empty) => start(nothing),
+                    Ok(nothing) if config.as_object().is_some_and(serde_json::Map::is_empty) => {
+                        start(nothing)
+                    }
                     _ => Err(Failure::invalid(format!("`config:` cannot be read: {error}"))),
                 },
             }

@@ -75,9 +75,14 @@ mod tests {
 
     #[test]
     fn lengths_of_time_are_read_as_playbooks_write_them() {
-        for (json, millis) in
-            [("\"5s\"", 5_000), ("\"1h30m\"", 5_400_000), ("\"250ms\"", 250), ("7", 7_000), ("0.5", 500), ("\"2d\"", 172_800_000)]
-        {
+        for (json, millis) in [
+            ("\"5s\"", 5_000),
+            ("\"1h30m\"", 5_400_000),
+            ("\"250ms\"", 250),
+            ("7", 7_000),
+            ("0.5", 500),
+            ("\"2d\"", 172_800_000),
+        ] {
             let span: Span = serde_json::from_str(json).unwrap();
             assert_eq!(span.0.as_millis(), millis, "{json}");
         }

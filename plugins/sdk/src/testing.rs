@@ -80,7 +80,8 @@ impl Harness {
 
     fn ask(&self, op: &str, action: &str, params: &Value, context: &Context) -> Result<Value, Failure> {
         if let Some(spec) = self.manifest.actions.iter().find(|spec| spec.name == action) {
-            schema::check(&spec.params, params).map_err(|problem| Failure::invalid(format!("`{action}`: {problem}")))?;
+            schema::check(&spec.params, params)
+                .map_err(|problem| Failure::invalid(format!("`{action}`: {problem}")))?;
         }
         let request = json!({ "op": op, "action": action, "params": params, "context": context });
         match serde_json::from_slice(&self.plugin.answer(request.to_string().as_bytes()))? {

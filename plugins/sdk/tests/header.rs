@@ -65,9 +65,8 @@ fn a_c_compiler_lays_the_tables_out_as_rust_does() {
 
 /// The header, made from the source: constants, tables and what is written above each.
 fn header() -> String {
-    let mut out = String::from(
-        "/* Made from plugins/sdk/src/abi.rs; a test compares the two. Do not edit.\n *\n",
-    );
+    let mut out =
+        String::from("/* Made from plugins/sdk/src/abi.rs; a test compares the two. Do not edit.\n *\n");
     let above: Vec<&str> = SOURCE.lines().take_while(|line| line.starts_with("//!")).collect();
     for line in above.iter().skip(2) {
         writeln!(out, " *{}", line.trim_start_matches("//!").replace("**", "").replace('`', "")).unwrap();
@@ -103,7 +102,8 @@ fn header() -> String {
             doc.clear();
         }
     }
-    writeln!(out, "\n/* What a library must export. */\nconst paramedic_plugin *{}(void);", abi::ENTRY).unwrap();
+    writeln!(out, "\n/* What a library must export. */\nconst paramedic_plugin *{}(void);", abi::ENTRY)
+        .unwrap();
     out.push_str("\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
     out
 }

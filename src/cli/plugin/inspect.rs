@@ -56,7 +56,8 @@ pub(super) fn main(target: &str, setup: &Setup, json: bool) -> ExitCode {
 
 fn report<'a>(file: &'a std::path::Path, found: &'a Inspected) -> Report<'a> {
     let said = &found.said;
-    let entry = |known: &'a plugins::Known| Entry { spec: &known.spec, probe: known.probe, dry_run: known.dry_run };
+    let entry =
+        |known: &'a plugins::Known| Entry { spec: &known.spec, probe: known.probe, dry_run: known.dry_run };
     Report {
         file,
         sha256: &found.sha256,
@@ -82,7 +83,11 @@ fn print(file: &std::path::Path, found: &Inspected) {
             (false, false) => "is not repeated after a crash",
         };
         let dry = if known.dry_run { ", has a dry run" } else { "" };
-        output::line(format!("  risk {}, at most {}, {again}{dry}", text(&serde_json::json!(spec.risk)), spec.timeout));
+        output::line(format!(
+            "  risk {}, at most {}, {again}{dry}",
+            text(&serde_json::json!(spec.risk)),
+            spec.timeout
+        ));
         super::super::list::schemas(&spec.params, &spec.result);
     }
 }

@@ -42,7 +42,9 @@ pub(super) fn main(name: &str) -> ExitCode {
     }
     let dir = Path::new(name);
     if dir.exists() {
-        return output::failed(&format!("{name} is there already: give the plugin another name, or remove it"));
+        return output::failed(&format!(
+            "{name} is there already: give the plugin another name, or remove it"
+        ));
     }
     match write(dir, name) {
         Ok(()) => {
@@ -65,7 +67,9 @@ fn write(dir: &Path, name: &str) -> std::io::Result<()> {
     };
     let library = name.replace('-', "_");
     let fill = |text: &str| {
-        text.replace("{{name}}", name).replace("{{library}}", &library).replace("{{sdk}}", &sdk.to_string_lossy())
+        text.replace("{{name}}", name)
+            .replace("{{library}}", &library)
+            .replace("{{sdk}}", &sdk.to_string_lossy())
     };
     put(dir, CRATE, &fill)
 }

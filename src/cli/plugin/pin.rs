@@ -44,13 +44,17 @@ fn write(file: &Path, name: &str, hash: &str) -> Result<PathBuf, String> {
     let real = file.canonicalize().map_err(failed)?;
     let text = std::fs::read_to_string(&real).map_err(failed)?;
     let new = pinned(&text, name, hash).ok_or_else(|| {
-        format!("{} cannot be changed safely: write `sha256: {hash}` below plugin `{name}` yourself", file.display())
+        format!(
+            "{} cannot be changed safely: write `sha256: {hash}` below plugin `{name}` yourself",
+            file.display()
+        )
     })?;
     let beside = real.with_extension("pin.new");
     let mode = std::fs::metadata(&real).map_err(failed)?.permissions();
     std::fs::write(&beside, &new).map_err(failed)?;
     let checked = Config::load(&beside).map_err(|error| error.to_string()).and_then(|config| {
-        let fine = config.plugins.iter().any(|spec| spec.name == name && spec.sha256.as_deref() == Some(hash));
+        let fine =
+            config.plugins.iter().any(|spec| spec.name == name && spec.sha256.as_deref() == Some(hash));
         if fine { Ok(()) } else { Err("the pin would not be found there".into()) }
     });
     let moved = checked.and_then(|()| {
@@ -100,7 +104,9 @@ mod tests {
         for (text, wanted) in [
             (
                 "plugins:\n  - name: a # mine\n    path: a.so\n  - name: b\n    path: b.so\n",
-                Some("plugins:\n  - name: a # mine\n    sha256: H\n    path: a.so\n  - name: b\n    path: b.so\n"),
+                Some(
+                    "plugins:\n  - name: a # mine\n    sha256: H\n    path: a.so\n  - name: b\n    path: b.so\n",
+                ),
             ),
             ("plugins: [{ name: a, path: a.so }]\n", Some("plugins: [{ name: a, sha256: H, path: a.so }]\n")),
             (
@@ -111,7 +117,10 @@ mod tests {
                 "plugins:\n  - path: a.so\n    sha256: 0123 # old\n    name: a",
                 Some("plugins:\n  - path: a.so\n    sha256: H # old\n    name: a"),
             ),
-            ("plugins:\n  - path: a.so\n    name: a", Some("plugins:\n  - path: a.so\n    name: a\n    sha256: H")),
+            (
+                "plugins:\n  - path: a.so\n    name: a",
+                Some("plugins:\n  - path: a.so\n    name: a\n    sha256: H"),
+            ),
             ("plugins: [{ name: other, path: a.so }]\n", None),
             ("listen: x\n", None),
         ] {

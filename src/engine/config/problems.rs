@@ -28,8 +28,18 @@ pub mod code {
     pub const PLUGIN: &str = "P0305";
 }
 
-const KEYS: [&str; 10] =
-    ["listen", "data", "rules", "playbooks", "logs", "kernels", "plugins", "sources", "actions", "observability"];
+const KEYS: [&str; 10] = [
+    "listen",
+    "data",
+    "rules",
+    "playbooks",
+    "logs",
+    "kernels",
+    "plugins",
+    "sources",
+    "actions",
+    "observability",
+];
 
 /// All mistakes in the configuration at `path`; none if it cannot be read, which is told elsewhere.
 pub fn problems(path: &Path) -> Vec<Diagnostic> {
@@ -56,7 +66,8 @@ pub fn plugin(path: &Path, name: &str, why: &str) -> Diagnostic {
     let place = || {
         let tree = yaml::read(&text).ok()?;
         let Kind::List(items) = &find(&tree, "plugins")?.kind else { return None };
-        let is_it = |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if it == name);
+        let is_it =
+            |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if it == name);
         Some(find(items.iter().find(is_it)?, "path")?.at.clone())
     };
     let at = place().unwrap_or(0..0);
@@ -152,8 +163,7 @@ impl Found<'_> {
             return;
         }
         for error in plugins::spec::check_all(&specs) {
-            let is_it =
-                |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if *it == error.plugin);
+            let is_it = |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if *it == error.plugin);
             // Of two of one name the second is shown.
             let item = items.iter().rev().find(is_it);
             let at = item.map_or(key.clone(), |item| find(item, error.field).unwrap_or(item).at.clone());

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use super::read::{self, Names, entry, text_of};
 use super::{Case, Stage};
-use crate::{actions, plugins};
 use crate::engine::Config;
 use crate::engine::files::{Sources, rule_files};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::{Severity, nearest};
 use crate::rules::SourceFile;
 use crate::rules::yaml::{self, Kind, Node};
+use crate::{actions, plugins};
 
 /// Name of a set-up's configuration.
 const CONFIG: &str = "paramedic.yaml";
