@@ -2,6 +2,7 @@
 
 use paramedic_plugin::message::{Answer, Op};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::output::clean;
@@ -75,7 +76,7 @@ pub(super) fn read(plugin: &str, answer: &[u8]) -> Result<Value, Failure> {
             let why = match std::str::from_utf8(answer) {
                 Err(error) => format!("what is not UTF-8 (from byte {})", error.valid_up_to()),
                 Ok("") => "nothing".into(),
-                Ok(_) if error.is_data() => {
+                Ok(_) if serde_json::from_slice::<IgnoredAny>(answer).is_ok() => {
                     format!("JSON that is no answer ({error}): it must be {{\"ok\": …}} or {{\"error\": …}}")
                 }
                 Ok(_) => format!("what is not JSON ({error})"),
