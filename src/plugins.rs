@@ -46,8 +46,6 @@ pub struct Plugins(Arc<Inner>);
 struct Inner {
     slots: Vec<Arc<slot::Slot>>,
     parts: Parts,
-    /// Held while a file is looked at, so that two looks do not load it twice.
-    turn: tokio::sync::Mutex<()>,
 }
 
 /// What plugins work with.
@@ -80,7 +78,7 @@ impl Plugins {
     /// again; its actions, if they are known from before, fail until then.
     pub async fn load(specs: Vec<Spec>, parts: Parts) -> Self {
         let slots = specs.into_iter().map(|spec| Arc::new(slot::Slot::new(spec))).collect();
-        let plugins = Self(Arc::new(Inner { slots, parts, turn: tokio::sync::Mutex::default() }));
+        let plugins = Self(Arc::new(Inner { slots, parts }));
         futures_util::future::join_all(plugins.0.slots.iter().map(|slot| plugins.first(slot))).await;
         plugins
     }
@@ -94,27 +92,24 @@ impl Plugins {
             clock: Clock::system(),
             memory: PathBuf::new(),
         };
-        Self(Arc::new(Inner { slots: Vec::new(), parts, turn: tokio::sync::Mutex::default() }))
+        Self(Arc::new(Inner { slots: Vec::new(), parts }))
     }
 
     /// Looks after files and processes until `stop`; calls `changed` when there are other actions than before.
     pub async fn watch(self, stop: CancellationToken, changed: impl Fn()) {
-        if self.0.slots.is_empty() {
-            return;
-        }
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                () = stop.cancelled() => return,
+        // Each by itself: one that takes long to load holds up no other.
+        let watched = self.0.slots.iter().map(async |slot| {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(POLL) => {}
+                    () = stop.cancelled() => return,
+                }
+                if self.tend(slot).await {
+                    changed();
+                }
             }
-            let mut other = false;
-            for slot in &self.0.slots {
-                other |= self.tend(slot).await;
-            }
-            if other {
-                changed();
-            }
-        }
+        });
+        futures_util::future::join_all(watched).await;
     }
 
     /// Looks at the file of `name` now, and forgets its crashes; true if its actions are others than before.

@@ -25,6 +25,7 @@ fn a_new_plugin_builds_and_passes_its_test_as_it_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // Anywhere, with the SDK that the program carries; and in a checkout, where the SDK lies.
     let anywhere = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.join("target")).unwrap();
     let within = tempfile::tempdir_in(root.join("target")).unwrap();
     for dir in [anywhere.path(), within.path()] {
         let (fine, said) = run(paramedic(&["plugin", "new", "my-demo"]).current_dir(dir));
@@ -139,6 +140,27 @@ fn check_tells_a_plugin_that_would_not_load_where_it_is_named() {
         run(&mut paramedic(&["check", "--config", home.path("paramedic.yaml").to_str().unwrap()]));
     assert!(!fine && said.contains("P0305") && said.contains("none.so is not there"), "{said}");
     assert!(said.contains("paramedic.yaml:6:11") && !said.contains("no action `good.do`"), "{said}");
+}
+
+#[test]
+fn tests_of_rules_play_the_actions_of_plugins_instead_of_calling_them() {
+    let home = Home::new("plugins: [{ name: bad, path: bad.so }]\n");
+    plugins::misbehaving(&home.path("bad.so"), &[]);
+    playbooks(&home, &["bad.do"]);
+    home.write(
+        "rules/rules.yaml",
+        "rules:\n  - name: it\n    on: it.fails\n    intent: { goal: Mend it, target: \"${data.n}\" }\n    \
+         playbooks: [bad_do]\n    params: { args: { how: segfault } }\n    tests:\n      - name: it is done\n        \
+         events: [{ topic: it.fails, data: { n: a } }]\n        \
+         actions: { bad.do: { result: played } }\n        \
+         expect: { steps: [{ action: bad.do, params: { how: segfault } }] }\n",
+    );
+    let config = home.path("paramedic.yaml");
+    let (fine, said) = run(&mut paramedic(&["test", "--config", config.to_str().unwrap()]));
+    assert!(fine && !said.contains("SIGSEGV"), "{said}");
+    home.write("paramedic.yaml", "plugins: []\n");
+    let (fine, said) = run(&mut paramedic(&["test", "--config", config.to_str().unwrap()]));
+    assert!(!fine && said.contains("there is no action `bad.do`"), "{said}");
 }
 
 fn paramedic(args: &[&str]) -> Command {

@@ -75,7 +75,7 @@ async fn each_way_to_misbehave_fails_that_call_only_and_the_next_works() {
         let said = message(&result);
         assert!(result["error"]["kind"] == kind && said.contains(words), "{how}: {result:#}\n{}", home.log());
         assert!(said.contains("`bad`") || kind == "failed", "{how}: the message names the plugin: {said}");
-        assert!(began.elapsed() < Duration::from_secs(4), "{how} took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(10), "{how} took {:?}", began.elapsed());
         let after = call(&engine, "bad.do", json!({ "how": "well" })).await;
         assert!(after["ok"].is_string(), "after {how}: {after:#}\n{}", home.log());
         let other = call(&engine, "good.do", json!({ "how": "well" })).await;
@@ -173,7 +173,7 @@ async fn a_replaced_library_serves_new_calls_while_old_ones_finish_on_the_old() 
         let first = call(&engine, "bad.do", json!({ "how": "well" })).await;
         assert!(first["ok"].as_str().is_some_and(|said| said.starts_with("one ")), "{first:#}");
         misbehaving(&home.path("two.so"), &["-DTAG=\"two\""]);
-        let slow = begin(&engine, "bad.do", json!({ "how": "slow" })).await;
+        let slow = begin(&engine, "bad.do", json!({ "how": "slower" })).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         std::fs::rename(home.path("two.so"), home.path("bad.so")).unwrap();
         engine.until("/api/plugins/bad", Duration::from_secs(5), |it| it["swaps"] == 1).await;

@@ -20,6 +20,8 @@ pub(super) struct Slot {
     pub(super) health: Arc<Health>,
     now: RwLock<Option<Arc<Version>>>,
     look: Mutex<Look>,
+    /// Held while the file is looked at, so that two looks do not load it twice.
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 /// A version that is loaded.
@@ -50,7 +52,13 @@ pub(super) struct Look {
 
 impl Slot {
     pub(super) fn new(spec: Spec) -> Self {
-        Self { spec: Arc::new(spec), health: Arc::default(), now: RwLock::new(None), look: Mutex::default() }
+        Self {
+            spec: Arc::new(spec),
+            health: Arc::default(),
+            now: RwLock::new(None),
+            look: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The version to call.

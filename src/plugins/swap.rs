@@ -51,7 +51,7 @@ impl Plugins {
 
     /// Reads the file and swaps in what it holds, if it is another and good. True if there are other actions than before.
     pub(super) async fn look(&self, slot: &Arc<Slot>) -> bool {
-        let _turn = if slot.loaded().is_some() { Some(self.0.turn.lock().await) } else { None };
+        let _turn = slot.turn.lock().await;
         let name = &slot.spec.name;
         match self.version(slot).await {
             Ok(None) => {

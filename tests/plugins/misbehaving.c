@@ -153,7 +153,8 @@ static void wrong(uint64_t call, const char *how) {
             return;
         }
     }
-    if (strcmp(how, "slow") == 0) usleep(700 * 1000);
+    if (strcmp(how, "slow") == 0) usleep(500 * 1000);
+    if (strcmp(how, "slower") == 0) usleep(1500 * 1000);
     if (strcmp(how, "env") == 0) {
         snprintf(reply, sizeof reply, "{\"ok\": \"%s|%s\"}", getenv("PARAMEDIC_TOKEN") ? "token" : "none",
                  getenv("CANARY") ? "canary" : "none");
