@@ -22,3 +22,4 @@ bench:
     cargo bench --bench latency
     cargo bench --bench start
     cargo bench --bench runs
+    cargo bench --bench plugins

@@ -15,7 +15,7 @@ mod schema;
 mod secret;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,12 @@ pub trait Action: Send + Sync {
 
     /// What a call would do, in words.
     fn dry_run(&self, call: &Call) -> String;
+
+    /// What a call would do, for an action that must ask somebody to know: in words or as a value.
+    fn preview(&self, call: &Call) -> BoxFuture<'static, Result<Value, Failure>> {
+        let words = self.dry_run(call);
+        Box::pin(async move { Ok(words.into()) })
+    }
 }
 
 /// What an action is and takes.
@@ -182,16 +188,16 @@ pub const BUILTIN: [&str; 11] = [
     "kernel.stop",
 ];
 
-/// All actions by name.
+/// All actions by name. Clones share them: plugins come and go while others look.
 #[derive(Clone, Default)]
 pub struct Registry {
-    actions: BTreeMap<String, Arc<dyn Action>>,
+    actions: Arc<RwLock<BTreeMap<String, Arc<dyn Action>>>>,
 }
 
 impl Registry {
     /// Those that are built in.
     pub fn builtin(ports: &Ports) -> Self {
-        let mut registry = Self::default();
+        let registry = Self::default();
         for action in kernel::all(&ports.kernels) {
             registry.add(action);
         }
@@ -208,23 +214,46 @@ impl Registry {
     }
 
     /// Adds an action; one of the same name is replaced and given back.
-    pub fn add(&mut self, action: Arc<dyn Action>) -> Option<Arc<dyn Action>> {
-        self.actions.insert(action.spec().name.clone(), action)
+    pub fn add(&self, action: Arc<dyn Action>) -> Option<Arc<dyn Action>> {
+        self.write().insert(action.spec().name.clone(), action)
+    }
+
+    /// Takes out the actions named in `old` and puts `new` in, at once.
+    ///
+    /// # Errors
+    /// The name of one that somebody else has; then nothing changes.
+    pub fn replace(&self, old: &[String], new: Vec<Arc<dyn Action>>) -> Result<(), String> {
+        let mut actions = self.write();
+        let taken = |name: &String| actions.contains_key(name) && !old.contains(name);
+        if let Some(action) = new.iter().find(|action| taken(&action.spec().name)) {
+            return Err(action.spec().name.clone());
+        }
+        actions.retain(|name, _| !old.contains(name));
+        actions.extend(new.into_iter().map(|action| (action.spec().name.clone(), action)));
+        Ok(())
     }
 
     /// One action.
     pub fn get(&self, name: &str) -> Option<Arc<dyn Action>> {
-        self.actions.get(name).cloned()
+        self.read().get(name).cloned()
     }
 
     /// Every action, by name.
     pub fn list(&self) -> Vec<Spec> {
-        self.actions.values().map(|action| action.spec().clone()).collect()
+        self.read().values().map(|action| action.spec().clone()).collect()
     }
 
     /// Every name, sorted.
     pub fn names(&self) -> Vec<String> {
-        self.actions.keys().cloned().collect()
+        self.read().keys().cloned().collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<dyn Action>>> {
+        self.actions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<dyn Action>>> {
+        self.actions.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Checks the parameters of `call`, then makes it, within `timeout` or the action's own. With `call.dry` nothing
@@ -250,7 +279,11 @@ impl Registry {
 async fn run(action: &dyn Action, call: Call, timeout: Option<Span>) -> Result<Value, Failure> {
     check(action.spec(), &call)?;
     if call.dry {
-        return Ok(json!({ "dry_run": action.dry_run(&call) }));
+        let limit = timeout.unwrap_or(action.spec().timeout);
+        let said = tokio::time::timeout(limit.0, action.preview(&call)).await.unwrap_or_else(|_| {
+            Err(Failure::retryable("timeout", format!("what it would do was not known within {limit}")))
+        });
+        return Ok(json!({ "dry_run": said? }));
     }
     within(action, call, timeout.unwrap_or(action.spec().timeout)).await
 }

@@ -11,6 +11,7 @@ pub mod intents;
 pub mod kernels;
 pub mod list;
 pub mod output;
+pub mod plugin;
 pub mod replay;
 pub mod run;
 pub mod schema;
@@ -65,6 +66,8 @@ enum Command {
     Playbooks(list::Args),
     /// List what playbooks can do; show what one takes and gives
     Actions(list::ActionsArgs),
+    /// Make, inspect, pin and list native plugins, which add actions
+    Plugin(plugin::Args),
     /// List what people were told; ack, resolve
     Alerts(alerts::Args),
     /// Describe rule files to an editor
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Rules(args) => list::rules(&args),
         Command::Playbooks(args) => list::playbooks(&args),
         Command::Actions(args) => list::actions(&args),
+        Command::Plugin(args) => plugin::main(&args),
         Command::Alerts(args) => alerts::main(args),
         Command::Schema(command) => schema::main(&command),
         Command::Completions { shell } => completions(shell),

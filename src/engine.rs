@@ -34,6 +34,7 @@ use crate::intents::lifecycle::{self, Transition};
 use crate::journal::edge;
 use crate::model::{Clock, Event, Intent, IntentId, Priority};
 use crate::observability::Aggregator;
+use crate::plugins::Plugins;
 use crate::rules::{RuleSet, Windows};
 use crate::store::Store;
 use crate::{actions, kernels, tasks};
@@ -60,6 +61,7 @@ struct Inner {
     parts: Arc<tasks::Parts>,
     tasks: tasks::Service,
     kernels: kernels::Registry,
+    plugins: Plugins,
     actions: Arc<actions::Registry>,
     channels: actions::Channels,
     observed: Arc<Mutex<Aggregator>>,
@@ -227,6 +229,11 @@ impl Engine {
     /// The actions.
     pub fn actions(&self) -> &actions::Registry {
         &self.0.actions
+    }
+
+    /// The plugins.
+    pub fn plugins(&self) -> &Plugins {
+        &self.0.plugins
     }
 
     /// What is durable, for queries.

@@ -10,6 +10,7 @@ pub mod observability;
 pub mod origin;
 pub mod page;
 pub mod playbooks;
+pub mod plugins;
 pub mod probes;
 pub mod problem;
 pub mod replay;
@@ -103,6 +104,7 @@ pub fn router(engine: Engine) -> Router {
         .merge(kernels::routes())
         .merge(observability::routes())
         .merge(playbooks::routes())
+        .merge(plugins::routes())
         .merge(probes::routes())
         .merge(replay::routes())
         .merge(rules::routes())

@@ -17,6 +17,7 @@ pub mod bus;
 // Work.
 pub mod kernels;
 pub mod actions;
+pub mod plugins;
 pub mod playbook;
 pub mod journal;
 pub mod intents;

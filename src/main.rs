@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use paramedic::{cli, kernels, stress};
+use paramedic::{cli, kernels, plugins, stress};
 
 /// Quicker than the system's where many threads work, and it gives back what is not used any more: a storm leaves
 /// nothing behind.
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
             kernels::guardian::run();
             0
         }
+        Some(plugins::host::COMMAND) => plugins::host::run(),
         Some(stress::patient::COMMAND) => stress::patient::run(args),
         _ => {
             // Only in builds with failpoints: lets a test say where the engine is to die.

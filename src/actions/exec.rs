@@ -78,7 +78,7 @@ impl Run {
         let program = self.allowed(argv.first().map(String::as_str).unwrap_or_default())?;
         check_options(&argv, program, &texts(&call.params, "options"), &call.options)?;
         let cwd = text(&call.params, "cwd").map(folder).transpose()?;
-        Ok(Launch { env: environment(call)?, argv, inherit_env: false, cwd, capture: true })
+        Ok(Launch { env: environment(call)?, argv, inherit_env: false, cwd, capture: true, channel: None })
     }
 
     /// Compared as written: `./x`, `/bin/../bin/x` or a link to it is another text, so it is refused.

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{Setup, output};
-use crate::actions;
 use crate::engine::Config;
 use crate::engine::config::problems;
 use crate::engine::files::{Built, Sources};
 use crate::engine::rehearse;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
+use crate::{actions, plugins};
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -143,9 +143,21 @@ fn read(args: &Args) -> Result<Built, ExitCode> {
         sources.add_rules(path);
     }
     let files = sources.rule_files().to_vec();
-    let mut built = sources.build(&actions::BUILTIN.map(String::from));
+    let mut known = actions::BUILTIN.map(String::from).to_vec();
+    let mut added = Vec::new();
+    for (spec, found) in config.plugins.iter().zip(plugins::ask(&config.plugins)) {
+        match found {
+            Ok(specs) => added.extend(specs),
+            Err(why) => {
+                let file = setup.file().unwrap_or_default();
+                sources.add_problems(vec![problems::plugin(&file, &spec.name, &why)]);
+            }
+        }
+    }
+    known.extend(added.iter().map(|spec| spec.name.clone()));
+    let mut built = sources.build(&known);
     if let (Some(rules), Some(library)) = (&built.rules, &built.library) {
-        let mistakes = rehearse::mistakes(&files, rules, library);
+        let mistakes = rehearse::mistakes(&files, rules, library, &added);
         built.diagnostics.extend(mistakes);
     }
     Ok(built)

@@ -116,7 +116,13 @@ fn action(args: &Args, name: &str) -> ExitCode {
     let repeated =
         if action["idempotent"] == true { "may be repeated" } else { "is not repeated after a crash" };
     output::line(format!("  risk {risk}, at most {timeout}, {repeated}"));
-    for (what, schema) in [("takes", &action["params"]), ("gives", &action["result"])] {
+    schemas(&action["params"], &action["result"]);
+    ExitCode::SUCCESS
+}
+
+/// Prints what an action takes and gives.
+pub fn schemas(params: &Value, result: &Value) {
+    for (what, schema) in [("takes", params), ("gives", result)] {
         let mut table = output::table(&[what, "type", "what it is"]);
         let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
         for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
@@ -131,7 +137,6 @@ fn action(args: &Args, name: &str) -> ExitCode {
         }
         output::line(format!("\n{table}"));
     }
-    ExitCode::SUCCESS
 }
 
 fn show(args: &Args, path: &str, print: impl Fn(&Value)) -> ExitCode {

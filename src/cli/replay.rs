@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 use super::client::Remote;
 use super::{Setup, check, output};
-use crate::actions;
 use crate::engine::Config;
 use crate::engine::files::{Sources, rule_files};
 use crate::engine::replay::{self, Options, Report, served};
 use crate::model::{Clock, Time};
+use crate::plugins;
 use crate::rules::{RuleSet, SourceFile};
 use crate::store::{self, Sqlite};
 
@@ -197,7 +197,7 @@ fn ask(args: &Args, options: &Options) -> Result<Report, Trouble> {
 
 /// The rules, and those to compare with; mistakes in them are printed as `check` does.
 fn sets(args: &Args, config: &Config) -> Result<Vec<RuleSet>, Trouble> {
-    let known = actions::BUILTIN.map(String::from);
+    let known = plugins::names(&config.plugins);
     let mut sets = Vec::new();
     let mut mistakes = Vec::new();
     for path in

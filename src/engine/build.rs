@@ -14,6 +14,7 @@ use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
 use crate::model::{Chance, Clock, Event};
 use crate::observability::{Aggregator, alerts::Book};
+use crate::plugins::{self, Plugins};
 use crate::store::{Sqlite, Store};
 use crate::tasks::lock;
 use crate::{actions, sources, tasks};
@@ -63,11 +64,24 @@ impl Engine {
                 .map_err(|error| StartError::Kernels(error.to_string()))?;
         let actions = actions::Registry::builtin(&actions::Ports {
             kernels: kernels.clone(),
-            spawner,
+            spawner: spawner.clone(),
             alerts: doors.alerts.clone(),
             intents: doors.alerts.clone(),
             config: config.actions.clone(),
         });
+        let wrong = plugins::spec::check_all(&config.plugins);
+        if !wrong.is_empty() {
+            let why = wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            return Err(other("use the configuration's plugins", why));
+        }
+        let parts = plugins::Parts {
+            spawner,
+            actions: actions.clone(),
+            alerts: doors.alerts.clone(),
+            clock: clock.clone(),
+            memory: config.data.join("plugins"),
+        };
+        let plugins = Plugins::load(config.plugins.clone(), parts).await;
         // Looked at before they are read: a save in between is seen as one.
         let stamp = reload::stamp([&config.rules, &config.playbooks]);
         let built = Sources::below(&config.rules, &config.playbooks).build(&actions.names());
@@ -76,7 +90,7 @@ impl Engine {
         };
         let pool =
             tasks::pool::Pool::start().map_err(|e| other("start the threads of playbooks", e.to_string()))?;
-        let rest = Rest { kernels, actions, rules, library, learner, first: None, observed, pool };
+        let rest = Rest { kernels, plugins, actions, rules, library, learner, first: None, observed, pool };
         let engine = Self::assemble(doors, rest);
         engine.0.reload.loaded(stamp, built.diagnostics, engine.0.clock.now());
         engine.serve().await?;
@@ -109,6 +123,7 @@ impl Engine {
         inner.tracker.spawn(inner.tasks.clone().run());
         inner.tracker.spawn(self.clone().watch_files());
         inner.tracker.spawn(self.clone().housekeep());
+        inner.tracker.spawn(self.clone().watch_plugins());
         self.follow_files()?;
         let kernels = inner.kernels.clone();
         inner.tracker.spawn(async move {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::model::Span;
-use crate::{actions, intents, kernels, observability, sources, tasks};
+use crate::{actions, intents, kernels, observability, plugins, sources, tasks};
 
 /// The configuration, as written by a person. Paths are relative to the file's own directory.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Config {
     pub logs: PathBuf,
     /// What is watched and repaired. `${PARAMEDIC}` in a command is this program itself.
     pub kernels: Vec<kernels::Spec>,
+    /// Native libraries that add actions.
+    pub plugins: Vec<plugins::Spec>,
     /// Where events come from besides HTTP.
     pub sources: Sources,
     /// What actions may touch.
@@ -84,6 +86,7 @@ impl Default for Config {
             playbooks: "playbooks".into(),
             logs: "logs".into(),
             kernels: Vec::new(),
+            plugins: Vec::new(),
             sources: Sources::default(),
             actions: actions::Config::default(),
             observability: observability::Config::default(),
@@ -156,6 +159,9 @@ impl Config {
                 *word = word.replace("${PARAMEDIC}", &own);
             }
             kernel.rebase(base);
+        }
+        for plugin in &mut self.plugins {
+            plugin.path = base.join(&plugin.path);
         }
         for source in &mut self.sources.jsonl {
             for path in &mut source.paths {

@@ -45,6 +45,8 @@ pub struct Stage {
     pub rules: RuleSet,
     /// The playbooks.
     pub library: Library,
+    /// Actions that plugins add; here they are played.
+    pub plugins: Vec<actions::Spec>,
 }
 
 /// What came of one test.
@@ -114,12 +116,17 @@ fn rehearse_one(stage: &Stage, case: &Case) -> std::io::Result<Report> {
 }
 
 /// What is wrong with the tests in `files` of rules, which are themselves good.
-pub fn mistakes(files: &[SourceFile], rules: &RuleSet, library: &Library) -> Vec<Diagnostic> {
+pub fn mistakes(
+    files: &[SourceFile],
+    rules: &RuleSet,
+    library: &Library,
+    plugins: &[actions::Spec],
+) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     // Most files of a large set have none, and reading them again takes as long as the first time.
     let tested: Vec<&SourceFile> = files.iter().filter(|file| file.text.contains("tests:")).collect();
     if let (false, Ok(specs)) = (tested.is_empty(), specs()) {
-        let names = Names::of(rules, library, &specs);
+        let names = Names::of(rules, library, &[&specs, plugins].concat());
         for file in tested {
             drop(cases(file, &names, &mut found));
         }

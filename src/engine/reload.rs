@@ -121,6 +121,16 @@ impl Engine {
         }
     }
 
+    /// Looks after plugins until the engine stops; when one brings other actions, playbooks are checked against them.
+    pub(super) async fn watch_plugins(self) {
+        let engine = self.clone();
+        let changed = move || {
+            let engine = engine.clone();
+            drop(tokio::task::spawn_blocking(move || engine.reload()));
+        };
+        self.0.plugins.clone().watch(self.0.stop.clone(), changed).await;
+    }
+
     /// Reads all files and swaps in what they say, if every one is good; otherwise nothing changes. Blocks.
     pub fn reload(&self) -> Report {
         let known: Vec<String> = self.0.actions.list().iter().map(|spec| spec.name.clone()).collect();

@@ -23,6 +23,7 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         inner.kernels.shutdown().await;
+        inner.plugins.shutdown().await;
         inner.lanes.close();
         inner.tracker.close();
         if tokio::time::timeout(PATIENCE, inner.tracker.wait()).await.is_err() {

@@ -19,6 +19,7 @@ use crate::learning::Learner;
 use crate::model::{Chance, Clock};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::playbook::Library;
+use crate::plugins::Plugins;
 use crate::rules::{RuleSet, Windows};
 use crate::store::Store;
 use crate::{actions, kernels, tasks};
@@ -41,6 +42,7 @@ pub(super) struct Doors {
 /// What it is made of besides.
 pub(super) struct Rest {
     pub(super) kernels: kernels::Registry,
+    pub(super) plugins: Plugins,
     pub(super) actions: actions::Registry,
     pub(super) rules: RuleSet,
     pub(super) library: Library,
@@ -81,7 +83,7 @@ impl Engine {
     /// Puts the parts together; nothing runs yet.
     pub(super) fn assemble(doors: Doors, rest: Rest) -> Self {
         let Doors { config, inbox, alerts, store, clock, chance, board, lanes } = doors;
-        let Rest { kernels, actions, rules, library, learner, first, observed, pool } = rest;
+        let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool } = rest;
         let metrics = Arc::new(Metrics::default());
         metrics.rules.set(rules.rules().len() as i64);
         let observed = Arc::new(Mutex::new(observed));
@@ -130,6 +132,7 @@ impl Engine {
             parts,
             tasks,
             kernels,
+            plugins,
             actions,
             channels,
             observed,

@@ -124,7 +124,7 @@ pub(super) fn launch(spec: &Spec, seat: &Seat) -> Launch {
         env.insert("PORT".into(), port.to_string());
     }
     let argv = spec.command.iter().map(|arg| seat.fill(arg)).collect();
-    Launch { argv, env, inherit_env: true, cwd: spec.cwd.clone(), capture: true }
+    Launch { argv, env, inherit_env: true, cwd: spec.cwd.clone(), capture: true, channel: None }
 }
 
 impl Seat {

@@ -2,9 +2,10 @@
 //!
 //! It binds the process to the engine's life, waits until the guardian knows of it, then becomes the program. So
 //! there is no moment at which the engine could die and leave a child behind. It runs before any runtime exists.
+//! A program that speaks with the engine keeps the channel on which the byte came as its standard input.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -16,6 +17,9 @@ pub const COMMAND: &str = "__exec";
 /// The byte that means: the guardian knows, go on.
 pub(super) const GO: u8 = b'g';
 
+/// Stands in place of `--` where the program keeps its standard input.
+pub(super) const KEEP: &str = "--keep-stdin";
+
 /// Carries out `__exec <parent> -- program arguments…`; `args` are those after `__exec`.
 /// Comes back only when the program could not be run, with the exit code to end with, as a shell would give it.
 pub fn exec(args: impl IntoIterator<Item = OsString>) -> i32 {
@@ -24,7 +28,8 @@ pub fn exec(args: impl IntoIterator<Item = OsString>) -> i32 {
     let (Some(parent), Some(dashes), Some(program)) = (parent, args.next(), args.next()) else {
         return fail(2, "usage: __exec PARENT -- PROGRAM [ARGUMENT…]");
     };
-    if dashes != "--" {
+    let keep = dashes == KEEP;
+    if dashes != "--" && !keep {
         return fail(2, "usage: __exec PARENT -- PROGRAM [ARGUMENT…]");
     }
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
@@ -35,11 +40,16 @@ pub fn exec(args: impl IntoIterator<Item = OsString>) -> i32 {
         return 125;
     }
     let mut byte = [0];
-    match io::stdin().read(&mut byte) {
+    // Not buffered: what follows the byte is for the program.
+    match rustix::io::read(io::stdin(), &mut byte) {
         Ok(1) if byte[0] == GO => {}
         _ => return 125,
     }
-    let error = Command::new(&program).args(args).stdin(Stdio::null()).exec();
+    let mut command = Command::new(&program);
+    if !keep {
+        command.stdin(Stdio::null());
+    }
+    let error = command.args(args).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
     fail(code, &format!("cannot run {}: {error}", program.to_string_lossy()))
 }

@@ -12,7 +12,7 @@ use super::{Config, Limits, Sources};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 use crate::rules::yaml::{self, Kind, Node};
-use crate::{actions, kernels, observability};
+use crate::{actions, kernels, observability, plugins};
 
 /// Codes of what is wrong with the configuration.
 pub mod code {
@@ -24,10 +24,22 @@ pub mod code {
     pub const VALUE: &str = "P0303";
     /// A kernel that cannot work.
     pub const KERNEL: &str = "P0304";
+    /// A plugin that cannot work.
+    pub const PLUGIN: &str = "P0305";
 }
 
-const KEYS: [&str; 9] =
-    ["listen", "data", "rules", "playbooks", "logs", "kernels", "sources", "actions", "observability"];
+const KEYS: [&str; 10] = [
+    "listen",
+    "data",
+    "rules",
+    "playbooks",
+    "logs",
+    "kernels",
+    "plugins",
+    "sources",
+    "actions",
+    "observability",
+];
 
 /// All mistakes in the configuration at `path`; none if it cannot be read, which is told elsewhere.
 pub fn problems(path: &Path) -> Vec<Diagnostic> {
@@ -46,6 +58,21 @@ pub fn problems(path: &Path) -> Vec<Diagnostic> {
         found.add(code::VALUE, 0..0, error.to_string(), None);
     }
     found.all
+}
+
+/// That plugin `name` of the configuration at `path` does not load, shown where its library is named.
+pub fn plugin(path: &Path, name: &str, why: &str) -> Diagnostic {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let place = || {
+        let tree = yaml::read(&text).ok()?;
+        let Kind::List(items) = &find(&tree, "plugins")?.kind else { return None };
+        let is_it =
+            |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if it == name);
+        Some(find(items.iter().find(is_it)?, "path")?.at.clone())
+    };
+    let at = place().unwrap_or(0..0);
+    let message = format!("plugin `{name}` does not load: {why}");
+    Diagnostic::error(code::PLUGIN, &path.to_string_lossy(), &text, at, message)
 }
 
 struct Found<'a> {
@@ -71,6 +98,7 @@ impl Found<'_> {
             seen.push(&key.name);
             match key.name.as_str() {
                 "kernels" => self.kernels(value, &key.at),
+                "plugins" => self.plugins(value, &key.at),
                 "listen" => self.part::<std::net::SocketAddr>(value, &key.at),
                 "data" | "rules" | "playbooks" | "logs" => self.part::<String>(value, &key.at),
                 "sources" => self.part::<Sources>(value, &key.at),
@@ -137,6 +165,27 @@ impl Found<'_> {
                 .unwrap_or(place);
             }
             self.add(code::VALUE, place.at.clone(), message, None);
+        }
+    }
+
+    fn plugins(&mut self, node: &Node, key: &Range<usize>) {
+        let Kind::List(items) = &node.kind else {
+            let message = format!("`plugins` is a list, this is {}", node.what());
+            let help = Some("begin each plugin below it with `- `".into());
+            return self.add(code::VALUE, node.at.clone(), message, help);
+        };
+        let before = self.all.len();
+        let specs: Vec<plugins::Spec> =
+            items.iter().filter_map(|item| self.read::<plugins::Spec>(item, key)).collect();
+        if self.all.len() > before {
+            return;
+        }
+        for error in plugins::spec::check_all(&specs) {
+            let is_it = |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if *it == error.plugin);
+            // Of two of one name the second is shown.
+            let item = items.iter().rev().find(is_it);
+            let at = item.map_or(key.clone(), |item| find(item, error.field).unwrap_or(item).at.clone());
+            self.add(code::PLUGIN, at, error.to_string(), None);
         }
     }
 
@@ -277,6 +326,15 @@ mod tests {
             (
                 "kernels:\n  - { name: a, command: [x], health: { tcp: nowhere } }\n",
                 vec![("P0304", "nowhere", "")],
+            ),
+            ("plugins: [{ name: a, path: b.so }]\n", vec![]),
+            ("plugins: { name: a }\n", vec![("P0303", "{", "`- `")]),
+            ("plugins: [{ name: a, path: b.so, memmory: 1 }]\n", vec![("P0302", "memmory", "`memory`")]),
+            ("plugins: [{ name: a, path: b.so, memory: lots }]\n", vec![("P0303", "lots", "")]),
+            ("plugins: [{ name: a, path: b.so, sha256: abc }]\n", vec![("P0305", "abc", "")]),
+            (
+                "plugins:\n  - { name: a, path: b.so }\n  - { name: a, path: c.so }\n",
+                vec![("P0305", "a", "")],
             ),
         ] {
             let dir = tempfile::tempdir().unwrap();

@@ -28,14 +28,15 @@ pub(super) struct World {
     pub(super) made: AtomicUsize,
 }
 
-/// The actions of a test: `real` ones where they are harmless, else played by `answers`.
+/// The actions of a test: `real` ones where they are harmless, else, as those of plugins, played by `answers`.
 pub(super) fn registry(
     real: &Registry,
+    plugins: &[Spec],
     answers: &BTreeMap<String, Vec<Answer>>,
     world: &Arc<World>,
 ) -> Registry {
-    let mut all = Registry::default();
-    for spec in real.list() {
+    let all = Registry::default();
+    for spec in real.list().into_iter().chain(plugins.iter().cloned()) {
         let given = answers.get(&spec.name).cloned();
         match (real.get(&spec.name), given) {
             (Some(action), None) if REAL.contains(&spec.name.as_str()) => drop(all.add(action)),

@@ -22,6 +22,7 @@ use crate::engine::wire::{Doors, Rest};
 use crate::engine::{Config, Engine};
 use crate::model::{Chance, Clock, Event, Pattern, Time};
 use crate::observability::{Aggregator, alerts::Book};
+use crate::plugins::Plugins;
 use crate::rules::RuleReason;
 use crate::store::Memory;
 use crate::tasks::lock;
@@ -107,8 +108,9 @@ fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
         made: AtomicUsize::new(0),
     });
     let rest = Rest {
-        actions: mock::registry(&real, &case.actions, &world),
+        actions: mock::registry(&real, &stage.plugins, &case.actions, &world),
         kernels,
+        plugins: Plugins::none(),
         rules: stage.rules.clone(),
         library: stage.library.clone(),
         learner: prior::learner(stage, case),

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use super::read::{self, Names, entry, text_of};
 use super::{Case, Stage};
-use crate::actions;
 use crate::engine::Config;
 use crate::engine::files::{Sources, rule_files};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::{Severity, nearest};
 use crate::rules::SourceFile;
 use crate::rules::yaml::{self, Kind, Node};
+use crate::{actions, plugins};
 
 /// Name of a set-up's configuration.
 const CONFIG: &str = "paramedic.yaml";
@@ -44,10 +44,11 @@ pub enum SuiteError {
 }
 
 /// Where rules and playbooks are taken from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq)]
 struct Source {
     rules: Vec<PathBuf>,
     playbooks: PathBuf,
+    plugins: Vec<plugins::Spec>,
 }
 
 struct Finder {
@@ -124,7 +125,11 @@ impl Suite {
 impl Finder {
     /// All tests of a set-up.
     fn set_up(&mut self, config: &Config, base: &Path) -> Result<(), SuiteError> {
-        let source = Source { rules: vec![config.rules.clone()], playbooks: config.playbooks.clone() };
+        let source = Source {
+            rules: vec![config.rules.clone()],
+            playbooks: config.playbooks.clone(),
+            plugins: config.plugins.clone(),
+        };
         for file in files(&config.rules)? {
             self.rules(&file, &source)?;
         }
@@ -172,13 +177,15 @@ impl Finder {
             let source = Source {
                 rules: if rules.is_empty() { vec![config.rules.clone()] } else { rules },
                 playbooks: playbooks.into_iter().next().unwrap_or_else(|| config.playbooks.clone()),
+                plugins: config.plugins.clone(),
             };
             return self.rules(file, &source);
         }
         if matches!(entry(&tree, "rules"), Some(Node { kind: Kind::List(_), .. })) {
             let inside = is_within(&path, &config.rules);
             let rules = vec![if inside { config.rules.clone() } else { path }];
-            return self.rules(file, &Source { rules, playbooks: config.playbooks.clone() });
+            let (playbooks, plugins) = (config.playbooks.clone(), config.plugins.clone());
+            return self.rules(file, &Source { rules, playbooks, plugins });
         }
         if let Kind::Map(entries) = &tree.kind
             && let Some((key, _)) = entries.iter().find(|(key, _)| nearest(&key.name, ["tests"]).is_some())
@@ -242,12 +249,16 @@ impl Finder {
             }
             rules.extend(files(path)?);
         }
-        let known: Vec<String> = self.actions.iter().map(|spec| spec.name.clone()).collect();
+        // One that does not load is told of by `check`; here its actions are unknown.
+        let plugins: Vec<actions::Spec> =
+            plugins::ask(&source.plugins).into_iter().filter_map(Result::ok).flatten().collect();
+        let actions = [self.actions.as_slice(), &plugins].concat();
+        let known: Vec<String> = actions.iter().map(|spec| spec.name.clone()).collect();
         let built = Sources::of(rules, &source.playbooks).build(&known);
         self.suite.diagnostics.extend(built.diagnostics);
         let (Some(rules), Some(library)) = (built.rules, built.library) else { return Ok(None) };
-        let names = Names::of(&rules, &library, &self.actions);
-        Ok(Some((Stage { rules, library }, names)))
+        let names = Names::of(&rules, &library, &actions);
+        Ok(Some((Stage { rules, library, plugins }, names)))
     }
 }
 

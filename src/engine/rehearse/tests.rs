@@ -68,7 +68,7 @@ fn stage() -> (Stage, Names) {
     let rules = compiled.set.unwrap_or_else(|| panic!("{}", told(&compiled.diagnostics)));
     let specs = specs().unwrap();
     let names = Names::of(&rules, &library, &specs);
-    (Stage { rules, library }, names)
+    (Stage { rules, library, plugins: vec![] }, names)
 }
 
 fn told(all: &[Diagnostic]) -> String {

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -58,6 +60,29 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// Whether its output comes through pipes; else it is thrown away.
     pub capture: bool,
+    /// Its standard input, if it is to have one.
+    pub channel: Option<Arc<Channel>>,
+}
+
+/// A pair of sockets between the engine and a process that it starts.
+#[derive(Debug)]
+pub struct Channel {
+    /// Becomes the process's standard input.
+    theirs: UnixStream,
+    /// The engine's own end.
+    ours: UnixStream,
+}
+
+impl Channel {
+    /// A new pair, and the engine's end of it.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn new() -> io::Result<(Arc<Self>, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let kept = ours.try_clone()?;
+        Ok((Arc::new(Self { theirs, ours }), kept))
+    }
 }
 
 /// Starts processes; cheap to clone. When the last clone and the last [`Running`] are gone, so is its thread.
@@ -238,7 +263,8 @@ fn start(
         None => Command::new(program),
         Some(shim) => {
             let mut command = Command::new(shim);
-            command.arg0("paramedic").arg(shim::COMMAND).arg(std::process::id().to_string()).arg("--");
+            let dashes = if launch.channel.is_some() { shim::KEEP } else { "--" };
+            command.arg0("paramedic").arg(shim::COMMAND).arg(std::process::id().to_string()).arg(dashes);
             command.arg(program);
             command
         }
@@ -256,15 +282,23 @@ fn start(
     }
     let output = || if launch.capture { Stdio::piped() } else { Stdio::null() };
     command.stdout(output()).stderr(output());
-    let go = match guardian {
-        None => {
+    let go: Option<(_, Box<dyn Write>)> = match (guardian, &launch.channel) {
+        (None, None) => {
             command.stdin(Stdio::null());
             None
         }
-        Some(guardian) => {
+        (None, Some(channel)) => {
+            command.stdin(OwnedFd::from(channel.theirs.try_clone()?));
+            None
+        }
+        (Some(guardian), None) => {
             let (theirs, ours) = io::pipe()?;
             command.stdin(theirs);
-            Some((guardian, ours))
+            Some((guardian, Box::new(ours)))
+        }
+        (Some(guardian), Some(channel)) => {
+            command.stdin(OwnedFd::from(channel.theirs.try_clone()?));
+            Some((guardian, Box::new(channel.ours.try_clone()?)))
         }
     };
     let child = command.spawn()?;

@@ -81,6 +81,7 @@ async fn engine(set: RuleSet) -> Engine {
     let rest = Rest {
         actions: actions::Registry::builtin(&ports),
         kernels,
+        plugins: crate::plugins::Plugins::none(),
         rules: set,
         library: Library::load("none", &[], &[]).unwrap(),
         learner: Learner::default(),
