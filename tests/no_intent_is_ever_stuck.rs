@@ -175,3 +175,32 @@ async fn what_the_engine_saw_itself_while_the_disk_was_full_is_not_lost() {
     }
     assert!(home.log().contains("could not be made durable"), "{}", home.log());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_action_that_pauses_before_its_next_try_holds_up_nobody() {
+    // Nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let home = Home::new(&format!(
+        "limits: {{ concurrency: 1 }}\nactions: {{ http: {{ allow: [\"127.0.0.1:{port}\"] }} }}\n"
+    ));
+    home.write("rules/rules.yaml", RULES);
+    let act = format!(
+        "act(\"http.request\", #{{ url: \"http://127.0.0.1:{port}/\" }}, #{{ retries: 5, backoff: \"30s\" }})"
+    );
+    let header = HEADER.replace("exec.run", "http.request");
+    home.write(
+        "playbooks/slow.rhai",
+        &format!("{header}\nfn run(ctx) {{ {act}; }}\nfn verify(ctx) {{ true }}\n"),
+    );
+    home.write(
+        "playbooks/quick.rhai",
+        &format!("{HEADER}\nfn run(ctx) {{ 1 }}\nfn verify(ctx) {{ true }}\n"),
+    );
+    let engine = home.start().await;
+    let of = |topic: &str, n: &str| json!({"id": n, "topic": topic, "source": "test", "data": {"n": n}});
+    engine.send(of("first.fail", "t1")).await;
+    let running = |answer: &Value| answer["items"][0]["status"] == "running";
+    engine.until("/api/intents?rule=first", Duration::from_secs(10), running).await;
+    engine.send(of("second.fail", "t2")).await;
+    assert_eq!(ended(&engine, "second", 1).await[0]["status"], "succeeded", "{}", home.log());
+}

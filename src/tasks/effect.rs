@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::wait::Wait;
-use super::worker::{Stop, Worker};
+use super::worker::{Slot, Stop, Worker};
 use super::{ask, wait};
 use crate::actions::{self, Action, Call};
 use crate::journal::edge;
@@ -73,7 +73,11 @@ async fn act_once(
     };
     let limit = worker.time_left();
     report_first(worker, step);
-    limited(plan, again, limit, &worker.cancel).await
+    let Worker { slot, cancel, .. } = worker;
+    let result = limited(plan, again, limit, cancel, Some(&mut *slot)).await;
+    // The run's time may have ended in a pause.
+    slot.acquire().await;
+    result
 }
 
 async fn all(
@@ -89,7 +93,8 @@ async fn all(
     let cancel = &worker.cancel;
     let results = join_all(plans.into_iter().map(|plan| async move {
         match plan {
-            Ok(plan) => limited(plan, again, limit, cancel).await,
+            // Together they hold one right to act, so none of them gives it back while it pauses.
+            Ok(plan) => limited(plan, again, limit, cancel, None).await,
             Err(failure) => Ok(Err(failure)),
         }
     }))
@@ -147,9 +152,10 @@ async fn limited(
     again: bool,
     limit: Duration,
     cancel: &CancellationToken,
+    slot: Option<&mut Slot>,
 ) -> Result<Result<Value, Failure>, Stop> {
     let name = plan.call.name.clone();
-    let result = match tokio::time::timeout(limit, tries(plan, again, cancel)).await {
+    let result = match tokio::time::timeout(limit, tries(plan, again, cancel, slot)).await {
         Ok(result) => result?,
         Err(_) => Err(Failure::new("timeout", "the run's time was up before the action ended")),
     };
@@ -160,6 +166,7 @@ async fn tries(
     plan: Planned,
     again: bool,
     cancel: &CancellationToken,
+    mut slot: Option<&mut Slot>,
 ) -> Result<Result<Value, Failure>, Stop> {
     if again && let Some(answer) = repeat(&plan).await {
         return Ok(answer);
@@ -175,6 +182,10 @@ async fn tries(
         }
         // Half to one and a half times the pause, so that many retries do not come at once.
         let pause_now = pause.mul_f64(0.5 + plan.chance.fraction()).min(MAX_BACKOFF);
+        // Others may act meanwhile.
+        if let Some(slot) = &mut slot {
+            slot.release();
+        }
         tokio::select! {
             biased;
             // A further try would be a further effect. After a restart an idempotent action is tried again.
@@ -182,6 +193,9 @@ async fn tries(
                 return if plan.action.idempotent(&plan.call) { Err(Stop::Told) } else { Ok(Err(failure)) };
             }
             () = tokio::time::sleep(pause_now) => {}
+        }
+        if let Some(slot) = &mut slot {
+            slot.acquire().await;
         }
         pause = (pause * 2).min(MAX_BACKOFF);
     }
