@@ -6,6 +6,7 @@
 mod arena;
 mod batch;
 mod open;
+mod shorthand;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

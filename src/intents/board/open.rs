@@ -9,6 +9,7 @@ use std::sync::Arc;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::arena::{Arena, Place};
+use super::shorthand;
 use crate::model::{Intent, IntentId};
 
 /// Rules whose intents are packed against an example of their own; those of others are packed by themselves.
@@ -22,14 +23,14 @@ pub(super) struct Open {
     intents: HashMap<IntentId, Kept>,
     by_key: HashMap<u128, IntentId>,
     packed: Arena,
-    /// An intent of each rule as JSON, which others of that rule resemble.
+    /// An intent of each rule in the short form of its JSON, which others of that rule resemble.
     examples: Vec<(String, Box<[u8]>)>,
 }
 
 enum Kept {
     Whole(Arc<Intent>),
-    /// Where in the arena are: the number of the example, the length of the JSON as 4 bytes, and what is left of it
-    /// after lz4.
+    /// Where in the arena are: the number of the example, the length of the short form of the JSON as 4 bytes, and what
+    /// is left of that after lz4.
     Packed(Place),
 }
 
@@ -109,6 +110,7 @@ impl Open {
     pub(super) fn pack(&mut self, id: IntentId) {
         let Some(Kept::Whole(intent)) = self.intents.get(&id) else { return };
         let Ok(json) = serde_json::to_vec(&**intent) else { return };
+        let json = shorthand::write(&json);
         let known = self.examples.iter().position(|(rule, _)| *rule == intent.rule);
         let number = known.or_else(|| {
             (self.examples.len() < EXAMPLES).then(|| {
@@ -151,8 +153,9 @@ impl Open {
                 let (number, rest) = self.packed.get(*place).split_first()?;
                 let (length, rest) = rest.split_first_chunk()?;
                 let length = u32::from_le_bytes(*length) as usize;
-                let json = lz4_flex::block::decompress_with_dict(rest, length, self.example(*number));
-                let intent = json.ok().and_then(|json| serde_json::from_slice(&json).ok());
+                let short = lz4_flex::block::decompress_with_dict(rest, length, self.example(*number));
+                let json = short.ok().and_then(|short| shorthand::read(&short));
+                let intent = json.and_then(|json| serde_json::from_slice(&json).ok());
                 Some(Arc::new(intent.expect("what was packed from an intent unpacks to it")))
             }
         }

@@ -49,7 +49,7 @@ async fn a_person_who_ends_an_intent_sees_no_further_try() {
             chance: Chance::seeded(1),
         };
         let cancel = CancellationToken::new();
-        let work = limited(plan, false, Duration::from_secs(600), &cancel);
+        let work = limited(plan, false, Duration::from_secs(600), &cancel, None);
         let person = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             cancel.cancel();
