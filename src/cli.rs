@@ -42,7 +42,7 @@ enum Command {
     Demo(demo::Args),
     /// Check rules, playbooks and the configuration, and print every mistake
     Check(check::Args),
-    /// Play the tests of rules, in virtual time and without touching anything
+    /// Play the tests of rules and playbooks, in virtual time and without touching anything
     Test(test::Args),
     /// Say what rules would have done with what happened, and what other rules would change
     Replay(replay::Args),

@@ -21,6 +21,7 @@ mod library;
 mod params;
 mod pinned;
 mod program;
+pub mod reference;
 mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use drive::drive;
+pub use drive::{drive, traced};
 pub use library::{Library, SourceFile};
 pub use params::{Kind, Param, Params};
 pub use request::{ActRequest, Burst, Env, Limits, Request};
@@ -130,6 +131,13 @@ impl Playbook {
             source,
             program,
         })
+    }
+
+    /// Names of the files that it imports, directly or by way of others, in order.
+    pub fn imports(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<&str> = self.program.modules.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names.into_iter()
     }
 
     /// Every text in the script and in what it imports.
