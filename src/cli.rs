@@ -11,6 +11,7 @@ pub mod intents;
 pub mod kernels;
 pub mod list;
 pub mod output;
+pub mod playbooks;
 pub mod replay;
 pub mod run;
 pub mod schema;
@@ -61,13 +62,13 @@ enum Command {
     Explain(explain::Args),
     /// List the rules that are live
     Rules(list::Args),
-    /// List the playbooks and what is known of them
-    Playbooks(list::Args),
+    /// List playbooks, begin a new one, look at one, carry one out or only say what it would do
+    Playbooks(playbooks::Args),
     /// List what playbooks can do; show what one takes and gives
     Actions(list::ActionsArgs),
     /// List what people were told; ack, resolve
     Alerts(alerts::Args),
-    /// Describe rule files to an editor
+    /// Describe rule files and playbooks to an editor
     #[command(subcommand)]
     Schema(schema::Command),
     /// Print the completions of a shell
@@ -133,7 +134,7 @@ pub fn main() -> ExitCode {
         Command::Stats(args) => stats::main(&args),
         Command::Explain(args) => explain::main(args),
         Command::Rules(args) => list::rules(&args),
-        Command::Playbooks(args) => list::playbooks(&args),
+        Command::Playbooks(args) => playbooks::main(&args),
         Command::Actions(args) => list::actions(&args),
         Command::Alerts(args) => alerts::main(args),
         Command::Schema(command) => schema::main(&command),

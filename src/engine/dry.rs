@@ -169,7 +169,12 @@ impl<'a> Dry<'a> {
             self.told.notes.extend((n > 0).then(|| unused(what, n)));
         }
         for name in &self.wish.fails {
-            if !self.told.steps.iter().any(|it| it.request.to_string().contains(name) || it.call.contains(name)) {
+            if !self
+                .told
+                .steps
+                .iter()
+                .any(|it| it.request.to_string().contains(name) || it.call.contains(name))
+            {
                 self.told.notes.push(format!("`{name}` was to fail, and was never called"));
             }
         }
@@ -222,7 +227,12 @@ impl<'a> Dry<'a> {
             }
             let at = self.place(phase, &places);
             if let Request::Continue(carried) = request {
-                self.show(&step, at, "would go on as a new run with an empty journal".into(), &Ok(Value::Null));
+                self.show(
+                    &step,
+                    at,
+                    "would go on as a new run with an empty journal".into(),
+                    &Ok(Value::Null),
+                );
                 self.runs += 1;
                 if self.runs > MOST_RUNS {
                     self.told.notes.push(format!("it was left there, after {MOST_RUNS} runs"));
@@ -301,7 +311,8 @@ impl<'a> Dry<'a> {
             ..Call::default()
         };
         let Some(action) = self.registry.get(&act.action) else {
-            let text = format!("no action is named `{}` here: a plugin of the engine may have it", act.action);
+            let text =
+                format!("no action is named `{}` here: a plugin of the engine may have it", act.action);
             return (text.clone(), Err(Failure::new("invalid", text).of(&act.action)));
         };
         if let Err(failure) = actions::check(action.spec(), &call) {

@@ -142,7 +142,11 @@ impl AlertBook {
         .boxed()
     }
 
-    fn open(&self, wish: NewIntent, event: Option<Event>) -> Result<(IntentId, crate::store::Commit, Changes), Failure> {
+    fn open(
+        &self,
+        wish: NewIntent,
+        event: Option<Event>,
+    ) -> Result<(IntentId, crate::store::Commit, Changes), Failure> {
         let invalid = |message: &str| Failure::new("invalid", message);
         if wish.target.trim().is_empty() || wish.target.contains('*') {
             return Err(invalid(

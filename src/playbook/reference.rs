@@ -221,7 +221,12 @@ mod tests {
             taken.map(|(_, kind)| kind).chain([given]).collect::<Vec<_>>()
         });
         for name in named.map(|it| it.trim_matches(['[', ']'])) {
-            assert!(own.contains(&name) || TYPES.contains(&format!("\ntype {name} = ")) || TYPES.contains(&format!("type {name} = ")), "{name}");
+            assert!(
+                own.contains(&name)
+                    || TYPES.contains(&format!("\ntype {name} = "))
+                    || TYPES.contains(&format!("type {name} = ")),
+                "{name}"
+            );
         }
     }
 
@@ -231,7 +236,18 @@ mod tests {
         for function in FUNCTIONS {
             assert_eq!(text.matches(&format!("\nfn {}(", function.name)).count(), function.forms.len());
         }
-        for key in ["event", "events", "target", "params", "rule", "intent", "attempt", "confidence", "done", "carried"] {
+        for key in [
+            "event",
+            "events",
+            "target",
+            "params",
+            "rule",
+            "intent",
+            "attempt",
+            "confidence",
+            "done",
+            "carried",
+        ] {
             assert!(text.contains(&format!("\n    {key}: ")), "{key}");
         }
     }

@@ -105,7 +105,11 @@ fn run(wanted: &Map<String, Value>, found: &Value) -> Vec<Line> {
         lines.push(Line::new(Mark::Extra, format!("  {key}: {}", flow(&found[key.as_str()]))));
     }
     let message = found["failure"]["message"].as_str();
-    lines.extend(message.filter(|_| !differing.iter().any(|key| *key == "failure")).map(|message| Line::note(format!("  it failed: {message}"))));
+    lines.extend(
+        message
+            .filter(|_| !differing.iter().any(|key| *key == "failure"))
+            .map(|message| Line::note(format!("  it failed: {message}"))),
+    );
     lines
 }
 

@@ -22,8 +22,10 @@ const START: i64 = 1_767_225_600_000_000;
 /// Most answers, events and people of one test; more is a slip.
 const MOST: usize = 10_000;
 
-pub(super) const TEST: &[&str] =
-    &["name", "start", "events", "actions", "people", "learned", "playbook", "target", "params", "event", "until", "expect"];
+pub(super) const TEST: &[&str] = &[
+    "name", "start", "events", "actions", "people", "learned", "playbook", "target", "params", "event",
+    "until", "expect",
+];
 pub(super) const EVENT: &[&str] =
     &["topic", "at", "data", "subject", "source", "id", "priority", "time", "correlationid", "causationid"];
 pub(super) const THEN: &[&str] = &["topic", "after", "data", "subject", "source"];
