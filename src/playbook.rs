@@ -8,6 +8,7 @@
 //! comes out as a [`Request`]; carrying it out and writing it down is the caller's. Only this room knows how scripts
 //! are run.
 
+mod advice;
 mod burst;
 mod check;
 mod convert;
