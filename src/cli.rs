@@ -11,6 +11,7 @@ pub mod intents;
 pub mod kernels;
 pub mod list;
 pub mod output;
+pub mod playbooks;
 pub mod plugin;
 pub mod replay;
 pub mod run;
@@ -43,7 +44,7 @@ enum Command {
     Demo(demo::Args),
     /// Check rules, playbooks and the configuration, and print every mistake
     Check(check::Args),
-    /// Play the tests of rules, in virtual time and without touching anything
+    /// Play the tests of rules and playbooks, in virtual time and without touching anything
     Test(test::Args),
     /// Say what rules would have done with what happened, and what other rules would change
     Replay(replay::Args),
@@ -62,15 +63,15 @@ enum Command {
     Explain(explain::Args),
     /// List the rules that are live
     Rules(list::Args),
-    /// List the playbooks and what is known of them
-    Playbooks(list::Args),
+    /// List playbooks, begin a new one, look at one, carry one out or only say what it would do
+    Playbooks(playbooks::Args),
     /// List what playbooks can do; show what one takes and gives
     Actions(list::ActionsArgs),
     /// Make, inspect, pin and list native plugins, which add actions
     Plugin(plugin::Args),
     /// List what people were told; ack, resolve
     Alerts(alerts::Args),
-    /// Describe rule files to an editor
+    /// Describe rule files and playbooks to an editor
     #[command(subcommand)]
     Schema(schema::Command),
     /// Print the completions of a shell
@@ -136,7 +137,7 @@ pub fn main() -> ExitCode {
         Command::Stats(args) => stats::main(&args),
         Command::Explain(args) => explain::main(args),
         Command::Rules(args) => list::rules(&args),
-        Command::Playbooks(args) => list::playbooks(&args),
+        Command::Playbooks(args) => playbooks::main(&args),
         Command::Actions(args) => list::actions(&args),
         Command::Plugin(args) => plugin::main(&args),
         Command::Alerts(args) => alerts::main(args),

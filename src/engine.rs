@@ -6,6 +6,7 @@ pub mod answer;
 pub mod build;
 pub mod config;
 pub mod decisions;
+pub mod dry;
 pub mod explain;
 pub mod failing;
 pub mod files;

@@ -8,6 +8,7 @@
 //! comes out as a [`Request`]; carrying it out and writing it down is the caller's. Only this room knows how scripts
 //! are run.
 
+mod advice;
 mod burst;
 mod check;
 mod convert;
@@ -21,6 +22,7 @@ mod library;
 mod params;
 mod pinned;
 mod program;
+pub mod reference;
 mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use drive::drive;
+pub use drive::{drive, traced};
 pub use library::{Library, SourceFile};
 pub use params::{Kind, Param, Params};
 pub use request::{ActRequest, Burst, Env, Limits, Request};
@@ -136,6 +138,13 @@ impl Playbook {
         };
         playbook.options = playbook.texts(files).into_iter().filter(|text| text.starts_with('-')).collect();
         Ok(playbook)
+    }
+
+    /// Names of the files that it imports, directly or by way of others, in order.
+    pub fn imports(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<&str> = self.program.modules.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names.into_iter()
     }
 
     /// Every text in the script and in what it imports.

@@ -148,7 +148,8 @@ fn show(remote: &Remote, id: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn step_line(step: &Value) -> String {
+/// A step of a run, on one line.
+pub fn step_line(step: &Value) -> String {
     let name = match step["name"].as_str() {
         Some("") | None => text(&step["kind"]),
         Some(name) => format!("{} {name}", text(&step["kind"])),

@@ -16,7 +16,7 @@ pub struct Args {
 
 /// The rules that are live, and why a newer set is not.
 pub fn rules(args: &Args) -> ExitCode {
-    show(args, "/api/rules", |answer| {
+    show(&args.remote, "/api/rules", |answer| {
         let mut table = output::table(&["rule", "mode", "on", "playbooks", "file"]);
         for rule in items(answer) {
             table.add_row([
@@ -38,8 +38,8 @@ pub fn rules(args: &Args) -> ExitCode {
 }
 
 /// The playbooks and what is known of them.
-pub fn playbooks(args: &Args) -> ExitCode {
-    show(args, "/api/playbooks", |answer| {
+pub fn playbooks(remote: &Remote) -> ExitCode {
+    show(remote, "/api/playbooks", |answer| {
         let mut table = output::table(&["playbook", "risk", "cost", "actions", "what it does"]);
         let mut learned = Vec::new();
         for playbook in items(answer) {
@@ -83,7 +83,7 @@ pub fn actions(args: &ActionsArgs) -> ExitCode {
     if let Some(ActionsCommand::Show { name }) = &args.command {
         return action(&args.list, name);
     }
-    show(&args.list, "/api/actions", |answer| {
+    show(&args.list.remote, "/api/actions", |answer| {
         let mut table = output::table(&["action", "risk", "idempotent", "what it does"]);
         for action in items(answer) {
             table.add_row([
@@ -139,9 +139,9 @@ pub fn schemas(params: &Value, result: &Value) {
     }
 }
 
-fn show(args: &Args, path: &str, print: impl Fn(&Value)) -> ExitCode {
-    match args.remote.get(path) {
-        Ok(answer) if args.remote.json => output::json(&answer),
+fn show(remote: &Remote, path: &str, print: impl Fn(&Value)) -> ExitCode {
+    match remote.get(path) {
+        Ok(answer) if remote.json => output::json(&answer),
         Ok(answer) => print(&answer),
         Err(error) => return output::failed(&error),
     }

@@ -1,4 +1,4 @@
-//! `paramedic test`: plays the tests of rules in virtual time, with actions that only answer, and shows what differs.
+//! `paramedic test`: plays the tests of rules and playbooks in virtual time, with actions that only answer, and shows what differs.
 
 mod junit;
 
@@ -52,6 +52,26 @@ only alert.operator and intent.create are real, as they stay within the engine.
             alerts: part of the title, or title, message, level, target, count, at
             events: TOPIC, or topic, subject, source, data, at; others may come between
 
+A test of a playbook alone names it and a target; no rule takes part:
+
+  tests:
+    - name: a kernel that stays down is told
+      playbook: restart_kernel
+      target: web
+      params: { grace: 2s }
+      event: { topic: telemetry.kernel.exited, data: { kernel: web } }    # seen as ctx.event
+      actions:
+        kernel.restart: { fails: no memory, retryable: false }
+      expect:     # beside steps, alerts and events as above
+        outcome: failed             # fixed, not_fixed, failed, interrupted or unverified
+        failure: { kind: failed, action: kernel.restart, message: no memory }    # or a kind, or null
+        verify: null                # what it answered; null: it was not asked
+        rollback: false             # whether it was rolled back
+        steps: [{ action: kernel.restart, phase: run }]
+        # result: { state: healthy }    what `run` returns
+
+Such tests stand in tests/*.yaml or beside the playbook, in playbooks/*.yaml.
+
 A file of tests may also say `rules:` and `playbooks:`, paths from where it lies.
 
 Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use."#;
@@ -60,7 +80,7 @@ Exit status 0: all passed; 1: one did not, or a file has a mistake; 2: wrong use
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS, after_long_help = EXAMPLE)]
 pub struct Args {
-    /// Files or folders with tests or rules [default: all rules, and tests/ beside the configuration]
+    /// Files or folders with tests or rules [default: all rules, tests/ beside the configuration, and tests beside playbooks]
     paths: Vec<PathBuf>,
     /// Only tests whose name, rule or file holds this text
     #[arg(long, value_name = "TEXT")]
@@ -170,7 +190,8 @@ fn mistakes(suite: &Suite, json: bool) -> ExitCode {
 
 fn title(report: &Report) -> String {
     let case = &report.case;
-    if case.rule.is_empty() { case.name.clone() } else { format!("{}: {}", case.rule, case.name) }
+    let of = case.alone.as_ref().map_or(&case.rule, |it| &it.playbook);
+    if of.is_empty() { case.name.clone() } else { format!("{of}: {}", case.name) }
 }
 
 fn print(report: &Report) {
@@ -238,7 +259,7 @@ fn told(reports: &[Report], failed: usize, took: Duration, unreached: &Unreached
         .map(|report| {
             let case = &report.case;
             let mut test = json!({
-                "name": case.name, "rule": case.rule, "file": case.file, "line": case.line,
+                "name": case.name, "rule": case.rule, "playbook": case.alone.as_ref().map(|it| &it.playbook), "file": case.file, "line": case.line,
                 "passed": report.passed(), "differences": report.differences,
                 "virtual_ms": millis(report.seen.virtual_time), "ms": millis(report.took),
             });

@@ -108,7 +108,23 @@ impl actions::Alerts for AlertBook {
 
 impl actions::Intents for AlertBook {
     fn create(&self, wish: NewIntent) -> BoxFuture<'static, Result<IntentId, Failure>> {
-        let made = self.open(wish);
+        self.create_for(wish, None)
+    }
+}
+
+impl AlertBook {
+    /// The same as `actions::Intents::create`, for the edges.
+    pub fn create(&self, wish: NewIntent) -> BoxFuture<'static, Result<IntentId, Failure>> {
+        self.create_for(wish, None)
+    }
+
+    /// The same, with the event that the playbook is to see; one is made up if there is none.
+    pub fn create_for(
+        &self,
+        wish: NewIntent,
+        event: Option<Event>,
+    ) -> BoxFuture<'static, Result<IntentId, Failure>> {
+        let made = self.open(wish, event);
         let tasks = self.tasks.get().cloned();
         async move {
             let (id, commit, changes) = made?;
@@ -125,15 +141,12 @@ impl actions::Intents for AlertBook {
         }
         .boxed()
     }
-}
 
-impl AlertBook {
-    /// The same as `actions::Intents::create`, for the edges.
-    pub fn create(&self, wish: NewIntent) -> BoxFuture<'static, Result<IntentId, Failure>> {
-        actions::Intents::create(self, wish)
-    }
-
-    fn open(&self, wish: NewIntent) -> Result<(IntentId, crate::store::Commit, Changes), Failure> {
+    fn open(
+        &self,
+        wish: NewIntent,
+        event: Option<Event>,
+    ) -> Result<(IntentId, crate::store::Commit, Changes), Failure> {
         let invalid = |message: &str| Failure::new("invalid", message);
         if wish.target.trim().is_empty() || wish.target.contains('*') {
             return Err(invalid(
@@ -147,10 +160,13 @@ impl AlertBook {
         let id = IntentId::new(now, self.chance.identity());
         let topic = Topic::try_new("intent.requested").map_err(|error| invalid(&error.to_string()))?;
         let key = if wish.key.is_empty() { id.to_string() } else { wish.key.clone() };
-        let mut event =
-            Event::new(key.clone(), topic, "manual", now, serde_json::json!({"target": wish.target}));
-        event.correlationid = wish.cause.map(|intent| intent.to_string());
-        let event = Arc::new(event.about(wish.target.clone()));
+        let requested = || {
+            let data = serde_json::json!({"target": wish.target});
+            let mut event = Event::new(key.clone(), topic, "manual", now, data);
+            event.correlationid = wish.cause.map(|intent| intent.to_string());
+            event.about(wish.target.clone())
+        };
+        let event = Arc::new(event.unwrap_or_else(requested));
         let plan = Arc::new(Plan {
             playbooks: wish.playbooks,
             params: wish.params,

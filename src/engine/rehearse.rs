@@ -4,12 +4,13 @@
 //! learning, task manager, playbooks, checks and escalation as live ones. Only the edges differ: a store in memory, a
 //! clock that jumps, actions that answer what the test says. Start with [`Suite::find`] and [`rehearse`].
 
+mod alone;
 pub mod case;
 mod cover;
 mod judge;
-mod mock;
+pub(in crate::engine) mod mock;
 mod people;
-mod play;
+pub(in crate::engine) mod play;
 mod prior;
 mod read;
 mod schema;
@@ -134,14 +135,17 @@ pub fn mistakes(
     found
 }
 
-/// The actions that tests may play.
-fn specs() -> std::io::Result<Vec<actions::Spec>> {
+/// The actions that tests may play: all that are built in.
+///
+/// # Errors
+/// When the system gives no runtime.
+pub fn specs() -> std::io::Result<Vec<actions::Spec>> {
     let broke = || std::io::Error::other("the actions could not be listed");
     in_virtual_time(async { play::specs() })?.ok_or_else(broke)
 }
 
 /// Carries out `work` on a runtime of its own whose time stands still while it computes; none if it panicked.
-fn in_virtual_time<T>(work: impl Future<Output = T>) -> std::io::Result<Option<T>> {
+pub(in crate::engine) fn in_virtual_time<T>(work: impl Future<Output = T>) -> std::io::Result<Option<T>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     Ok(runtime.block_on(AssertUnwindSafe(work).catch_unwind()).ok())
 }

@@ -45,6 +45,8 @@ pub struct State {
     pub steps: Vec<Step>,
     /// Whether, and how, it is over.
     pub end: Option<End>,
+    /// Where each call stands, if that is wanted.
+    pub trace: Option<Vec<String>>,
     limits: Limits,
     started: Instant,
     operations: u64,
@@ -75,6 +77,7 @@ impl State {
             modules,
             steps: Vec::new(),
             end: None,
+            trace: None,
             limits: Limits::default(),
             started: Instant::now(),
             operations: 0,
@@ -238,6 +241,9 @@ fn call(
             return Err(Some(Failure::new("refused", text)));
         };
         let place = failure::place(source.unwrap_or(&run.file), position);
+        if let Some(trace) = &mut state.trace {
+            trace.push(place.clone());
+        }
         match run.take(kind, name, request, &place, state.limits.journal, begin) {
             Ok(Answer::Recorded(step)) => outcome(step, &mut state.end),
             Ok(Answer::New(step)) => {

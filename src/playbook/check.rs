@@ -6,7 +6,7 @@ use std::ops::Range;
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::program::{File, normalized};
-use super::{engine, host};
+use super::{advice, engine, host};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 
@@ -29,7 +29,12 @@ pub fn parse(file: &File) -> Result<AST, Box<Diagnostic>> {
         if let Some(first) = text.get(..1) {
             text.replace_range(..1, &first.to_lowercase());
         }
-        Box::new(Diagnostic::error("P0207", &file.path, &file.text, at, text))
+        let help = advice::advice(error.err_type(), &file.text, at.start);
+        let error = Diagnostic::error("P0207", &file.path, &file.text, at, text);
+        Box::new(match help {
+            Some(help) => error.help(help),
+            None => error,
+        })
     })
 }
 

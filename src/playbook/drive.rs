@@ -15,13 +15,36 @@ use crate::model::{Failure, Step, StepKind};
 ///
 /// It computes and does nothing else: the same arguments give the same answer (but for the limit on wall time).
 pub fn drive(playbook: &Playbook, phase: Phase, ctx: &Value, journal: &[Step], env: &Env) -> Burst {
+    carried_out(playbook, phase, ctx, journal, env, None).0
+}
+
+/// The same, with the place in the script, `file:line:column`, of each call that it has made from its top.
+pub fn traced(
+    playbook: &Playbook,
+    phase: Phase,
+    ctx: &Value,
+    journal: &[Step],
+    env: &Env,
+) -> (Burst, Vec<String>) {
+    carried_out(playbook, phase, ctx, journal, env, Some(Vec::new()))
+}
+
+fn carried_out(
+    playbook: &Playbook,
+    phase: Phase,
+    ctx: &Value,
+    journal: &[Step],
+    env: &Env,
+    trace: Option<Vec<String>>,
+) -> (Burst, Vec<String>) {
     if let Some(failure) = over(env) {
-        return Burst::Failed { steps: Vec::new(), failure };
+        return (Burst::Failed { steps: Vec::new(), failure }, Vec::new());
     }
     let program = &playbook.program;
     let modules = program.modules.clone();
-    let state =
+    let mut state =
         State::running(modules, playbook.file.clone(), playbook.allowed.clone(), phase, journal, env.clone());
+    state.trace = trace;
     let mut ctx = ctx.clone();
     if let (Value::Object(ctx), Phase::Verify | Phase::Rollback) = (&mut ctx, phase) {
         ctx.insert("done".into(), done(journal));
@@ -35,9 +58,12 @@ pub fn drive(playbook: &Playbook, phase: Phase, ctx: &Value, journal: &[Step], e
         result.map(|value| convert::to_json(&value))
     });
     let left_over = state.left_over().cloned();
-    let State { steps, end, .. } = state;
+    let State { steps, end, trace, .. } = state;
+    let places = trace.unwrap_or_default();
     let result = match (end, result) {
-        (Some(End::Suspended(step, request)), _) => return Burst::Suspended { steps, step, request },
+        (Some(End::Suspended(step, request)), _) => {
+            return (Burst::Suspended { steps, step, request }, places);
+        }
         (Some(End::Failed(failure)), Some(Err(error))) => Err(placed(failure, &error, &playbook.file)),
         (Some(End::Failed(failure)), _) => Err(failure),
         (None, None) => {
@@ -45,10 +71,11 @@ pub fn drive(playbook: &Playbook, phase: Phase, ctx: &Value, journal: &[Step], e
         }
         (None, Some(result)) => finished(playbook, phase, result, left_over),
     };
-    match result {
+    let burst = match result {
         Ok(value) => Burst::Done { steps, value },
         Err(failure) => Burst::Failed { steps, failure },
-    }
+    };
+    (burst, places)
 }
 
 /// What `run` did, for `ctx.done`: each action in order, with what came of it; both are `null` for one that was cut off.

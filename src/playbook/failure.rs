@@ -111,6 +111,19 @@ fn thrown(value: &Dynamic) -> Failure {
 
 /// Rhai's own text without its position, beginning small as ours do.
 fn words(error: &EvalAltResult) -> String {
+    match error {
+        EvalAltResult::ErrorFunctionNotFound(call, _) => {
+            let call = call
+                .replace("i64", "int")
+                .replace("f64", "float")
+                .replace("&str | ImmutableString | String", "string");
+            return format!("nothing can do `{call}`: no function takes values of these types");
+        }
+        EvalAltResult::ErrorStackOverflow(_) => {
+            return "calls inside calls are too deep: does a function call itself without end?".into();
+        }
+        _ => {}
+    }
     let text = error.to_string();
     let text = match text.rfind(" (line ") {
         Some(at) if text.ends_with(')') => &text[..at],

@@ -7,6 +7,8 @@ mod golden;
 mod replay;
 mod sandbox;
 mod shipped;
+mod shown;
+mod writing;
 
 use serde_json::{Value, json};
 

@@ -19,7 +19,7 @@ use crate::playbook::{self, Burst, Env, Limits, Playbook, Request};
 use crate::store::Write;
 
 /// Time that a rollback gets beyond the run's own deadline.
-const ROLLBACK_TIME: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+pub const ROLLBACK_TIME: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 
 /// Begins an attempt with what was decided.
 pub fn begin(worker: &mut Worker<'_>, intent: &Arc<Intent>, decision: Decision) -> Result<Go, Stop> {
@@ -358,7 +358,8 @@ async fn load(worker: &mut Worker<'_>, intent: &Intent) -> Result<(), Stop> {
     Ok(())
 }
 
-fn ctx(intent: &Intent, attempt: u32, confidence: f64, params: Map<String, Value>) -> Value {
+/// What a script is given: the intent with all that is known of it.
+pub fn ctx(intent: &Intent, attempt: u32, confidence: f64, params: Map<String, Value>) -> Value {
     let tried: Vec<_> = intent
         .attempts
         .iter()

@@ -1,4 +1,4 @@
-//! One test of rules, as a value: what happens, how the world answers, and what is to come of it.
+//! One test of rules or of a playbook, as a value: what happens, how the world answers, and what is to come of it.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::model::{Event, Failure, Span, Time, Topic};
 
-/// One test of rules.
+/// One test of rules, or of a playbook alone.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// What it is called.
@@ -27,12 +27,27 @@ pub struct Case {
     pub people: Vec<Person>,
     /// How often each of these playbooks has helped so far, from 0 to 1.
     pub learned: BTreeMap<String, f64>,
+    /// The playbook that is tested alone, where no rule is.
+    pub alone: Option<Alone>,
     /// The candidate that is tried first.
     pub playbook: Option<String>,
     /// How long it is watched; if not said, until nothing is under way.
     pub until: Option<Span>,
     /// What is to come of it.
     pub expect: Expected,
+}
+
+/// A playbook that is tested alone.
+#[derive(Clone, Debug)]
+pub struct Alone {
+    /// Which.
+    pub playbook: String,
+    /// What it acts on.
+    pub target: String,
+    /// What it is given.
+    pub params: Map<String, Value>,
+    /// What it sees as `ctx.event`; if not said, the one of an intent made by hand.
+    pub event: Option<Event>,
 }
 
 /// An event at its time.
@@ -107,4 +122,6 @@ pub struct Expected {
     pub alerts: Option<Vec<Map<String, Value>>>,
     /// These events, in this order among all that the test did not send itself.
     pub events: Option<Vec<Map<String, Value>>>,
+    /// What is to come of the run of a playbook that is tested alone: outcome, result, failure, verify, rollback.
+    pub run: Map<String, Value>,
 }

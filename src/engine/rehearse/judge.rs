@@ -86,6 +86,30 @@ pub(super) fn judge(expected: &Expected, seen: &Seen) -> Vec<Line> {
     if let Some(wanted) = &expected.events {
         lines.extend(in_order(wanted, &seen.events));
     }
+    lines.extend(run(&expected.run, &seen.run));
+    lines
+}
+
+/// How the run of a playbook that is tested alone differs.
+fn run(wanted: &Map<String, Value>, found: &Value) -> Vec<Line> {
+    let differing = mismatches(wanted, found);
+    if differing.is_empty() {
+        return vec![];
+    }
+    if found.is_null() {
+        return vec![Line::note("the playbook was not carried out".into())];
+    }
+    let mut lines = vec![Line::note(format!("{} differs:", flow(&found["playbook"])))];
+    for key in &differing {
+        lines.push(Line::new(Mark::Missing, format!("  {key}: {}", flow(&wanted[*key]))));
+        lines.push(Line::new(Mark::Extra, format!("  {key}: {}", flow(&found[key.as_str()]))));
+    }
+    let message = found["failure"]["message"].as_str();
+    lines.extend(
+        message
+            .filter(|_| !differing.iter().any(|key| *key == "failure"))
+            .map(|message| Line::note(format!("  it failed: {message}"))),
+    );
     lines
 }
 

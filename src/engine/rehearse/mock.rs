@@ -129,7 +129,7 @@ fn filled(said: Value, spec: &Spec, call: &Call) -> Value {
 }
 
 /// What the action gives when all is well: what its schema says, with the call's own values where names agree.
-fn usual(spec: &Spec, call: &Call) -> Value {
+pub(in crate::engine) fn usual(spec: &Spec, call: &Call) -> Value {
     let mut result = sample(&spec.result, Some(&call.params));
     if let (Some("kernel"), Some(result)) = (spec.name.split('.').next(), result.as_object_mut())
         && result.contains_key("state")

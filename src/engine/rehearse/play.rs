@@ -16,14 +16,14 @@ use super::case::{Case, Happening};
 use super::mock::{self, World};
 use super::people::People;
 use super::seen::{self, Seen};
-use super::{Stage, prior};
+use super::{Stage, alone, prior};
 use crate::engine::explain::Explanation;
 use crate::engine::wire::{Doors, Rest};
 use crate::engine::{Config, Engine};
 use crate::model::{Chance, Clock, Event, Pattern, Time};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::plugins::Plugins;
-use crate::rules::RuleReason;
+use crate::rules::{RuleReason, RuleSet};
 use crate::store::Memory;
 use crate::tasks::lock;
 use crate::{actions, kernels, tasks};
@@ -52,6 +52,10 @@ pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen
     let (engine, world) = build(stage, case, clock);
     let pulse = Arc::new(Notify::new());
     begin(&engine, &pulse).await;
+    let refused = match &case.alone {
+        Some(alone) => alone::begin(&engine, case, alone).await.err(),
+        None => None,
+    };
     let sent = Arc::new(Mutex::new(Sent::default()));
     let sender = Sender { engine: engine.clone(), case: case.clone(), began, ask: ask.map(Into::into) };
     let sending = tokio::spawn(sender.send(sent.clone()));
@@ -60,11 +64,11 @@ pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen
     let (virtual_time, cut) = watching.to_the_end(case, &mut people).await;
     // What has not come by now does not come.
     sending.abort();
-    let mut seen = seen::collect(engine.store(), case.start, &case.events).await;
+    let mut seen = seen::collect(stage, engine.store(), case.start, &case.events).await;
     seen.virtual_time = virtual_time;
     let sent = std::mem::take(&mut *lock(&sent));
     seen.troubles.extend(cut.map(|cut| format!("it came to no end: {cut}; `until:` ends a test before")));
-    seen.troubles.extend(sent.refused);
+    seen.troubles.extend(refused.into_iter().chain(sent.refused));
     if let Some(first) = case.events.get(sent.count) {
         let (n, at) = (sent.count + 1, first.at);
         seen.troubles.push(format!("event {n}, at {at}, did not come before the test was over"));
@@ -76,9 +80,13 @@ pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen
 
 /// The actions that there are; within a runtime.
 pub(super) fn specs() -> Vec<actions::Spec> {
-    let clock = Clock::fixed(Time::UNIX_EPOCH);
-    let (doors, kernels) = doors(clock);
-    real(&doors, &kernels).list()
+    actions(actions::Config::default()).list()
+}
+
+/// The actions that there are, as an operator allows them; none of them may be called, only asked. Within a runtime.
+pub(in crate::engine) fn actions(config: actions::Config) -> actions::Registry {
+    let (doors, kernels) = doors(Clock::fixed(Time::UNIX_EPOCH));
+    real(&doors, &kernels, config)
 }
 
 fn doors(clock: Clock) -> (Doors, kernels::Registry) {
@@ -88,19 +96,19 @@ fn doors(clock: Clock) -> (Doors, kernels::Registry) {
     (doors, kernels)
 }
 
-fn real(doors: &Doors, kernels: &kernels::Registry) -> actions::Registry {
+fn real(doors: &Doors, kernels: &kernels::Registry, config: actions::Config) -> actions::Registry {
     actions::Registry::builtin(&actions::Ports {
         kernels: kernels.clone(),
         spawner: kernels::Spawner::none(),
         alerts: doors.alerts.clone(),
         intents: doors.alerts.clone(),
-        config: actions::Config::default(),
+        config,
     })
 }
 
 fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
     let (doors, kernels) = doors(clock.clone());
-    let real = real(&doors, &kernels);
+    let real = real(&doors, &kernels, actions::Config::default());
     let world = Arc::new(World {
         clock,
         publisher: doors.inbox.clone(),
@@ -111,7 +119,8 @@ fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
         actions: mock::registry(&real, &stage.plugins, &case.actions, &world),
         kernels,
         plugins: Plugins::none(),
-        rules: stage.rules.clone(),
+        // What is tested alone must not be disturbed by rules that its events happen to fire.
+        rules: if case.alone.is_some() { RuleSet::empty() } else { stage.rules.clone() },
         library: stage.library.clone(),
         learner: prior::learner(stage, case),
         first: case.playbook.clone(),

@@ -6,12 +6,12 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::case::{Answer, Case, Does, Happening, Person, Then};
-use super::wanted;
+use super::{alone, wanted};
 use crate::actions;
 use crate::model::clock::micros;
 use crate::model::diagnostic::nearest;
 use crate::model::{Diagnostic, Event, Failure, Priority, Span, Time, Topic};
-use crate::playbook::Library;
+use crate::playbook::{Library, Params};
 use crate::rules::reader::{Map, Reader, code};
 use crate::rules::yaml::{self, Kind, Node};
 use crate::rules::{RuleSet, SourceFile};
@@ -22,8 +22,10 @@ const START: i64 = 1_767_225_600_000_000;
 /// Most answers, events and people of one test; more is a slip.
 const MOST: usize = 10_000;
 
-pub(super) const TEST: &[&str] =
-    &["name", "start", "events", "actions", "people", "learned", "playbook", "until", "expect"];
+pub(super) const TEST: &[&str] = &[
+    "name", "start", "events", "actions", "people", "learned", "playbook", "target", "params", "event",
+    "until", "expect",
+];
 pub(super) const EVENT: &[&str] =
     &["topic", "at", "data", "subject", "source", "id", "priority", "time", "correlationid", "causationid"];
 pub(super) const THEN: &[&str] = &["topic", "after", "data", "subject", "source"];
@@ -37,6 +39,8 @@ pub struct Names {
     pub rules: Vec<String>,
     /// Playbooks.
     pub playbooks: Vec<String>,
+    /// What each playbook takes.
+    pub params: BTreeMap<String, Params>,
     /// Actions.
     pub actions: Vec<String>,
     /// Schema of each action's result.
@@ -49,6 +53,7 @@ impl Names {
         Self {
             rules: rules.rules().iter().map(|rule| rule.name.clone()).collect(),
             playbooks: library.names(),
+            params: alone::declared(library),
             actions: actions.iter().map(|spec| spec.name.clone()).collect(),
             results: actions.iter().map(|spec| (spec.name.clone(), spec.result.clone())).collect(),
         }
@@ -129,7 +134,9 @@ fn case(r: &mut Reader<'_>, node: &Node, file: &SourceFile, rule: &str, names: &
     let playbook = map.get("playbook").and_then(|node| known(r, node, "playbook", &names.playbooks));
     let until = map.get("until").and_then(|node| r.span(node, "until"));
     let expect = r.required(&map, "the test", "expect", "say what is to come of it, such as `intents: []`");
-    let expect = wanted::expected(r, expect?, names)?;
+    let one = |r: &mut Reader<'_>, node: &Node| Some(event(r, node, 0, Span::default(), start)?.event);
+    let alone = alone::read(r, &map, rule, names, one);
+    let expect = wanted::expected(r, expect?, names, alone.is_some())?;
     Some(Case {
         name,
         rule: rule.into(),
@@ -140,6 +147,7 @@ fn case(r: &mut Reader<'_>, node: &Node, file: &SourceFile, rule: &str, names: &
         actions,
         people,
         learned,
+        alone,
         playbook,
         until,
         expect,
@@ -338,7 +346,7 @@ pub(super) fn known(r: &mut Reader<'_>, node: &Node, what: &str, names: &[String
     Some(name)
 }
 
-fn is_known(r: &mut Reader<'_>, name: &str, at: Range<usize>, what: &str, names: &[String]) {
+pub(super) fn is_known(r: &mut Reader<'_>, name: &str, at: Range<usize>, what: &str, names: &[String]) {
     if names.iter().any(|known| known == name) {
         return;
     }

@@ -15,6 +15,7 @@ pub fn schema() -> Value {
                 json!({ "type": ["boolean", "string"], "description": "whether it fails, or the kind of failure" }),
             ),
             ("message", text("part of what a failure says")),
+            ("phase", json!({ "enum": ["run", "verify", "rollback"], "description": "in which function" })),
             ("at", time()),
         ],
     );
@@ -85,6 +86,17 @@ pub fn schema() -> Value {
             "events",
             described(list(seen), "these in this order, among all that the test does not send itself"),
         ),
+        ("outcome", text("of a playbook alone: fixed, not_fixed, failed, interrupted or unverified")),
+        ("result", json!({ "description": "of a playbook alone: what `run` returns, of it what matters" })),
+        ("failure", failure()),
+        (
+            "verify",
+            json!({ "type": ["boolean", "null"], "description": "of a playbook alone: what `verify` answers" }),
+        ),
+        (
+            "rollback",
+            json!({ "type": "boolean", "description": "of a playbook alone: whether it is rolled back" }),
+        ),
     ]);
     let mut test = object(&[
         ("name", text("says in a sentence what the test shows")),
@@ -105,12 +117,31 @@ pub fn schema() -> Value {
                 "description": "how often playbooks have helped so far: a share or a percentage each",
             }),
         ),
-        ("playbook", text("the candidate that is tried first")),
+        (
+            "playbook",
+            text("with `target`, the playbook that is tested alone; else the candidate that is tried first"),
+        ),
+        ("target", text("makes it a test of `playbook` alone: what that acts on")),
+        ("params", json!({ "type": "object", "description": "of a playbook alone: what it is given" })),
+        ("event", described(happening(), "of a playbook alone: what it sees as `ctx.event`")),
         ("until", described(time(), "how long it is watched; if not said, until nothing is under way")),
         ("expect", described(expect, "what is to come of it; each item names only what matters")),
     ]);
     test["required"] = json!(["name", "expect"]);
     test
+}
+
+fn failure() -> Value {
+    let keys = object(&[
+        ("kind", text("timeout, refused, invalid, failed, …")),
+        ("action", text("the action that failed")),
+        ("message", text("part of what it says")),
+        ("retryable", json!({ "type": "boolean" })),
+    ]);
+    json!({
+        "description": "of a playbook alone: why it fails, or its kind; null if it does not",
+        "anyOf": [{ "type": ["string", "null"] }, keys],
+    })
 }
 
 fn happening() -> Value {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::case::Happening;
+use super::{Stage, alone};
 use crate::model::{Event, Intent, Run, RunId, Span, Step, StepKind, Time};
 use crate::store::{EventQuery, IntentQuery, Store};
 
@@ -24,6 +25,8 @@ pub struct Seen {
     pub alerts: Vec<Value>,
     /// Events in order of arrival, but for those that the test itself sent.
     pub events: Vec<Value>,
+    /// What came of the first run; of nothing, `null`.
+    pub run: Value,
     /// How much time passed in it.
     #[serde(skip)]
     pub virtual_time: Duration,
@@ -34,7 +37,7 @@ pub struct Seen {
 
 /// Reads what there is, but for the events that were `sent`. A store in memory does not fail; what it did not say is
 /// not there.
-pub(super) async fn collect(store: &dyn Store, start: Time, sent: &[Happening]) -> Seen {
+pub(super) async fn collect(stage: &Stage, store: &dyn Store, start: Time, sent: &[Happening]) -> Seen {
     let mut seen = Seen::default();
     let mut steps = Vec::new();
     let mut intents = all_intents(store).await;
@@ -46,6 +49,11 @@ pub(super) async fn collect(store: &dyn Store, start: Time, sent: &[Happening]) 
             let journal = store.steps(run.id).await.unwrap_or_default();
             said.extend(journal.iter().filter_map(|step| line(run, step)));
             own.push(journal.into_iter().flat_map(|step| acts(&step, start)).collect::<Vec<_>>());
+        }
+        if let (Value::Null, Some(run)) = (&seen.run, runs.last()) {
+            let outcome = intent.repairs().last().and_then(|it| it.outcome);
+            let has_rollback = stage.library.get(&run.playbook).is_some_and(|it| it.has_rollback);
+            seen.run = alone::seen(run, outcome, has_rollback);
         }
         seen.intents.push(view(&intent, start, &runs, &own, said));
         steps.extend(own.into_iter().flatten());
@@ -92,7 +100,7 @@ fn acts(step: &Step, start: Time) -> Vec<Act> {
     };
     let act = |(n, wish): (usize, &Value)| {
         let mut act = json!({
-            "action": name(wish), "params": wish["params"], "at": past(step.started_at, start),
+            "action": name(wish), "params": wish["params"], "phase": step.phase, "at": past(step.started_at, start),
         });
         if let Some(error) = &step.error {
             act["fails"] = json!(error.kind);

@@ -116,7 +116,10 @@ impl Suite {
     /// Keeps the tests whose name, rule or file holds `text`.
     pub fn filter(&mut self, text: &str) {
         for (_, cases) in &mut self.groups {
-            cases.retain(|case| [&case.name, &case.rule, &case.file].iter().any(|it| it.contains(text)));
+            cases.retain(|case| {
+                let playbook = case.alone.as_ref().map_or("", |it| &it.playbook);
+                [&case.name, &case.rule, &case.file, playbook].iter().any(|it| it.contains(text))
+            });
         }
         self.groups.retain(|(_, cases)| !cases.is_empty());
     }
@@ -133,7 +136,8 @@ impl Finder {
         for file in files(&config.rules)? {
             self.rules(&file, &source)?;
         }
-        for file in files(&base.join(TESTS))? {
+        // Tests of a playbook may lie beside it.
+        for file in [files(&base.join(TESTS))?, files(&config.playbooks)?].concat() {
             self.file(config, &file)?;
         }
         Ok(())
@@ -244,9 +248,7 @@ impl Finder {
     fn stage(&mut self, source: &Source) -> Result<Option<(Stage, Names)>, SuiteError> {
         let mut rules = Vec::new();
         for path in &source.rules {
-            if !path.exists() {
-                return Err(SuiteError::Missing(path.display().to_string()));
-            }
+            // Playbooks can be tested before there is any rule.
             rules.extend(files(path)?);
         }
         // One that does not load is told of by `check`; here its actions are unknown.

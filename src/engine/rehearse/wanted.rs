@@ -2,6 +2,7 @@
 
 use serde_json::{Map as Json, Value, json};
 
+use super::alone;
 use super::case::Expected;
 use super::read::{Names, known};
 use crate::model::{Outcome, Priority, Status};
@@ -18,7 +19,8 @@ pub(super) const NOTHING: &str = "P0403";
 /// An action's result that it cannot have.
 pub(super) const RESULT: &str = "P0404";
 
-pub(super) const EXPECT: &[&str] = &["intents", "steps", "alerts", "events"];
+pub(super) const EXPECT: &[&str] =
+    &["intents", "steps", "alerts", "events", "outcome", "result", "failure", "verify", "rollback"];
 pub(super) const INTENT: &[&str] = &[
     "rule",
     "target",
@@ -39,22 +41,20 @@ pub(super) const INTENT: &[&str] = &[
     "at",
 ];
 pub(super) const ATTEMPT: &[&str] = &["playbook", "outcome", "message", "steps"];
-pub(super) const STEP: &[&str] = &["action", "params", "fails", "message", "at"];
+pub(super) const STEP: &[&str] = &["action", "params", "fails", "message", "phase", "at"];
 pub(super) const ALERT: &[&str] = &["title", "message", "level", "target", "status", "count", "key", "at"];
 pub(super) const EVENT: &[&str] = &["topic", "subject", "source", "id", "priority", "data", "at"];
 
 /// Reads the `expect:` of a test.
-pub(super) fn expected(r: &mut Reader<'_>, node: &Node, names: &Names) -> Option<Expected> {
+pub(super) fn expected(r: &mut Reader<'_>, node: &Node, names: &Names, alone: bool) -> Option<Expected> {
     let map = r.map(node, "`expect`", EXPECT)?;
+    // `failure: null` is an expectation too.
     if EXPECT.iter().all(|key| map.node(key).is_none()) {
-        r.error_help(
-            NOTHING,
-            node.at.clone(),
-            "the test expects nothing, so it cannot fail",
-            "add `intents:`",
-        );
+        let help = if alone { "add `outcome:` and `steps:`" } else { "add `intents:`" };
+        r.error_help(NOTHING, node.at.clone(), "the test expects nothing, so it cannot fail", help);
         return None;
     }
+    let run = alone::expected(r, &map, names, alone);
     let mut list =
         |key: &'static str, read: fn(&mut Reader<'_>, &Node, &Names) -> Option<Json<String, Value>>| {
             map.node(key).map(|node| items(r, node, key, names, read))
@@ -64,6 +64,7 @@ pub(super) fn expected(r: &mut Reader<'_>, node: &Node, names: &Names) -> Option
         steps: list("steps", step),
         alerts: list("alerts", alert),
         events: list("events", event),
+        run,
     })
 }
 
@@ -146,6 +147,10 @@ fn step(r: &mut Reader<'_>, node: &Node, names: &Names) -> Option<Json<String, V
         if let Some(node) = map.node(key) {
             found.insert(key.into(), r.json(node));
         }
+    }
+    if let Some(node) = map.node("phase") {
+        let phases = ["run", "verify", "rollback"].map(|it| (it, it));
+        found.insert("phase".into(), json!(r.word(node, "phase", &phases)));
     }
     time(r, &map, &mut found);
     Some(found)
