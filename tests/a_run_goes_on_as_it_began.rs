@@ -112,6 +112,9 @@ async fn a_long_run_goes_on_with_an_empty_journal_and_what_it_carries() {
     );
     let mut engine = home.start().await;
     fail(&engine, "t1").await;
+    let intents = engine.until("/api/intents", SOON, |a| a["items"][0]["id"].is_string()).await;
+    let path = format!("/api/intents/{}", intents["items"][0]["id"].as_str().unwrap());
+    engine.until(&path, SOON, |intent| intent["runs"].as_array().unwrap().len() == 6).await;
     waits(&engine, 21).await;
     engine.kill();
     let engine = home.start().await;
@@ -136,4 +139,38 @@ async fn an_intent_that_a_person_ends_while_its_playbook_waits_frees_its_target(
     fail(&engine, "t1").await;
     let second = |a: &Value| a["items"].as_array().unwrap().iter().any(|it| it["status"] == "running");
     engine.until("/api/intents", SOON, second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_answer_does_not_count_for_the_next_question() {
+    let home = home(r#"[ask("one?", ["yes", "no"], "1m"), ask("two?", ["yes", "no"], "1m")]"#);
+    let engine = home.start().await;
+    fail(&engine, "t1").await;
+    let run = waits(&engine, 1).await;
+    let path = format!("/api/intents/{}/answer", run["intent"].as_str().unwrap());
+    let say = |step: usize, word: &str| {
+        let question = format!("{}/{step}", run["id"].as_str().unwrap());
+        let said = json!({"answer": word, "question": question}).to_string();
+        engine.post(&path, "application/json", said)
+    };
+    assert_eq!(say(0, "yes").await.unwrap().0, 204);
+    waits(&engine, 2).await;
+    let (status, problem) = say(0, "yes").await.unwrap();
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("two?"), "{problem}");
+    assert_eq!(say(1, "no").await.unwrap().0, 204);
+    assert_eq!(result(&engine).await["result"], json!(["yes", "no"]), "{}", home.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_does_nothing_but_go_on_as_another_fills_no_disk() {
+    let home = home("continue_as_new(1)");
+    home.write("playbooks/mend.rhai", &playbook("continue_as_new(1)").replace("timeout: 5m", "timeout: 3s"));
+    let engine = home.start().await;
+    fail(&engine, "t1").await;
+    let over = |a: &Value| a["items"][0]["attempts"][0]["outcome"] == "failed";
+    let intents = engine.until("/api/intents", SOON, over).await;
+    let id = intents["items"][0]["id"].as_str().unwrap().to_owned();
+    let runs = engine.get(&format!("/api/intents/{id}")).await["runs"].as_array().unwrap().len();
+    assert!((2..10).contains(&runs), "{runs} runs");
 }

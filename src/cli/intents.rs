@@ -54,6 +54,9 @@ enum Command {
         id: String,
         /// The answer, one of the choices where there are any
         answer: String,
+        /// The question that is meant, as the alert names it, so that a late answer does not count for the next one
+        #[arg(long, value_name = "RUN/STEP")]
+        question: Option<String>,
     },
     /// End one; its run stops before its next effect
     Cancel {
@@ -69,7 +72,9 @@ pub fn main(args: Args) -> ExitCode {
         Some(Command::Show { id }) => show(&args.remote, id),
         Some(Command::Approve { id }) => answer(&args.remote, id, "approve"),
         Some(Command::Deny { id }) => answer(&args.remote, id, "deny"),
-        Some(Command::Answer { id, answer }) => reply(&args.remote, id, answer),
+        Some(Command::Answer { id, answer, question }) => {
+            reply(&args.remote, id, answer, question.as_deref())
+        }
         Some(Command::Cancel { id }) => answer(&args.remote, id, "cancel"),
     };
     done.map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
@@ -172,8 +177,9 @@ fn said(request: &Value) -> String {
     }
 }
 
-fn reply(remote: &Remote, id: &str, answer: &str) -> Result<(), String> {
-    let said = remote.post(&format!("/api/intents/{id}/answer"), &json!({ "answer": answer }))?;
+fn reply(remote: &Remote, id: &str, answer: &str, question: Option<&str>) -> Result<(), String> {
+    let said = remote
+        .post(&format!("/api/intents/{id}/answer"), &json!({ "answer": answer, "question": question }))?;
     if remote.json {
         output::json(&said);
     } else {

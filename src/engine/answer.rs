@@ -22,15 +22,22 @@ pub enum Error {
 }
 
 impl Engine {
-    /// A person answers what the playbook that runs for intent `id` asks; the first answer counts.
+    /// A person answers what the playbook that runs for intent `id` asks; the first answer counts. `question` is the one
+    /// that is meant (`RUN/STEP`), so that a late answer does not count for the next one.
     ///
     /// # Errors
     /// When nothing is asked, the answer is none of the choices, or it could not be kept.
-    pub async fn answer_question(&self, id: IntentId, answer: &str, by: &str) -> Result<(), Error> {
+    pub async fn answer_question(
+        &self,
+        id: IntentId,
+        question: Option<&str>,
+        answer: &str,
+        by: &str,
+    ) -> Result<(), Error> {
         let intent = self.0.board.get(id).ok_or(Error::Unknown(id))?;
         let run = intent.attempts.last().map(|attempt| attempt.run).ok_or(ask::Refused::NotAsked)?;
         let steps = self.0.store.steps(run).await?;
-        let event = ask::answer(&intent, &steps, answer, by, self.0.clock.now())?;
+        let event = ask::answer(&intent, &steps, question, answer, by, self.0.clock.now())?;
         self.deliver(vec![event]).await?;
         Ok(())
     }

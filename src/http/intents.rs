@@ -47,6 +47,9 @@ async fn list(State(api): State<Api>, Query(filter): Query<Filter>) -> Result<Js
     Ok(Json(api.engine.store().intents(query).await?))
 }
 
+/// Runs that are shown with an intent, the latest.
+const RUNS: usize = 50;
+
 /// An intent with its runs.
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -59,7 +62,9 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<S
     let id: IntentId = id(&name, "an intent")?;
     let intent = api.engine.store().intent(id).await?;
     let intent = intent.ok_or_else(|| Problem::not_found(format!("there is no intent {id}")))?;
-    let runs = api.engine.store().runs_of(id).await?;
+    let mut runs = api.engine.store().runs_of(id).await?;
+    // A run that went on as another again and again leaves many.
+    runs.drain(..runs.len().saturating_sub(RUNS));
     Ok(Json(Shown { intent, runs }))
 }
 
@@ -106,6 +111,9 @@ async fn create(
 #[serde(deny_unknown_fields)]
 struct Said {
     answer: String,
+    /// Which question is meant.
+    #[serde(default)]
+    question: Option<String>,
 }
 
 async fn tell(
@@ -113,7 +121,8 @@ async fn tell(
     Path(name): Path<String>,
     Body(said): Body<Said>,
 ) -> Result<StatusCode, Problem> {
-    api.engine.answer_question(id(&name, "an intent")?, &said.answer, "the API").await?;
+    let question = said.question.as_deref();
+    api.engine.answer_question(id(&name, "an intent")?, question, &said.answer, "the API").await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -103,7 +103,9 @@ impl From<answer::Error> for Problem {
     fn from(error: answer::Error) -> Self {
         match error {
             answer::Error::Unknown(_) => Self::not_found(error.to_string()),
-            answer::Error::Refused(Refused::NotAsked) => Self::new(409, error.to_string()),
+            answer::Error::Refused(Refused::NotAsked | Refused::Over { .. }) => {
+                Self::new(409, error.to_string())
+            }
             answer::Error::Refused(Refused::NoChoice { .. }) => {
                 Self::bad_request(error.to_string()).at(None, Some("answer".into()))
             }

@@ -91,7 +91,7 @@ impl Image {
         match pin {
             Some(pin) if !pin.eq_ignore_ascii_case(&self.sha256) => Err(format!(
                 "its sha256 is {}, but {pin} is pinned: if the change is meant, `paramedic plugin pin` writes the new \
-                 one; if not, find out who changed the file",
+                 one, for the next start; if not, find out who changed the file",
                 self.sha256
             )),
             _ => Ok(()),

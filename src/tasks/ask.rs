@@ -21,6 +21,14 @@ pub enum Refused {
     /// Nothing is asked.
     #[error("its playbook asks nothing just now")]
     NotAsked,
+    /// Something else is asked by now.
+    #[error("question {question} is over; it asks {now} now: look at it before you answer")]
+    Over {
+        /// Which was answered.
+        question: String,
+        /// What is asked now, in words.
+        now: String,
+    },
     /// The question has its own answers.
     #[error("`{answer}` is none of the answers: choose one of {choices}")]
     NoChoice {
@@ -77,13 +85,26 @@ pub async fn ask(
     Ok(answered.map(|event| event.map_or(Value::Null, result)))
 }
 
-/// The event that answers the question which the journal `steps` ends with.
+/// The event that answers the question which the journal `steps` ends with. Where `question` names one (`RUN/STEP`), it
+/// must be that.
 ///
 /// # Errors
 /// When there is no such question, or `answer` is none of its choices.
-pub fn answer(intent: &Intent, steps: &[Step], answer: &str, by: &str, now: Time) -> Result<Event, Refused> {
+pub fn answer(
+    intent: &Intent,
+    steps: &[Step],
+    question: Option<&str>,
+    answer: &str,
+    by: &str,
+    now: Time,
+) -> Result<Event, Refused> {
     let open = |step: &&Step| step.kind == StepKind::Ask && step.status == StepStatus::Started;
     let step = steps.last().filter(open).ok_or(Refused::NotAsked)?;
+    let open = name(step.run, step.seq);
+    if let Some(question) = question.filter(|question| *question != open) {
+        let now = format!("{} ({open})", step.request["question"]);
+        return Err(Refused::Over { question: question.into(), now });
+    }
     let choices: Vec<String> = serde_json::from_value(step.request["choices"].clone()).unwrap_or_default();
     if !is_choice(answer, &choices) {
         return Err(Refused::NoChoice { answer: answer.into(), choices: choices.join(", ") });
@@ -106,8 +127,10 @@ async fn tell(
 ) {
     let answers = if choices.is_empty() { "any text".to_owned() } else { choices.join(", ") };
     let message = format!(
-        "{} asks: {question} Answer within {timeout} with POST /api/intents/{}/answer {{\"answer\": …}}: {answers}",
-        intent.goal, intent.id
+        "{} asks: {question} Answer within {timeout} with `paramedic intents answer {} TEXT --question {}`: {answers}",
+        intent.goal,
+        intent.id,
+        name(step.run, step.seq)
     );
     let (key, title) = (name(step.run, step.seq), question.to_owned());
     let target = Some(intent.target.clone());

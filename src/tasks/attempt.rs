@@ -21,6 +21,9 @@ use crate::store::Write;
 /// Time that a rollback gets beyond the run's own deadline.
 pub const ROLLBACK_TIME: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 
+/// A run that goes on as another has lasted this long at least: one that does nothing else would fill the disk.
+const LEAST_RUN: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
+
 /// Begins an attempt with what was decided.
 pub fn begin(worker: &mut Worker<'_>, intent: &Arc<Intent>, decision: Decision) -> Result<Go, Stop> {
     let params = intent.plan.params.clone();
@@ -218,6 +221,13 @@ async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Fa
                 return Ok(Err(in_doubt(worker, phase).unwrap_or(failure)));
             }
             Burst::Suspended { steps, step, request: Request::Continue(carried) } => {
+                let began = worker.open_run.as_ref().map_or(worker.parts.clock.now(), |it| it.run.started_at);
+                if worker.parts.clock.now() < began + LEAST_RUN {
+                    record(worker, steps);
+                    flush(worker);
+                    worker.durable().await?;
+                    return Err(Stop::Parked((began + LEAST_RUN).min(worker.deadline())));
+                }
                 record(worker, steps);
                 record(worker, vec![*step]);
                 continue_as_new(worker, carried)?;

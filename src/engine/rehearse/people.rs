@@ -63,7 +63,8 @@ async fn done(engine: &Engine, person: &Person) -> bool {
             Does::Deny => waits && engine.deny(intent.id, BY).await.is_ok(),
             Does::Cancel => engine.cancel(intent.id, BY).await.is_ok(),
             Does::Answer(text) => {
-                intent.status == Status::Running && engine.answer_question(intent.id, text, BY).await.is_ok()
+                intent.status == Status::Running
+                    && engine.answer_question(intent.id, None, text, BY).await.is_ok()
             }
         };
         if done {
