@@ -93,7 +93,7 @@ async fn ask(exec: &Exec, spawner: &Spawner) -> Result<(String, i64), String> {
         "apiVersion": exec.api_version, "kind": "ExecCredential", "spec": { "interactive": false },
     });
     env.insert("KUBERNETES_EXEC_INFO".into(), info.to_string());
-    let launch = Launch { argv, env, inherit_env: true, cwd: None, capture: true };
+    let launch = Launch { argv, env, inherit_env: true, cwd: None, capture: true, channel: None };
     let mut running =
         spawner.start(launch).await.map_err(|error| wrong(format!("cannot be run: {error}")))?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
