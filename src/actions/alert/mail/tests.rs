@@ -1,5 +1,7 @@
 //! Mail to a real server: aiosmtpd, from the virtual environment that `.ci/run` makes.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at anything")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
