@@ -14,6 +14,8 @@ pub mod note;
 pub mod outcome;
 pub mod pool;
 pub mod queue;
+mod parking;
+mod renew;
 mod resume;
 pub mod wait;
 pub mod weigh;
@@ -36,10 +38,10 @@ use crate::intents::board::Changes;
 use crate::kernels;
 use crate::learning::Learner;
 use crate::model::alert::Level;
-use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunStatus, Time};
+use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Time};
 use crate::playbook::Library;
-use crate::store::{Store, Write};
-use lot::{Awaits, Lot, Waits};
+use crate::store::Store;
+use lot::{Lot, Waits};
 use queue::Queue;
 
 /// Intents that are acted on at the same time unless configured otherwise.
@@ -206,13 +208,6 @@ impl Service {
         self.shared.changed.notify_one();
     }
 
-    /// `event` is durable: whoever waited for it goes on.
-    pub fn publish(&self, event: &Arc<Event>) {
-        for id in self.parts.waits.publish(event) {
-            self.wake(id);
-        }
-    }
-
     /// Looks at intent `id` again, as after a person's answer.
     pub fn reconsider(&self, id: IntentId) {
         if let Some(intent) = self.parts.board.get(id) {
@@ -293,7 +288,7 @@ impl Service {
         }
         while self.shared.slots.available_permits() > 0 {
             let Some((id, target)) = self.queue().take() else { break };
-            if self.parts.board.get(id).is_some() {
+            if self.parts.board.has(id) {
                 self.spawn(id, target);
             } else {
                 // It ended while it waited in line.
@@ -302,40 +297,12 @@ impl Service {
         }
     }
 
-    /// What the work on `id` waited for is there, or its time is up: it stands in line again. Does nothing if it is not
-    /// waiting: then it looks by itself.
-    fn wake(&self, id: IntentId) {
-        if lock(&self.shared.lot).has(id)
-            && let Some(intent) = self.parts.board.get(id)
-        {
-            self.stand_in_line(&intent);
-            self.shared.changed.notify_one();
-        }
-    }
-
-    /// Closes runs whose intent has ended: a person ended it, and its run was not closed.
-    async fn close_runs(&self, id: IntentId) -> Result<(), crate::store::Error> {
-        let now = self.parts.clock.now();
-        let mut left_over = self.parts.store.runs_of(id).await?;
-        left_over.retain(|run| run.status.is_open());
-        let close =
-            |run| Write::Run(Box::new(Run { status: RunStatus::Cancelled, ended_at: Some(now), ..run }));
-        self.parts.store.commit(left_over.into_iter().map(close).collect()).await
-    }
-
     fn enqueue(&self, intent: &Intent) {
         let id = intent.id;
         // One lock after the other, never both.
         let parked = lock(&self.shared.lot).has(id);
         let working = lock(&self.shared.working).contains(&id);
         if intent.status.is_open() && !parked && !working {
-            self.queue().put(intent, self.parts.clock.now());
-        }
-    }
-
-    /// The same for one whose work has begun: it has its target already.
-    fn stand_in_line(&self, intent: &Intent) {
-        if !lock(&self.shared.working).contains(&intent.id) {
             self.queue().put(intent, self.parts.clock.now());
         }
     }
@@ -364,27 +331,12 @@ impl Service {
                 }
             };
             lock(&service.shared.cancelled).remove(&id);
-            match parked.filter(|_| service.parts.board.get(id).is_some()) {
+            match parked.filter(|_| service.parts.board.has(id)) {
                 Some((until, awaits)) => service.park(id, until, awaits),
                 None => service.leave(id, &target),
             }
             service.shared.changed.notify_one();
         });
-    }
-
-    /// The work on `id` waits; it keeps its target.
-    fn park(&self, id: IntentId, until: Time, awaits: Awaits) {
-        self.parts.board.pack(id);
-        let come = {
-            // All under this lock: what comes from here on finds it in the lot, and nobody working on it.
-            let mut lot = lock(&self.shared.lot);
-            lot.park(id, until, awaits);
-            lock(&self.shared.working).remove(&id);
-            lot.is_done(id, &self.parts.waits)
-        };
-        if come {
-            self.wake(id);
-        }
     }
 
     /// The work on `id` is over, or waits for a time or a person before its next attempt.

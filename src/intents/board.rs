@@ -160,6 +160,11 @@ impl Board {
         self.lock_state().open.get(id)
     }
 
+    /// Whether `id` is open.
+    pub fn has(&self, id: IntentId) -> bool {
+        self.lock_state().open.contains(id)
+    }
+
     /// The open intent of `rule` and `group`.
     pub fn open_of(&self, rule: &str, group: &str) -> Option<Arc<Intent>> {
         let state = self.lock_state();

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::effect;
 use super::note;
+use super::renew;
 use super::worker::{Go, OpenRun, Stop, Worker};
 use crate::intents::lifecycle::{self, Transition};
 use crate::journal::Journal;
@@ -20,9 +21,6 @@ use crate::store::Write;
 
 /// Time that a rollback gets beyond the run's own deadline.
 pub const ROLLBACK_TIME: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
-
-/// A run that goes on as another has lasted this long at least: one that does nothing else would fill the disk.
-const LEAST_RUN: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
 
 /// Begins an attempt with what was decided.
 pub fn begin(worker: &mut Worker<'_>, intent: &Arc<Intent>, decision: Decision) -> Result<Go, Stop> {
@@ -221,16 +219,8 @@ async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Fa
                 return Ok(Err(in_doubt(worker, phase).unwrap_or(failure)));
             }
             Burst::Suspended { steps, step, request: Request::Continue(carried) } => {
-                let began = worker.open_run.as_ref().map_or(worker.parts.clock.now(), |it| it.run.started_at);
-                if worker.parts.clock.now() < began + LEAST_RUN {
-                    record(worker, steps);
-                    flush(worker);
-                    worker.durable().await?;
-                    return Err(Stop::Parked((began + LEAST_RUN).min(worker.deadline())));
-                }
                 record(worker, steps);
-                record(worker, vec![*step]);
-                continue_as_new(worker, carried)?;
+                renew::go_on(worker, *step, carried).await?;
             }
             Burst::Suspended { steps, step, request } => {
                 record(worker, steps);
@@ -256,36 +246,6 @@ async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Fa
             }
         }
     }
-}
-
-/// Ends the run under way and goes on as another: the same playbook, intent and time, and an empty journal. Both are one
-/// commit, so a crash finds the one or the other.
-fn continue_as_new(worker: &mut Worker<'_>, carried: Value) -> Result<(), Stop> {
-    let Some(mut open) = worker.open_run.take() else { return Ok(()) };
-    let now = worker.parts.clock.now();
-    let id = RunId::new(now, worker.parts.chance.identity());
-    if let Some(last) = open.journal.steps().last() {
-        open.journal.finish(last.seq, Ok(Value::Null), now);
-    }
-    let mut ctx = open.run.ctx.clone();
-    ctx["carried"] = carried;
-    let next = Run { id, ctx, started_at: now, ..open.run.clone() };
-    let over = Run {
-        status: RunStatus::Continued,
-        ended_at: Some(now),
-        result: Some(json!({ "continued_as": id })),
-        ..open.run
-    };
-    let mut writes: Vec<Write> = open.journal.take_unsaved().into_iter().collect();
-    writes.extend([Write::Run(Box::new(over)), Write::Run(Box::new(next.clone()))]);
-    worker.change(writes, |intent| {
-        if let Some(attempt) = intent.attempts.last_mut() {
-            attempt.run = id;
-        }
-        Ok(())
-    })?;
-    worker.open_run = Some(OpenRun { run: next, journal: Journal::empty(), ..open });
-    Ok(())
 }
 
 /// What is said of a run that ended before it was known what came of an action that was cut off, as when its time was
@@ -321,7 +281,7 @@ pub fn flush(worker: &mut Worker<'_>) {
     worker.write(unsaved.into_iter().collect());
 }
 
-fn record(worker: &mut Worker<'_>, steps: Vec<crate::model::Step>) {
+pub(super) fn record(worker: &mut Worker<'_>, steps: Vec<crate::model::Step>) {
     if let Some(open) = &mut worker.open_run {
         for step in steps {
             open.journal.put(step);

@@ -134,11 +134,6 @@ impl Lot {
         }
     }
 
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.parked.len()
-    }
-
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.parked.is_empty()
@@ -166,7 +161,7 @@ mod tests {
         assert!(lot.take(id(1), &waits).is_some());
         lot.park(id(1), micros(50), Awaits::default());
         assert_eq!(lot.next_due(), Some(micros(50)), "parked anew, the time before is forgotten");
-        assert_eq!((lot.len(), lot.is_empty()), (3, false));
+        assert_eq!((lot.parked.len(), lot.is_empty()), (3, false));
     }
 
     #[test]

@@ -90,17 +90,12 @@ mod tests {
     fn what_is_kept_stays_and_room_is_given_back() {
         let mut arena = Arena::default();
         let bytes = |n: usize| vec![n as u8; 10 + n % 300];
-        let mut places: Vec<Option<Place>> = (0..5_000).map(|n| arena.put(&bytes(n))).collect();
+        let mut places: Vec<Option<Place>> = (0..20_000).map(|n| arena.put(&bytes(n))).collect();
         assert!(!arena.is_sparse());
-        for (n, place) in places.iter_mut().enumerate().filter(|(n, _)| n % 3 > 0) {
+        for (_, place) in places.iter_mut().enumerate().filter(|(n, _)| n % 3 > 0) {
             arena.remove(place.take().unwrap());
-            assert!(n < 5_000);
         }
-        assert!(
-            arena.is_sparse()
-                || arena.used * 2 > arena.chunks.len() * CHUNK
-                || arena.chunks.len() * CHUNK < SMALL
-        );
+        assert!(arena.is_sparse(), "two thirds of it are not used any more");
         for (n, place) in places.iter().enumerate() {
             if let Some(place) = place {
                 assert_eq!(arena.get(*place), bytes(n));
