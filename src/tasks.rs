@@ -222,17 +222,7 @@ impl Service {
         if let Some(token) = lock(&self.shared.cancelled).get(&intent.id) {
             token.cancel();
         }
-        if lock(&self.shared.lot).take(intent.id, &self.parts.waits).is_some() {
-            self.queue().release(&intent.target, intent.id);
-            let (service, id) = (self.clone(), intent.id);
-            tokio::spawn(async move {
-                if let Err(error) = service.close_runs(id).await {
-                    // At the next start it is.
-                    tracing::error!(intent = %id, "failed to close the run of a cancelled intent: {error}");
-                }
-            });
-            self.shared.changed.notify_one();
-        }
+        self.clear_away(intent.id, &intent.target);
     }
 
     /// Intents that wait, and intents that are being worked on.
@@ -319,7 +309,7 @@ impl Service {
         let service = self.clone();
         tokio::spawn(async move {
             let slot = worker::Slot::new(service.shared.slots.clone(), slot);
-            let work = worker::Worker::new(&service.parts, id, slot, token, awaits).work();
+            let work = worker::Worker::new(&service.parts, id, slot, token.clone(), awaits).work();
             let parked = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(parked) => {
                     lock(&service.shared.broken).remove(&id);
@@ -330,9 +320,9 @@ impl Service {
                     None
                 }
             };
-            lock(&service.shared.cancelled).remove(&id);
-            match parked.filter(|_| service.parts.board.has(id)) {
-                Some((until, awaits)) => service.park(id, until, awaits),
+            fail::fail_point!("parking");
+            match parked {
+                Some((until, awaits)) => service.park(id, &target, until, awaits, &token),
                 None => service.leave(id, &target),
             }
             service.shared.changed.notify_one();
@@ -341,6 +331,7 @@ impl Service {
 
     /// The work on `id` is over, or waits for a time or a person before its next attempt.
     fn leave(&self, id: IntentId, target: &str) {
+        lock(&self.shared.cancelled).remove(&id);
         lock(&self.shared.working).remove(&id);
         self.queue().release(target, id);
         if let Some(intent) = self.parts.board.get(id).filter(|_| !self.shared.stop.is_cancelled()) {

@@ -127,8 +127,15 @@ async fn a_long_run_goes_on_with_an_empty_journal_and_what_it_carries() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_intent_that_a_person_ends_while_its_playbook_waits_frees_its_target() {
+    // Once it stands aside, and just before it does.
+    for faults in [[].as_slice(), &[("FAILPOINTS", "parking=sleep(1000)")]] {
+        ended_while_it_waits(faults).await;
+    }
+}
+
+async fn ended_while_it_waits(faults: &[(&str, &str)]) {
     let home = home(r#"wait_for("test.go", "2m")"#);
-    let engine = home.start().await;
+    let engine = home.start_with(faults).await;
     fail(&engine, "t1").await;
     let run = waits(&engine, 1).await;
     let id = run["intent"].as_str().unwrap().to_owned();

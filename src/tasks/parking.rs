@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::lot::Awaits;
 use super::{Service, lock};
 use crate::model::{Event, Intent, IntentId, Run, RunStatus, Time};
@@ -35,19 +37,46 @@ impl Service {
         }
     }
 
-    /// The work on `id` waits; it keeps its target.
-    pub(super) fn park(&self, id: IntentId, until: Time, awaits: Awaits) {
+    /// The work on `id` waits; it keeps its `target`, unless it was `told` to end.
+    pub(super) fn park(
+        &self,
+        id: IntentId,
+        target: &str,
+        until: Time,
+        awaits: Awaits,
+        told: &CancellationToken,
+    ) {
         self.parts.board.pack(id);
         let come = {
             // All under this lock: what comes from here on finds it in the lot, and nobody working on it.
             let mut lot = lock(&self.shared.lot);
             lot.park(id, until, awaits);
             lock(&self.shared.working).remove(&id);
+            lock(&self.shared.cancelled).remove(&id);
             lot.is_done(id, &self.parts.waits)
         };
-        if come {
+        if told.is_cancelled() && !self.shared.stop.is_cancelled() {
+            // A person ended it before it stood here, where it would have been looked for.
+            self.clear_away(id, target);
+        } else if come {
             self.wake(id);
         }
+    }
+
+    /// Intent `id` has ended: if its work was set aside, its `target` is free and its run is closed.
+    pub(super) fn clear_away(&self, id: IntentId, target: &str) {
+        if lock(&self.shared.lot).take(id, &self.parts.waits).is_none() {
+            return;
+        }
+        self.queue().release(target, id);
+        let service = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = service.close_runs(id).await {
+                // At the next start it is.
+                tracing::error!(intent = %id, "failed to close the run of an intent that ended: {error}");
+            }
+        });
+        self.shared.changed.notify_one();
     }
 
     /// Closes runs whose intent has ended: a person ended it, and its run was not closed.
