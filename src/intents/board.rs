@@ -22,6 +22,9 @@ pub use state::{Ended, Relapse};
 /// Most open intents unless configured otherwise; more would be a storm that nobody could work off.
 pub const DEFAULT_CAPACITY: usize = 10_000;
 
+/// With more than this many open and kept whole, those that come stand in line packed.
+const WHOLE: usize = 1_000;
+
 /// The rule that wishes of people and other systems are put under.
 pub const MANUAL: &str = "manual";
 
@@ -88,12 +91,12 @@ impl Board {
         let id = intent.id;
         state.open.bind(&intent.rule, &intent.group, id);
         state.open.put(Arc::new(intent));
-        state.open.pack(id);
+        state.open.pack(id, false);
     }
 
     /// Nobody works on `id` for a while: it is kept in little room until it changes.
     pub fn pack(&self, id: IntentId) {
-        self.lock_state().open.pack(id);
+        self.lock_state().open.pack(id, false);
     }
 
     /// The batch that made `changes` is durable: what it opened may be worked on.
@@ -102,6 +105,11 @@ impl Board {
         state.settle(&changes.touched);
         state.fresh.extend(changes.opened.iter().map(|intent| intent.id));
         state.relapsed.extend(changes.relapsed);
+        for intent in &changes.opened {
+            if state.open.whole() > WHOLE {
+                state.open.pack(intent.id, true);
+            }
+        }
     }
 
     /// The batch that made `changes` was not kept: makes memory what the store says again.

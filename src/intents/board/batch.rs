@@ -215,7 +215,7 @@ impl Batch<'_> {
         }
         // What waited for long still does: a match that is counted on it wakes nobody.
         for id in std::mem::take(&mut self.unpacked) {
-            self.state.open.pack(id);
+            self.state.open.pack(id, false);
         }
         (self.board.store.commit(writes), changes)
     }

@@ -20,60 +20,62 @@ const NO_EXAMPLE: u8 = u8::MAX;
 
 #[derive(Default)]
 pub(super) struct Open {
-    intents: HashMap<IntentId, Kept>,
-    by_key: HashMap<u128, IntentId>,
-    packed: Arena,
+    whole: HashMap<IntentId, Arc<Intent>>,
+    /// Where in the arena are: the number of the example, the length of the short form of the JSON as 4 bytes, and what
+    /// is left of that after lz4.
+    packed: HashMap<IntentId, Place>,
+    by_key: HashMap<[u8; 16], IntentId>,
+    arena: Arena,
     /// An intent of each rule in the short form of its JSON, which others of that rule resemble.
     examples: Vec<(String, Box<[u8]>)>,
 }
 
-enum Kept {
-    Whole(Arc<Intent>),
-    /// Where in the arena are: the number of the example, the length of the short form of the JSON as 4 bytes, and what
-    /// is left of that after lz4.
-    Packed(Place),
-}
-
 impl Open {
     pub(super) fn len(&self) -> usize {
-        self.intents.len()
+        self.whole.len() + self.packed.len()
+    }
+
+    /// How many are kept whole.
+    pub(super) fn whole(&self) -> usize {
+        self.whole.len()
     }
 
     pub(super) fn contains(&self, id: IntentId) -> bool {
-        self.intents.contains_key(&id)
+        self.packed.contains_key(&id) || self.whole.contains_key(&id)
     }
 
     pub(super) fn get(&self, id: IntentId) -> Option<Arc<Intent>> {
-        self.whole(self.intents.get(&id)?)
+        match self.whole.get(&id) {
+            Some(intent) => Some(intent.clone()),
+            None => self.packed.get(&id).map(|place| Arc::new(self.unpack(*place))),
+        }
     }
 
     /// The intent itself, to be changed; from now on it is kept whole. Also says whether it was before.
     pub(super) fn change(&mut self, id: IntentId) -> Option<(&mut Intent, bool)> {
-        let kept = self.intents.get(&id)?;
-        let was_whole = matches!(kept, Kept::Whole(_));
+        let was_whole = self.whole.contains_key(&id);
         if !was_whole {
-            let whole = self.whole(kept)?;
-            self.put(whole);
+            let intent = self.get(id)?;
+            self.put(intent);
         }
-        match self.intents.get_mut(&id)? {
-            Kept::Whole(intent) => Some((Arc::make_mut(intent), was_whole)),
-            Kept::Packed(_) => None,
-        }
+        self.whole.get_mut(&id).map(|intent| (Arc::make_mut(intent), was_whole))
     }
 
     pub(super) fn put(&mut self, intent: Arc<Intent>) {
-        if let Some(Kept::Packed(place)) = self.intents.insert(intent.id, Kept::Whole(intent)) {
-            self.packed.remove(place);
+        if let Some(place) = self.packed.remove(&intent.id) {
+            self.arena.remove(place);
         }
+        self.whole.insert(intent.id, intent);
     }
 
     pub(super) fn remove(&mut self, id: IntentId) -> Option<Arc<Intent>> {
-        let kept = self.intents.remove(&id)?;
-        let whole = self.whole(&kept);
-        if let Kept::Packed(place) = kept {
-            self.packed.remove(place);
+        if let Some(intent) = self.whole.remove(&id) {
+            return Some(intent);
         }
-        whole
+        let place = self.packed.remove(&id)?;
+        let intent = self.unpack(place);
+        self.arena.remove(place);
+        Some(Arc::new(intent))
     }
 
     /// The open intent of a rule and group.
@@ -101,14 +103,14 @@ impl Open {
 
     /// All ids, oldest first.
     pub(super) fn ids(&self) -> Vec<IntentId> {
-        let mut ids: Vec<IntentId> = self.intents.keys().copied().collect();
+        let mut ids: Vec<IntentId> = self.whole.keys().chain(self.packed.keys()).copied().collect();
         ids.sort_unstable();
         ids
     }
 
-    /// Makes it small: nobody works on it for a while.
-    pub(super) fn pack(&mut self, id: IntentId) {
-        let Some(Kept::Whole(intent)) = self.intents.get(&id) else { return };
+    /// Makes it small: nobody works on it for a while, or not just now but `soon`.
+    pub(super) fn pack(&mut self, id: IntentId, soon: bool) {
+        let Some(intent) = self.whole.get(&id) else { return };
         let Ok(json) = serde_json::to_vec(&**intent) else { return };
         let json = shorthand::write(&json);
         let known = self.examples.iter().position(|(rule, _)| *rule == intent.rule);
@@ -123,22 +125,19 @@ impl Open {
         let mut packed = vec![number];
         packed.extend(length.to_le_bytes());
         packed.extend(lz4_flex::block::compress_with_dict(&json, example));
-        if let Some(place) = self.packed.put(&packed) {
-            self.intents.insert(id, Kept::Packed(place));
+        if let Some(place) = self.arena.put(&packed, soon) {
+            self.whole.remove(&id);
+            self.packed.insert(id, place);
         }
-        if self.packed.is_sparse() {
+        if self.arena.is_sparse() {
             self.move_together();
         }
     }
 
     fn move_together(&mut self) {
-        let old = std::mem::take(&mut self.packed);
-        for kept in self.intents.values_mut() {
-            if let Kept::Packed(place) = kept
-                && let Some(new) = self.packed.put(old.get(*place))
-            {
-                *place = new;
-            }
+        let old = std::mem::take(&mut self.arena);
+        for place in self.packed.values_mut() {
+            *place = self.arena.put(old.get(*place), false).expect("what was taken once is taken again");
         }
     }
 
@@ -146,27 +145,23 @@ impl Open {
         self.examples.get(usize::from(number)).map_or(&[], |(_, json)| json)
     }
 
-    fn whole(&self, kept: &Kept) -> Option<Arc<Intent>> {
-        match kept {
-            Kept::Whole(intent) => Some(intent.clone()),
-            Kept::Packed(place) => {
-                let (number, rest) = self.packed.get(*place).split_first()?;
-                let (length, rest) = rest.split_first_chunk()?;
-                let length = u32::from_le_bytes(*length) as usize;
-                let short = lz4_flex::block::decompress_with_dict(rest, length, self.example(*number));
-                let json = short.ok().and_then(|short| shorthand::read(&short));
-                let intent = json.and_then(|json| serde_json::from_slice(&json).ok());
-                Some(Arc::new(intent.expect("what was packed from an intent unpacks to it")))
-            }
-        }
+    fn unpack(&self, place: Place) -> Intent {
+        let unpacked = || {
+            let (number, rest) = self.arena.get(place).split_first()?;
+            let (length, rest) = rest.split_first_chunk()?;
+            let length = u32::from_le_bytes(*length) as usize;
+            let short = lz4_flex::block::decompress_with_dict(rest, length, self.example(*number)).ok()?;
+            serde_json::from_slice(&shorthand::read(&short)?).ok()
+        };
+        unpacked().expect("what was packed from an intent unpacks to it")
     }
 }
 
 /// 128 bits, so that two keys are never taken for one.
-fn hash(rule: &str, group: &str) -> u128 {
+fn hash(rule: &str, group: &str) -> [u8; 16] {
     let mut hasher = SipHasher13::new();
     std::hash::Hash::hash(&(rule, group), &mut hasher);
-    hasher.finish128().as_u128()
+    hasher.finish128().as_bytes()
 }
 
 #[cfg(test)]
@@ -192,15 +187,12 @@ mod tests {
         let all: Vec<_> = (0..1_000).map(|n| intent(n, ["a", "b"][n as usize % 2])).collect();
         for it in &all {
             open.put(it.clone());
-            open.pack(it.id);
+            open.pack(it.id, false);
         }
         let mut bytes = 0;
         for it in &all {
             assert_eq!(open.get(it.id).as_ref(), Some(it));
-            match &open.intents[&it.id] {
-                Kept::Packed(place) => bytes += open.packed.get(*place).len(),
-                Kept::Whole(_) => panic!("not packed"),
-            }
+            bytes += open.arena.get(open.packed[&it.id]).len();
         }
         assert!(bytes / all.len() < 200, "{} bytes an intent", bytes / all.len());
         let (changed, was_whole) = open.change(all[3].id).unwrap();
@@ -217,7 +209,7 @@ mod tests {
         let all: Vec<_> = (0..300).map(|n| intent(n, &format!("rule-{n}"))).collect();
         for it in &all {
             open.put(it.clone());
-            open.pack(it.id);
+            open.pack(it.id, false);
         }
         for it in &all {
             assert_eq!(open.get(it.id).as_ref(), Some(it));
