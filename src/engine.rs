@@ -64,7 +64,7 @@ struct Inner {
     kernels: kernels::Registry,
     plugins: Plugins,
     actions: Arc<actions::Registry>,
-    channels: actions::Channels,
+    told: Arc<told::Told>,
     observed: Arc<Mutex<Aggregator>>,
     metrics: Arc<metrics::Metrics>,
     reload: reload::State,
@@ -218,6 +218,7 @@ impl Engine {
         self.0.tasks.reconsider(id);
         kept?;
         edge::pass("approved");
+        tasks::ask::over(&self.0.parts, id).await;
         self.0.parts.report(&intent);
         Ok(intent)
     }

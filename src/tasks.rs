@@ -38,7 +38,7 @@ use crate::intents::board::Changes;
 use crate::kernels;
 use crate::learning::Learner;
 use crate::model::alert::Level;
-use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Time};
+use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Status, Time};
 use crate::playbook::Library;
 use crate::store::Store;
 use lot::{Lot, Waits};
@@ -165,6 +165,11 @@ impl Service {
     pub fn confirm(&self, changes: Changes) {
         for intent in changes.opened.iter().chain(&changes.ended) {
             self.parts.report(intent);
+            if intent.status == Status::Stale && intent.decision.is_some() {
+                // A person may have been asked about it.
+                let (parts, id) = (self.parts.clone(), intent.id);
+                tokio::spawn(async move { ask::over(&parts, id).await });
+            }
         }
         if changes.refused > 0 {
             self.tell_full();

@@ -1,5 +1,5 @@
 //! An alert of a playbook and one of the engine itself reach the channels of the configuration; a person's answer
-//! reaches the pager; and no secret is to be found in anything that the engine keeps, says or shows.
+//! reaches the pager, a crash keeps nobody in the dark; and no secret is to be found in anything that the engine keeps, says or shows.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -27,7 +27,11 @@ type Heard = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// Answers each request by repeating what it was sent, with `status`; keeps the whole request and its body.
 fn listen(status: &'static str) -> (String, Heard) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listen_at("127.0.0.1:0", status)
+}
+
+fn listen_at(address: &str, status: &'static str) -> (String, Heard) {
+    let listener = TcpListener::bind(address).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let heard = Heard::default();
     let keep = heard.clone();
@@ -193,4 +197,46 @@ async fn alerts_reach_the_channels_answers_reach_the_pager_and_secrets_stay_secr
     leaks(&home.path("."), &mut found);
     assert!(found.is_empty(), "{found:#?}");
     assert!(!home.log().is_empty() && home.path("data").is_dir(), "there was something to look at");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_is_told_even_if_the_engine_died_before_it_was_and_is_over_once_it_is_answered() {
+    // A service that takes connections and says nothing until it is let.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let home =
+        Home::new(&format!("actions: {{ alert: {{ webhook: {{ url: \"http://{address}/in\" }} }} }}\n"));
+    home.write(
+        "playbooks/asks.rhai",
+        "//! Asks.\n//! ---\n//! risk: low\nfn run(ctx) { ask(\"Go on?\", [\"yes\", \"no\"], \"10m\") }\n",
+    );
+    let mut engine = home.start().await;
+    let wish = json!({ "goal": "Mend k1", "target": "k1", "playbooks": ["asks"] }).to_string();
+    let (_, intent) = engine.post("/api/intents", "application/json", wish).await.unwrap();
+    let id = intent["id"].as_str().unwrap().to_owned();
+    let soon = Duration::from_secs(20);
+    let listed = engine.until("/api/alerts", soon, |it| it["items"][0]["title"] == "Go on?").await;
+    assert_eq!(listed["items"][0]["telling"], true, "{listed:#}");
+    engine.kill();
+    drop(silent);
+    let (_, heard) = listen_at(&address.to_string(), "200 OK");
+    let engine = home.start().await;
+    until(&heard, "the question", |it| it["title"] == "Go on?").await;
+    let told = engine.until("/api/alerts", soon, |it| it["items"][0]["telling"].is_null()).await;
+    assert_eq!(told["items"][0]["status"], "active", "{told:#}");
+    let path = format!("/api/intents/{id}/answer");
+    let (status, said) =
+        engine.post(&path, "application/json", json!({"answer": "yes"}).to_string()).await.unwrap();
+    assert_eq!(status, 204, "{said}");
+    engine.until("/api/alerts", soon, |it| it["items"][0]["status"] == "resolved").await;
+
+    // The same where a person ends the intent instead.
+    let wish = json!({ "goal": "Mend k2", "target": "k2", "playbooks": ["asks"] }).to_string();
+    let (_, intent) = engine.post("/api/intents", "application/json", wish).await.unwrap();
+    let open =
+        |it: &Value| it["items"].as_array().unwrap().iter().filter(|it| it["status"] == "active").count();
+    engine.until("/api/alerts", soon, |it| open(it) == 1).await;
+    let path = format!("/api/intents/{}/cancel", intent["id"].as_str().unwrap());
+    assert_eq!(engine.post(&path, "application/json", "").await.unwrap().0, 200);
+    engine.until("/api/alerts", soon, |it| open(it) == 0).await;
 }

@@ -118,6 +118,7 @@ impl Engine {
         self.count_again()
             .await
             .map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
+        inner.told.go_on();
         let resumed = inner.tasks.resume().await;
         resumed.map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
         inner.tracker.spawn(inner.tasks.clone().run());

@@ -15,7 +15,7 @@ use crate::intents::board::{Changes, MANUAL};
 use crate::model::alert::Level;
 use crate::model::intent::Plan;
 use crate::model::{
-    AlertId, Chance, Clock, Event, Failure, Intent, IntentId, OutcomeRecord, Priority, Span, Topic,
+    Alert, AlertId, Chance, Clock, Event, Failure, Intent, IntentId, OutcomeRecord, Priority, Span, Topic,
 };
 use crate::observability::Aggregator;
 use crate::observability::alerts::{Book, Notice};
@@ -87,19 +87,11 @@ impl actions::Alerts for AlertBook {
         target: Option<String>,
         intent: Option<IntentId>,
     ) -> BoxFuture<'static, Result<AlertId, Failure>> {
-        let now = self.clock.now();
-        let notice = Notice { key, level, title, message, target, intent };
-        let alert = lock(&self.book).raise(notice, AlertId::new(now, self.chance.identity()), now);
-        let commit = self.store.commit(vec![Write::Alert(alert.clone())]);
-        if let Ok(topic) = Topic::try_new("alert.raised") {
-            let id = format!("{}/{}", alert.id, alert.count);
-            let data = serde_json::to_value(&alert).unwrap_or_default();
-            self.inbox.publish(Event::new(id, topic, "alerts", now, data));
-        }
+        // `alert.operator` tells the channels itself, and again after a crash, as a step.
+        let notice = Notice { key, level, title, message, target, intent, telling: false };
+        let (alert, commit) = self.put(notice);
         async move {
-            commit.await.map_err(|error| {
-                Failure::retryable("failed", format!("failed to record the alert: {error}"))
-            })?;
+            commit.await?;
             Ok(alert.id)
         }
         .boxed()
@@ -108,12 +100,45 @@ impl actions::Alerts for AlertBook {
     fn resolve(&self, key: String) -> BoxFuture<'static, Result<Option<AlertId>, Failure>> {
         let over = lock(&self.book).resolve_key(&key, self.clock.now());
         let Some(alert) = over else { return async { Ok(None) }.boxed() };
+        let commit = self.keep(&alert);
+        async move {
+            commit.await?;
+            Ok(Some(alert.id))
+        }
+        .boxed()
+    }
+}
+
+impl AlertBook {
+    /// Puts an alert on the list; the future resolves once it is durable.
+    pub fn put(&self, notice: Notice) -> (Alert, BoxFuture<'static, Result<(), Failure>>) {
+        let now = self.clock.now();
+        let alert = lock(&self.book).raise(notice, AlertId::new(now, self.chance.identity()), now);
+        let commit = self.keep(&alert);
+        if let Ok(topic) = Topic::try_new("alert.raised") {
+            let id = format!("{}/{}", alert.id, alert.count);
+            let data = serde_json::to_value(&alert).unwrap_or_default();
+            self.inbox.publish(Event::new(id, topic, "alerts", now, data));
+        }
+        (alert, commit)
+    }
+
+    /// The channels were told of alert `id` as it was when it was raised for the `count`th time.
+    pub async fn told(&self, id: AlertId, count: u64) {
+        let told = lock(&self.book).told(id, count);
+        if let Some(alert) = told
+            && let Err(failure) = self.keep(&alert).await
+        {
+            tracing::warn!(alert = %id, "after a restart the channels will be told of it again: {failure}");
+        }
+    }
+
+    fn keep(&self, alert: &Alert) -> BoxFuture<'static, Result<(), Failure>> {
         let commit = self.store.commit(vec![Write::Alert(alert.clone())]);
         async move {
-            commit.await.map_err(|error| {
-                Failure::retryable("failed", format!("failed to record that the alert is over: {error}"))
-            })?;
-            Ok(Some(alert.id))
+            commit
+                .await
+                .map_err(|error| Failure::retryable("failed", format!("failed to record the alert: {error}")))
         }
         .boxed()
     }

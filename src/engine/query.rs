@@ -209,7 +209,7 @@ impl Engine {
         let alert = changed?;
         self.0.store.commit(vec![Write::Alert(alert.clone())]).await?;
         // The person need not wait until a pager has heard it.
-        let (channels, told, stop) = (self.0.channels.clone(), alert.clone(), self.0.stop.clone());
+        let (channels, told, stop) = (self.0.told.channels.clone(), alert.clone(), self.0.stop.clone());
         self.0.tracker.spawn(async move { stop.run_until_cancelled(channels.changed(&told)).await });
         Ok(alert)
     }

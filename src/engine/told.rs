@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 use super::ports::AlertBook;
 use crate::actions::{Alerts, Channels};
 use crate::model::alert::Level;
-use crate::model::{AlertId, Failure, IntentId};
+use crate::model::{Alert, AlertId, Failure, IntentId};
+use crate::observability::alerts::Notice;
 use crate::tasks::lock;
 
 /// The list, and whoever is told besides.
@@ -32,6 +33,38 @@ pub struct Told {
 /// In a storm of failures more than this would bury people; the list has all of them.
 pub const AT_ONCE: usize = 64;
 
+impl Told {
+    /// Tells the channels what a crash kept them from being told.
+    pub fn go_on(&self) {
+        if self.channels.is_empty() {
+            return;
+        }
+        let untold = lock(&self.book.book).untold();
+        for alert in untold {
+            let (telling, turns) = (self.telling(alert), self.turns.clone());
+            self.tracker.spawn(async move {
+                let turn = turns.acquire_owned().await;
+                telling.await;
+                drop(turn);
+            });
+        }
+    }
+
+    /// Tells the channels of `alert`, and puts down that they were told.
+    fn telling(&self, alert: Alert) -> impl Future<Output = ()> + use<> {
+        let (book, channels, stop) = (self.book.clone(), self.channels.clone(), self.stop.clone());
+        async move {
+            let rule =
+                alert.intent.and_then(|id| book.board.get(id)).map(|it| it.rule.clone()).unwrap_or_default();
+            let step = format!("{}/{}", alert.id, alert.count);
+            let telling = channels.pass_on(&alert, &rule, &step);
+            if stop.run_until_cancelled(telling).await.is_some() {
+                book.told(alert.id, alert.count).await;
+            }
+        }
+    }
+}
+
 impl Alerts for Told {
     fn raise(
         &self,
@@ -42,27 +75,23 @@ impl Alerts for Told {
         target: Option<String>,
         intent: Option<IntentId>,
     ) -> BoxFuture<'static, Result<AlertId, Failure>> {
-        let raised = self.book.raise(key, level, title, message, target, intent);
-        if self.channels.is_empty() {
-            return raised;
-        }
-        let (book, channels, tracker) = (self.book.clone(), self.channels.clone(), self.tracker.clone());
-        let (stop, turns) = (self.stop.clone(), self.turns.clone());
+        let telling = !self.channels.is_empty();
+        let (alert, kept) = self.book.put(Notice { key, level, title, message, target, intent, telling });
+        let (id, count) = (alert.id, alert.count);
+        let (book, tracker, turns) = (self.book.clone(), self.tracker.clone(), self.turns.clone());
+        let telling = telling.then(|| self.telling(alert));
         async move {
-            let id = raised.await?;
-            let alert = lock(&book.book).get(id).cloned();
-            match (alert, turns.try_acquire_owned()) {
-                (Some(alert), Ok(turn)) => drop(tracker.spawn(async move {
-                    let rule = alert.intent.and_then(|id| book.board.get(id)).map(|it| it.rule.clone()).unwrap_or_default();
-                    let step = format!("{}/{}", alert.id, alert.count);
-                    let telling = channels.pass_on(&alert, &rule, &step);
-                    stop.run_until_cancelled(telling).await;
+            kept.await?;
+            match telling.map(|telling| (telling, turns.try_acquire_owned())) {
+                Some((telling, Ok(turn))) => drop(tracker.spawn(async move {
+                    telling.await;
                     drop(turn);
                 })),
-                (Some(alert), Err(_)) => {
-                    tracing::warn!(alert = %alert.id, "too many alerts at once: this one is only on the list");
+                Some((_, Err(_))) => {
+                    tracing::warn!(alert = %id, "too many alerts at once: this one is only on the list");
+                    tracker.spawn(async move { book.told(id, count).await });
                 }
-                (None, _) => {}
+                None => {}
             }
             Ok(id)
         }

@@ -99,7 +99,7 @@ impl Engine {
         let changed = Arc::new(Notify::new());
         let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
         let actions = Arc::new(actions);
-        let (channels, stop, tracker) = (told.channels.clone(), told.stop.clone(), told.tracker.clone());
+        let (stop, tracker) = (told.stop.clone(), told.tracker.clone());
         let parts = Arc::new(tasks::Parts {
             clock: clock.clone(),
             chance,
@@ -109,7 +109,7 @@ impl Engine {
             waits: tasks::lot::Waits::default(),
             inbox,
             actions: actions.clone(),
-            alerts: told,
+            alerts: told.clone(),
             library: RwLock::new(Arc::new(library)),
             sources: Mutex::default(),
             learner: Mutex::new(learner),
@@ -135,7 +135,7 @@ impl Engine {
             kernels,
             plugins,
             actions,
-            channels,
+            told,
             observed,
             metrics,
             reload: reload::State::default(),

@@ -27,6 +27,9 @@ pub struct Alert {
     pub status: AlertStatus,
     /// How often it was raised.
     pub count: u64,
+    /// Whether channels are still to be told of it: after a crash they are told again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub telling: bool,
     /// First raised.
     pub created_at: Time,
     /// Last raised or changed.

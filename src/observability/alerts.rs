@@ -23,6 +23,8 @@ pub struct Notice {
     pub target: Option<String>,
     /// The intent behind it.
     pub intent: Option<IntentId>,
+    /// Whether channels will be told of it.
+    pub telling: bool,
 }
 
 /// Why an alert could not be changed.
@@ -63,10 +65,11 @@ impl Book {
             alert.target = notice.target.or(alert.target.take());
             alert.intent = notice.intent.or(alert.intent);
             alert.count += 1;
+            alert.telling |= notice.telling;
             alert.updated_at = now;
             return alert.clone();
         }
-        let Notice { key, level, title, message, target, intent } = notice;
+        let Notice { key, level, title, message, target, intent, telling } = notice;
         let status = AlertStatus::Active;
         let (created_at, updated_at) = (now, now);
         let alert = Alert {
@@ -79,6 +82,7 @@ impl Book {
             intent,
             status,
             count: 1,
+            telling,
             created_at,
             updated_at,
         };
@@ -108,6 +112,20 @@ impl Book {
         let open = |a: &&Alert| a.key == key && a.status != AlertStatus::Resolved;
         let id = self.0.iter().rev().find(open)?.id;
         self.resolve(id, now).ok()
+    }
+
+    /// The channels were told of alert `id` as it was when it was raised for the `count`th time; the alert, if it has
+    /// not been raised again since.
+    pub fn told(&mut self, id: AlertId, count: u64) -> Option<Alert> {
+        let alert = self.0.iter_mut().find(|a| a.id == id && a.count == count && a.telling)?;
+        alert.telling = false;
+        Some(alert.clone())
+    }
+
+    /// Those that channels were to be told of, and that are not over.
+    pub fn untold(&self) -> Vec<Alert> {
+        let untold = |a: &&Alert| a.telling && a.status != AlertStatus::Resolved;
+        self.0.iter().filter(untold).cloned().collect()
     }
 
     /// One alert.
@@ -220,5 +238,20 @@ mod tests {
         assert_eq!(book.list().len(), KEPT);
         assert_eq!(book.active()[0].key, "bad");
         assert!(book.get(id(2)).is_none());
+    }
+
+    #[test]
+    fn what_was_told_is_told_once_and_what_is_raised_meanwhile_is_told_again() {
+        let mut book = Book::default();
+        let telling = |key| Notice { telling: true, ..notice(key, Level::Warning) };
+        book.raise(telling("k1"), id(1), at(1));
+        book.raise(notice("k2", Level::Warning), id(2), at(1));
+        let over = book.raise(telling("k3"), id(3), at(1));
+        book.resolve(over.id, at(2)).unwrap();
+        assert_eq!(book.untold().iter().map(|a| a.id).collect::<Vec<_>>(), [id(1)]);
+        book.raise(telling("k1"), id(4), at(3));
+        assert_eq!(book.told(id(1), 1), None, "it was raised again since");
+        assert!(book.told(id(1), 2).is_some_and(|a| !a.telling));
+        assert_eq!((book.untold(), book.told(id(1), 2)), (vec![], None));
     }
 }

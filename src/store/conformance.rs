@@ -149,6 +149,7 @@ fn alert(n: i64, status: AlertStatus) -> Alert {
         target: Some("k1".into()),
         intent: None,
         status,
+        telling: false,
         count: 1,
         created_at: at(n),
         updated_at: at(n),

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::Parts;
 use super::wait::{self, Awaited};
 use super::worker::{Stop, Worker};
 use crate::model::alert::Level;
-use crate::model::{Event, Failure, Intent, Pattern, RunId, Span, Step, StepKind, StepStatus, Time, Topic};
+use crate::model::{
+    Event, Failure, Intent, IntentId, Pattern, Priority, RunId, Span, Step, StepKind, StepStatus, Time, Topic,
+};
 
 /// Topic and source of answers.
 const TOPIC: &str = "intent.answered";
@@ -75,6 +78,7 @@ pub async fn ask(
         event.data.value()["answer"].as_str().is_some_and(|it| is_choice(it, &question.choices))
     };
     let answered = wait::event(worker, step, &awaited, fits, again).await?;
+    over(worker.parts, worker.id).await;
     let result = |event: Arc<Event>| {
         let said = event.data.value();
         match question.details {
@@ -132,12 +136,45 @@ async fn tell(
         intent.id,
         name(step.run, step.seq)
     );
-    let (key, title) = (name(step.run, step.seq), question.to_owned());
+    let (key, title) = (key(intent.id), question.to_owned());
     let target = Some(intent.target.clone());
     let told = worker.parts.alerts.raise(key, Level::Warning, title, message, target, Some(intent.id)).await;
     if let Err(failure) = told {
         tracing::error!(intent = %intent.id, "the question `{question}` could not be put on the alert list: {failure}");
     }
+}
+
+/// Tells a person that `playbook` may only be run for `intent` once they have approved of it.
+///
+/// # Errors
+/// When it could not be put on the alert list.
+pub async fn permission(
+    parts: &Parts,
+    intent: &Intent,
+    playbook: &str,
+    why: &str,
+    within: Span,
+) -> Result<(), Failure> {
+    let title = format!("{}: may `{playbook}` be run on {}?", intent.goal, intent.target);
+    let message = format!(
+        "Asked because {why}. Answer within {within} with `paramedic intents approve {0}` or `paramedic intents deny {0}`.",
+        intent.id
+    );
+    let level = if intent.priority >= Priority::High { Level::Critical } else { Level::Warning };
+    let (key, target) = (key(intent.id), Some(intent.target.clone()));
+    parts.alerts.raise(key, level, title, message, target, Some(intent.id)).await.map(|_| ())
+}
+
+/// Nobody is asked any more about `intent`.
+pub async fn over(parts: &Parts, intent: IntentId) {
+    if let Err(failure) = parts.alerts.resolve(key(intent)).await {
+        tracing::error!(intent = %intent, "the alert of a question that is over stays open: {failure}");
+    }
+}
+
+/// The key of its alert. An intent asks one question at a time.
+fn key(intent: IntentId) -> String {
+    format!("{intent}/question")
 }
 
 fn is_choice(answer: &str, choices: &[String]) -> bool {

@@ -26,12 +26,13 @@ pub fn held(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
 }
 
 /// Nobody has answered in time, which means no.
-pub fn unanswered(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
+pub async fn unanswered(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
     if intent.not_before.is_some_and(|at| at > worker.parts.clock.now()) {
         return Ok(Go::Wait);
     }
     let reason = format!("nobody approved it within {APPROVAL_WINDOW}");
     worker.transition(Transition::Deny, Some(reason))?;
+    super::ask::over(worker.parts, intent.id).await;
     Ok(Go::Wait)
 }
 
@@ -97,15 +98,24 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
             })?;
             Ok(Go::Wait)
         }
-        Verdict::Ask { reason } => request(worker, decision, because(reason)),
+        Verdict::Ask { reason } => request(worker, intent, decision, because(reason)).await,
         Verdict::Allow if intent.plan.mode == Mode::Ask && !is_approved => {
-            request(worker, decision, "the rule asks before it acts".into())
+            request(worker, intent, decision, "the rule asks before it acts".into()).await
         }
         Verdict::Allow => attempt::begin(worker, intent, decision),
     }
 }
 
-fn request(worker: &mut Worker<'_>, decision: Decision, reason: String) -> Result<Go, Stop> {
+async fn request(
+    worker: &mut Worker<'_>,
+    intent: &Intent,
+    decision: Decision,
+    reason: String,
+) -> Result<Go, Stop> {
+    // Told first: an intent that waits for a person who does not know of it would wait for nothing.
+    let told =
+        super::ask::permission(worker.parts, intent, &decision.playbook, &reason, APPROVAL_WINDOW).await;
+    told.map_err(|failure| Stop::Untold(failure.message))?;
     let now = worker.parts.clock.now();
     let hash = worker.parts.library().get(&decision.playbook).map(|playbook| playbook.hash.clone());
     worker.change(vec![], |intent| {

@@ -76,7 +76,7 @@ impl Worker<'_> {
             Status::Pending if weigh::is_over(intent) => weigh::over(self, intent),
             Status::Pending if escalate::is_due(intent) => escalate::begin(self, intent).await,
             Status::Pending => weigh::weigh(self, intent).await,
-            Status::AwaitingApproval => weigh::unanswered(self, intent),
+            Status::AwaitingApproval => weigh::unanswered(self, intent).await,
             Status::Running => self.running(intent).await,
             Status::Verifying => self.verifying(intent).await,
             _ => Ok(Go::Wait),

@@ -238,6 +238,7 @@ async fn a_persons_answer_reaches_the_incident() {
         target: None,
         intent: None,
         status: AlertStatus::Acked,
+        telling: false,
         count: 1,
         created_at: Time::UNIX_EPOCH,
         updated_at: Time::UNIX_EPOCH,
