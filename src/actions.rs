@@ -121,6 +121,11 @@ pub trait Alerts: Send + Sync {
         target: Option<String>,
         intent: Option<IntentId>,
     ) -> BoxFuture<'static, Result<AlertId, Failure>>;
+
+    /// What was behind `key` is over: its alert is resolved, if one is open. Where no list is kept there is none.
+    fn resolve(&self, _key: String) -> BoxFuture<'static, Result<Option<AlertId>, Failure>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// The way to a new intent, which the engine offers.

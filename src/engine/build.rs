@@ -77,7 +77,7 @@ impl Engine {
         let parts = plugins::Parts {
             spawner,
             actions: actions.clone(),
-            alerts: doors.alerts.clone(),
+            alerts: doors.told.clone(),
             clock: clock.clone(),
             memory: config.data.join("plugins"),
         };

@@ -68,4 +68,22 @@ impl Alerts for Told {
         }
         .boxed()
     }
+
+    fn resolve(&self, key: String) -> BoxFuture<'static, Result<Option<AlertId>, Failure>> {
+        let resolved = self.book.resolve(key);
+        if self.channels.is_empty() {
+            return resolved;
+        }
+        let (book, channels, tracker) = (self.book.clone(), self.channels.clone(), self.tracker.clone());
+        let stop = self.stop.clone();
+        async move {
+            let id = resolved.await?;
+            let alert = id.and_then(|id| lock(&book.book).get(id).cloned());
+            if let Some(alert) = alert {
+                tracker.spawn(async move { stop.run_until_cancelled(channels.changed(&alert)).await });
+            }
+            Ok(id)
+        }
+        .boxed()
+    }
 }

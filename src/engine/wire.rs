@@ -32,6 +32,8 @@ pub(super) struct Doors {
     pub(super) config: Config,
     pub(super) inbox: Arc<Inbox>,
     pub(super) alerts: Arc<AlertBook>,
+    /// The same, with whoever is told besides.
+    pub(super) told: Arc<Told>,
     store: Arc<dyn Store>,
     clock: Clock,
     chance: Chance,
@@ -75,14 +77,21 @@ impl Doors {
             tasks: OnceLock::new(),
             inbox: inbox.clone(),
         });
-        Self { config, inbox, alerts, store, clock, chance, board, lanes }
+        let told = Arc::new(Told {
+            book: alerts.clone(),
+            channels: actions::Channels::new(&config.actions.alert),
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            turns: Arc::new(Semaphore::new(told::AT_ONCE)),
+        });
+        Self { config, inbox, alerts, told, store, clock, chance, board, lanes }
     }
 }
 
 impl Engine {
     /// Puts the parts together; nothing runs yet.
     pub(super) fn assemble(doors: Doors, rest: Rest) -> Self {
-        let Doors { config, inbox, alerts, store, clock, chance, board, lanes } = doors;
+        let Doors { config, inbox, alerts, told, store, clock, chance, board, lanes } = doors;
         let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool } = rest;
         let metrics = Arc::new(Metrics::default());
         metrics.rules.set(rules.rules().len() as i64);
@@ -90,9 +99,7 @@ impl Engine {
         let changed = Arc::new(Notify::new());
         let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
         let actions = Arc::new(actions);
-        let channels = actions::Channels::new(&config.actions.alert);
-        let stop = CancellationToken::new();
-        let tracker = TaskTracker::new();
+        let (channels, stop, tracker) = (told.channels.clone(), told.stop.clone(), told.tracker.clone());
         let parts = Arc::new(tasks::Parts {
             clock: clock.clone(),
             chance,
@@ -102,13 +109,7 @@ impl Engine {
             waits: tasks::lot::Waits::default(),
             inbox,
             actions: actions.clone(),
-            alerts: Arc::new(Told {
-                book: alerts.clone(),
-                channels: channels.clone(),
-                tracker: tracker.clone(),
-                stop: stop.clone(),
-                turns: Arc::new(Semaphore::new(told::AT_ONCE)),
-            }),
+            alerts: told,
             library: RwLock::new(Arc::new(library)),
             sources: Mutex::default(),
             learner: Mutex::new(learner),
