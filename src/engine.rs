@@ -10,6 +10,7 @@ pub mod dry;
 pub mod explain;
 pub mod failing;
 pub mod files;
+mod good;
 pub mod ingest;
 pub mod metrics;
 pub mod ports;

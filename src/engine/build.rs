@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
-use super::files::Sources;
+use super::good::First;
 use super::reload;
 use super::wire::{Doors, Rest};
 use super::{Config, Engine, StartError};
@@ -84,15 +84,24 @@ impl Engine {
         let plugins = Plugins::load(config.plugins.clone(), parts).await;
         // Looked at before they are read: a save in between is seen as one.
         let stamp = reload::stamp([&config.rules, &config.playbooks]);
-        let built = Sources::below(&config.rules, &config.playbooks).build(&actions.names());
-        let (Some(rules), Some(library)) = (built.rules, built.library) else {
-            return Err(StartError::Invalid(built.diagnostics));
-        };
+        let dirs = [config.rules.as_path(), config.playbooks.as_path()];
+        let first = First::read(doors.store(), dirs, &actions.names(), clock.now()).await;
+        let first = first.map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
+        let First { rules, library, since, diagnostics, earlier, kept, good } =
+            first.map_err(StartError::Invalid)?;
         let pool =
             tasks::pool::Pool::start().map_err(|e| other("start the threads of playbooks", e.to_string()))?;
         let rest = Rest { kernels, plugins, actions, rules, library, learner, first: None, observed, pool };
         let engine = Self::assemble(doors, rest);
-        engine.0.reload.loaded(stamp, built.diagnostics, engine.0.clock.now());
+        let warnings = if earlier { Vec::new() } else { diagnostics.clone() };
+        engine.0.reload.loaded(stamp, warnings, kept, since);
+        match good {
+            Some(good) => {
+                engine.keep_good(&good);
+                engine.files_are_good();
+            }
+            None => engine.stay(diagnostics, engine.0.clock.now()),
+        }
         engine.serve().await?;
         if much {
             engine.save().await;

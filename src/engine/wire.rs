@@ -56,6 +56,11 @@ pub(super) struct Rest {
 }
 
 impl Doors {
+    /// What is durable.
+    pub(super) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
     /// Within the runtime on which the engine is to live.
     pub(super) fn open(
         config: Config,
