@@ -19,6 +19,7 @@ pub mod query;
 pub mod rehearse;
 pub mod reload;
 pub mod replay;
+pub mod reread;
 pub mod shutdown;
 pub mod told;
 mod wire;

@@ -9,6 +9,7 @@ use super::good::First;
 use super::reload;
 use super::wire::{Doors, Rest};
 use super::{Config, Engine, StartError};
+use crate::actions::Alerts;
 use crate::bus::Publisher;
 use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
@@ -82,6 +83,7 @@ impl Engine {
             memory: config.data.join("plugins"),
         };
         let plugins = Plugins::load(config.plugins.clone(), parts).await;
+        forget_plugins(&doors).await;
         // Looked at before they are read: a save in between is seen as one.
         let stamp = reload::stamp([&config.rules, &config.playbooks]);
         let dirs = [config.rules.as_path(), config.playbooks.as_path()];
@@ -183,6 +185,21 @@ impl sources::jsonl::Sink for Engine {
         Box::pin(
             async move { Engine::deliver(self, events).await.map(drop).map_err(|error| error.to_string()) },
         )
+    }
+}
+
+/// Ends the alerts of an earlier life about plugins that the configuration names no more.
+async fn forget_plugins(doors: &Doors) {
+    let is_there = |name: &str| doors.config.plugins.iter().any(|spec| spec.name == name);
+    let open: Vec<String> = lock(&doors.alerts.book).active().into_iter().map(|it| it.key.clone()).collect();
+    for key in open {
+        let mut parts = key.split('/');
+        if parts.next() == Some("plugin")
+            && parts.next().is_some_and(|name| !is_there(name))
+            && let Err(failure) = doors.told.resolve(key.clone()).await
+        {
+            tracing::warn!("the alert {key} stays open although it is over: {failure}");
+        }
     }
 }
 
