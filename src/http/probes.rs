@@ -38,8 +38,8 @@ async fn index() -> Json<Value> {
 }
 
 async fn ready(State(api): State<Api>) -> Result<Json<Value>, Problem> {
-    if !api.engine.is_ready() {
-        return Err(Problem::new(503, "the engine is starting or stopping").retry_after(1));
+    if let Some(why) = api.engine.unready() {
+        return Err(Problem::new(503, why).retry_after(1));
     }
     Ok(Json(api.engine.readiness()))
 }
