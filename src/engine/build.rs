@@ -63,12 +63,17 @@ impl Engine {
         let kernels =
             kernels::Registry::new(config.kernels.clone(), publisher, spawner.clone(), logs, clock.clone())
                 .map_err(|error| StartError::Kernels(error.to_string()))?;
+        let mut allowed = config.actions.clone();
+        allowed.exec.own = std::path::absolute(config.data.join("exec")).ok();
+        for problem in allowed.unwise().iter().chain(&allowed.absent()) {
+            tracing::warn!("{problem}");
+        }
         let actions = actions::Registry::builtin(&actions::Ports {
             kernels: kernels.clone(),
             spawner: spawner.clone(),
             alerts: doors.alerts.clone(),
             intents: doors.alerts.clone(),
-            config: config.actions.clone(),
+            config: allowed,
         });
         let wrong = plugins::spec::check_all(&config.plugins);
         if !wrong.is_empty() {
@@ -134,6 +139,7 @@ impl Engine {
         inner.tracker.spawn(inner.tasks.clone().run());
         inner.tracker.spawn(self.clone().watch_files());
         inner.tracker.spawn(self.clone().housekeep());
+        inner.tracker.spawn(self.clone().watch_disk());
         inner.tracker.spawn(self.clone().watch_plugins());
         self.follow_files()?;
         let kernels = inner.kernels.clone();
