@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 pub use alert::Channels;
 pub use config::{
     AlertConfig, Config, DiagnosticConfig, ExecConfig, HttpConfig, HttpSecret, MailTls, Many,
-    PagerDutyConfig, Place, Problem, Program, SlackConfig, SmtpConfig, WebhookConfig,
+    PagerDutyConfig, Place, Problem, Program, SlackConfig, SmtpConfig, WebhookConfig, missing_program,
 };
 pub use schema::check as check_schema;
 pub use secret::{Secret, SecretRef};

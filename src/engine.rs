@@ -6,10 +6,12 @@ pub mod answer;
 pub mod build;
 pub mod config;
 pub mod decisions;
+mod disk;
 pub mod dry;
 pub mod explain;
 pub mod failing;
 pub mod files;
+mod good;
 pub mod ingest;
 pub mod metrics;
 pub mod ports;
@@ -18,6 +20,7 @@ pub mod query;
 pub mod rehearse;
 pub mod reload;
 pub mod replay;
+pub mod reread;
 pub mod shutdown;
 pub mod told;
 mod wire;
@@ -68,6 +71,7 @@ struct Inner {
     observed: Arc<Mutex<Aggregator>>,
     metrics: Arc<metrics::Metrics>,
     reload: reload::State,
+    disk: Arc<disk::Disk>,
     alerts: Arc<ports::AlertBook>,
     stop: CancellationToken,
     tracker: TaskTracker,
@@ -134,6 +138,9 @@ impl Engine {
         let delivery = Delivery { events, reply: Some(reply) };
         if self.0.stop.is_cancelled() {
             return Err(DeliverError::Stopping);
+        }
+        if let Some(trouble) = self.0.disk.trouble().filter(|trouble| trouble.lost) {
+            return Err(DeliverError::Store(trouble.why));
         }
         if self.0.lanes.try_push(priority, delivery).is_err() {
             self.0.metrics.refused.inc_by(weight as u64);
@@ -258,9 +265,12 @@ impl Engine {
         &self.0.clock
     }
 
-    /// Whether it takes events.
-    pub fn is_ready(&self) -> bool {
-        self.0.ready.load(std::sync::atomic::Ordering::SeqCst) && !self.0.stop.is_cancelled()
+    /// Why it does not take events now; none if it does.
+    pub fn unready(&self) -> Option<String> {
+        if !self.0.ready.load(std::sync::atomic::Ordering::SeqCst) || self.0.stop.is_cancelled() {
+            return Some("the engine is starting or stopping".into());
+        }
+        self.0.disk.trouble().map(|trouble| trouble.why)
     }
 
     /// Resolves when the engine has been told to stop.

@@ -8,6 +8,7 @@ mod abi;
 mod action;
 mod answer;
 mod child;
+mod configure;
 mod health;
 pub mod host;
 mod image;
@@ -21,10 +22,13 @@ mod view;
 mod wire;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::{self, Alerts};
@@ -32,6 +36,7 @@ use crate::kernels::{Shim, Spawner};
 use crate::model::alert::Level;
 use crate::model::{AlertId, Clock, Failure, IntentId};
 
+pub use configure::{Changes, Kept};
 pub use manifest::{Known, Said};
 pub use spec::{Bytes, Isolation, Spec};
 pub use view::{State, View};
@@ -44,7 +49,11 @@ const POLL: Duration = Duration::from_millis(250);
 pub struct Plugins(Arc<Inner>);
 
 struct Inner {
-    slots: Vec<Arc<slot::Slot>>,
+    slots: RwLock<Vec<Arc<slot::Slot>>>,
+    /// Rung when there are other slots than before.
+    others: tokio::sync::Notify,
+    /// Held while they change.
+    configuring: tokio::sync::Mutex<()>,
     parts: Parts,
 }
 
@@ -77,9 +86,9 @@ impl Plugins {
     /// Loads `specs` side by side and adds their actions to the registry. One that does not load is told of, and tried
     /// again; its actions, if they are known from before, fail until then.
     pub async fn load(specs: Vec<Spec>, parts: Parts) -> Self {
-        let slots = specs.into_iter().map(|spec| Arc::new(slot::Slot::new(spec))).collect();
-        let plugins = Self(Arc::new(Inner { slots, parts }));
-        futures_util::future::join_all(plugins.0.slots.iter().map(|slot| plugins.first(slot))).await;
+        let slots: Vec<_> = specs.into_iter().map(|spec| Arc::new(slot::Slot::new(spec))).collect();
+        let plugins = Self::of(slots.clone(), parts);
+        futures_util::future::join_all(slots.iter().map(|slot| plugins.first(slot))).await;
         plugins
     }
 
@@ -92,24 +101,46 @@ impl Plugins {
             clock: Clock::system(),
             memory: PathBuf::new(),
         };
-        Self(Arc::new(Inner { slots: Vec::new(), parts }))
+        Self::of(Vec::new(), parts)
+    }
+
+    fn of(slots: Vec<Arc<slot::Slot>>, parts: Parts) -> Self {
+        let (slots, others) = (RwLock::new(slots), tokio::sync::Notify::new());
+        Self(Arc::new(Inner { slots, others, configuring: tokio::sync::Mutex::default(), parts }))
     }
 
     /// Looks after files and processes until `stop`; calls `changed` when there are other actions than before.
     pub async fn watch(self, stop: CancellationToken, changed: impl Fn()) {
+        let mut known: Vec<Arc<slot::Slot>> = Vec::new();
         // Each by itself: one that takes long to load holds up no other.
-        let watched = self.0.slots.iter().map(async |slot| {
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep(POLL) => {}
-                    () = stop.cancelled() => return,
-                }
-                if self.tend(slot).await {
-                    changed();
+        let mut watched = FuturesUnordered::new();
+        while !stop.is_cancelled() {
+            known.retain(|slot| !slot.gone.load(Ordering::SeqCst));
+            for slot in self.slots() {
+                if !known.iter().any(|it| Arc::ptr_eq(it, &slot)) {
+                    known.push(slot.clone());
+                    watched.push(self.watch_one(slot, &stop, &changed));
                 }
             }
-        });
-        futures_util::future::join_all(watched).await;
+            tokio::select! {
+                Some(()) = watched.next() => {}
+                () = self.0.others.notified() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        while watched.next().await.is_some() {}
+    }
+
+    async fn watch_one(&self, slot: Arc<slot::Slot>, stop: &CancellationToken, changed: &impl Fn()) {
+        while !slot.gone.load(Ordering::SeqCst) {
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = stop.cancelled() => return,
+            }
+            if self.tend(&slot).await {
+                changed();
+            }
+        }
     }
 
     /// Looks at the file of `name` now, and forgets its crashes; true if its actions are others than before.
@@ -117,16 +148,17 @@ impl Plugins {
     /// # Errors
     /// In words, when there is no such plugin, or what is there now is refused.
     pub async fn reload(&self, name: &str) -> Result<bool, String> {
-        let slot = self.0.slots.iter().find(|slot| slot.spec.name == name);
-        let slot = slot.ok_or_else(|| match self.0.slots.as_slice() {
-            [] => format!("there is no plugin `{name}`: the configuration names none"),
-            slots => {
-                let names: Vec<&str> = slots.iter().map(|slot| slot.spec.name.as_str()).collect();
-                format!("there is no plugin `{name}`: there are {}", names.join(", "))
+        let slot = self.slot(name).ok_or_else(|| {
+            let slots = self.slots();
+            let names: Vec<&str> = slots.iter().map(|slot| slot.spec.name.as_str()).collect();
+            match names.as_slice() {
+                [] => format!("there is no plugin `{name}`: the configuration names none"),
+                names => format!("there is no plugin `{name}`: there are {}", names.join(", ")),
             }
         })?;
         slot.health.forgive();
-        let other = self.look(slot).await;
+        self.resolve(format!("plugin/{name}/quarantined"));
+        let other = self.look(&slot).await;
         match slot.look().refused.clone() {
             Some(why) => Err(why),
             None => Ok(other),
@@ -135,14 +167,26 @@ impl Plugins {
 
     /// All of them, as they are now.
     pub fn list(&self) -> Vec<View> {
-        self.0.slots.iter().map(|slot| view::of(slot)).collect()
+        self.slots().iter().map(|slot| view::of(slot)).collect()
     }
 
     /// Ends their processes in good order.
     pub async fn shutdown(&self) {
         let retire = |slot: &Arc<slot::Slot>| slot.put(None);
-        let versions: Vec<_> = self.0.slots.iter().filter_map(retire).collect();
+        let versions: Vec<_> = self.slots().iter().filter_map(retire).collect();
         futures_util::future::join_all(versions.iter().map(|version| version.runner.retire())).await;
+    }
+
+    fn slots(&self) -> Vec<Arc<slot::Slot>> {
+        self.0.slots.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn slot(&self, name: &str) -> Option<Arc<slot::Slot>> {
+        self.slots().into_iter().find(|slot| slot.spec.name == name)
+    }
+
+    fn with_slots(&self, change: impl FnOnce(&mut Vec<Arc<slot::Slot>>)) {
+        change(&mut self.0.slots.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -4,14 +4,16 @@
 
 mod channels;
 mod forms;
+mod warnings;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use channels::{AlertConfig, MailTls, PagerDutyConfig, SlackConfig, SmtpConfig, WebhookConfig};
 pub use forms::{Many, Place};
+pub use warnings::missing as missing_program;
 
 use super::secret::SecretRef;
 
@@ -35,6 +37,12 @@ pub struct Config {
 pub struct ExecConfig {
     /// Programs, as absolute paths or as names looked up in the engine's `PATH`.
     pub allow: Vec<Program>,
+    /// Where they run if the call does not say; a folder of their own below the data directory if this does not either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
+    /// That folder of their own, made when it is needed.
+    #[serde(skip)]
+    pub own: Option<PathBuf>,
 }
 
 /// A program that may be run: `df`, or `{ program: df, options: [-P, "--max=*"] }`.
@@ -80,7 +88,7 @@ pub struct DiagnosticConfig {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("actions.{}: {message}", .at.join("."))]
 pub struct Problem {
-    /// Keys below `actions:`.
+    /// Keys below `actions:`, and places in lists, from 0.
     pub at: Vec<String>,
     /// What is wrong and what to do.
     pub message: String,
@@ -96,29 +104,43 @@ impl Config {
     /// What is wrong with it that its reader could not see.
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Vec::new();
-        for program in &self.exec.allow {
-            if program.program.contains('/') && !program.program.starts_with('/') {
+        let index = |i: usize| i.to_string();
+        for (i, program) in self.exec.allow.iter().enumerate() {
+            let name = &program.program;
+            let at = ["exec", "allow", &index(i)];
+            if name.trim().is_empty() {
+                found.push(problem(&at, "names no program: write one, or take the line out"));
+            } else if name.contains('/') && !name.starts_with('/') {
                 let message = format!(
-                    "`{}` is a relative path: write an absolute path, or a bare name that is looked up in PATH",
-                    program.program
+                    "`{name}` is a relative path: write an absolute path, or a bare name that is looked up in PATH"
                 );
-                found.push(problem(&["exec", "allow"], message));
+                found.push(problem(&at, message));
+            } else if name.contains(char::is_whitespace) && !Path::new(name).exists() {
+                let message = format!(
+                    "`{name}` has white space in it: name only the program here, what follows it comes from the playbook"
+                );
+                found.push(problem(&at, message));
+            } else if self.exec.allow[..i].iter().any(|other| other.program == *name) {
+                found.push(problem(&at, format!("`{name}` stands here twice: keep one of them")));
             }
         }
-        for host in &self.http.allow {
-            found.extend(not_a_host(host).map(|message| problem(&["http", "allow"], message)));
+        for (i, host) in self.http.allow.iter().enumerate() {
+            found.extend(not_a_host(host).map(|message| problem(&["http", "allow", &index(i)], message)));
         }
         for (name, secret) in &self.http.secrets {
             if secret.to.is_empty() {
                 let message = format!("`{name}` names nobody it may be sent to: list them as host:port");
                 found.push(problem(&["http", "secrets", name, "to"], message));
             }
-            let wrong = secret.to.iter().filter_map(|host| not_a_host(host));
-            found.extend(wrong.map(|message| problem(&["http", "secrets", name, "to"], message)));
+            for (i, host) in secret.to.iter().enumerate() {
+                let at = ["http", "secrets", name, "to", &index(i)];
+                found.extend(not_a_host(host).map(|message| problem(&at, message)));
+            }
         }
-        for pattern in &self.diagnostic.logs {
+        for (i, pattern) in self.diagnostic.logs.iter().enumerate() {
             if let Err(error) = glob::Pattern::new(pattern) {
-                found.push(problem(&["diagnostic", "logs"], format!("`{pattern}` is no pattern: {error}")));
+                let message = format!("`{pattern}` is no pattern: {error}");
+                found.push(problem(&["diagnostic", "logs", &index(i)], message));
             }
         }
         self.alert.problems(&mut found);
@@ -127,6 +149,7 @@ impl Config {
 
     /// Takes relative paths from `base`.
     pub fn rebase(&mut self, base: &Path) {
+        self.exec.cwd.iter_mut().for_each(|cwd| *cwd = base.join(&*cwd));
         self.http.secrets.values_mut().for_each(|secret| secret.from.rebase(base));
         self.alert.rebase(base);
     }

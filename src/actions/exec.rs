@@ -8,6 +8,8 @@
 pub(super) mod keep;
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -41,7 +43,7 @@ impl Run {
             "properties": {
                 "argv": { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "type": "string" }, "description": "program and arguments, each as it is: no shell reads them" },
                 "options": { "type": "array", "maxItems": 100, "items": { "type": "string" }, "description": "the arguments before `--` that may begin with `-`; a playbook's own words are declared without it" },
-                "cwd": { "type": "string", "minLength": 1, "description": "absolute path of the folder it runs in; the engine's if not said" },
+                "cwd": { "type": "string", "minLength": 1, "description": "absolute path of the folder it runs in; that of the configuration, or an empty one of its own, if not said" },
                 "env": { "type": "object", "additionalProperties": { "type": "string" }, "description": "variables to set" },
                 "accept": { "type": "array", "items": { "type": "integer" }, "description": "exit codes that count as success; [0] if not said" },
                 "idempotent": { "type": "boolean", "description": "running it again does no more than once, so a call that was cut off may be repeated" },
@@ -78,6 +80,9 @@ impl Run {
         let program = self.allowed(argv.first().map(String::as_str).unwrap_or_default())?;
         check_options(&argv, program, &texts(&call.params, "options"), &call.options)?;
         let cwd = text(&call.params, "cwd").map(folder).transpose()?;
+        // Never where the engine happens to run: a program that writes beside itself, or reads settings from there,
+        // would do so in a place that nobody chose.
+        let cwd = cwd.or_else(|| self.config.cwd.clone()).or_else(|| self.config.own.clone());
         Ok(Launch { env: environment(call)?, argv, inherit_env: false, cwd, capture: true, channel: None })
     }
 
@@ -104,8 +109,14 @@ impl Action for Run {
     }
 
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Value, Failure>> {
-        let (launch, spawner) = (self.launch(&call), self.spawner.clone());
-        Box::pin(async move { run(launch?, &spawner, &accepted(&call)).await })
+        let (launch, spawner, own) = (self.launch(&call), self.spawner.clone(), self.config.own.clone());
+        Box::pin(async move {
+            let launch = launch?;
+            if let Some(own) = own.filter(|own| launch.cwd.as_ref() == Some(own)) {
+                make(&own)?;
+            }
+            run(launch, &spawner, &accepted(&call)).await
+        })
     }
 
     /// If the playbook's author says so: nobody else can know.
@@ -208,6 +219,12 @@ fn check_options(
     Ok(())
 }
 
+/// Makes the folder of programs that are not told where to run.
+fn make(own: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(own);
+    made.map_err(|error| Failure::new("failed", format!("cannot make the folder {}: {error}", own.display())))
+}
+
 fn folder(text: &str) -> Result<PathBuf, Failure> {
     let path = Path::new(text);
     let plain = path.is_absolute() && !path.components().any(|part| part == std::path::Component::ParentDir);
@@ -243,7 +260,7 @@ fn environment(call: &Call) -> Result<BTreeMap<String, String>, Failure> {
 }
 
 /// Where a program is, as the operating system would find it.
-fn found(program: &str) -> Option<PathBuf> {
+pub(super) fn found(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Path::new(program).is_file().then(|| program.into());
     }

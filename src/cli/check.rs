@@ -2,6 +2,7 @@
 
 mod pages;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ pub struct Args {
     /// Print JSON, for editors and CI
     #[arg(long)]
     json: bool,
-    /// Take a warning for a mistake
+    /// Take a warning for a mistake, but for what is only not there on this machine (P0306)
     #[arg(long)]
     deny_warnings: bool,
     /// Print what a code such as P0107 means, with an example and how to mend it
@@ -89,7 +90,9 @@ pub fn main(args: &Args) -> ExitCode {
     } else {
         print_all(&built, errors, warnings);
     }
-    let failed = errors > 0 || args.deny_warnings && warnings > 0;
+    // What is only not there on this machine says nothing against the files.
+    let machine = built.diagnostics.iter().filter(|it| it.code == problems::code::MACHINE).count();
+    let failed = errors > 0 || args.deny_warnings && warnings > machine;
     if failed { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
@@ -144,15 +147,25 @@ fn read(args: &Args) -> Result<Built, ExitCode> {
     }
     let files = sources.rule_files().to_vec();
     let mut known = actions::BUILTIN.map(String::from).to_vec();
-    let mut added = Vec::new();
+    let mut added: Vec<actions::Spec> = Vec::new();
+    let mut whose: HashMap<String, &str> = HashMap::new();
     for (spec, found) in config.plugins.iter().zip(plugins::ask(&config.plugins)) {
-        match found {
-            Ok(specs) => added.extend(specs),
-            Err(why) => {
-                let file = setup.file().unwrap_or_default();
-                sources.add_problems(vec![problems::plugin(&file, &spec.name, &why)]);
-            }
+        let taken = |action: &actions::Spec| {
+            let other = whose.get(&action.name)?;
+            Some(format!("its action `{}` is plugin `{other}`'s already: give it another name", action.name))
+        };
+        let why = match &found {
+            Ok(specs) => specs.iter().find_map(taken),
+            Err(why) => Some(why.clone()),
+        };
+        if let Some(why) = why {
+            let file = setup.file().unwrap_or_default();
+            sources.add_problems(vec![problems::plugin(&file, &spec.name, &why)]);
+            continue;
         }
+        let specs = found.unwrap_or_default();
+        whose.extend(specs.iter().map(|action| (action.name.clone(), spec.name.as_str())));
+        added.extend(specs);
     }
     known.extend(added.iter().map(|spec| spec.name.clone()));
     let mut built = sources.build(&known);

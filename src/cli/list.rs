@@ -31,7 +31,7 @@ pub fn rules(args: &Args) -> ExitCode {
         if !answer["reload"]["refused_at"].is_null() {
             let at = text(&answer["reload"]["refused_at"]);
             output::line(output::bad(format!(
-                "the files as they are now were refused at {at}; `paramedic check` says why"
+                "the files as they are now were refused at {at}, so this is the last good set; `paramedic check` says why"
             )));
         }
     })

@@ -49,10 +49,10 @@ enum Command {
         #[command(flatten)]
         setup: Setup,
     },
-    /// Look at a plugin's file at once, and forget its crashes
+    /// Read `plugins:` in the configuration again, look at the files at once, and forget crashes
     Reload {
-        /// Its name
-        name: String,
+        /// Of this plugin; of all, if not said
+        name: Option<String>,
     },
 }
 
@@ -63,7 +63,7 @@ pub fn main(args: &Args) -> ExitCode {
         Command::List => list(&args.remote),
         Command::Inspect { target, setup } => inspect::main(target, setup, args.remote.json),
         Command::Pin { target, print, setup } => pin::main(target, *print, setup, args.remote.json),
-        Command::Reload { name } => reload(&args.remote, name),
+        Command::Reload { name } => reload(&args.remote, name.as_deref()),
     }
 }
 
@@ -80,11 +80,32 @@ fn list(remote: &Remote) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn reload(remote: &Remote, name: &str) -> ExitCode {
-    match remote.post(&format!("/api/plugins/{name}/reload"), &json!({})) {
-        Ok(answer) if remote.json => output::json(&answer),
-        Ok(answer) => print(std::slice::from_ref(&answer)),
+fn reload(remote: &Remote, name: Option<&str>) -> ExitCode {
+    let path = name.map_or("/api/plugins/reload".into(), |name| format!("/api/plugins/{name}/reload"));
+    let answer = match remote.post(&path, &json!({})) {
+        Ok(answer) => answer,
         Err(error) => return output::failed(&error),
+    };
+    if remote.json {
+        output::json(&answer);
+        return ExitCode::SUCCESS;
+    }
+    match name {
+        Some(_) => print(std::slice::from_ref(&answer)),
+        None => print(items(&answer)),
+    }
+    let names = |key: &str| {
+        let all = answer[key].as_array().into_iter().flatten().map(text);
+        Some(all.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
+    };
+    for key in ["added", "removed", "changed"] {
+        if let Some(names) = names(key) {
+            output::line(format!("{key}: {names}"));
+        }
+    }
+    if let Some(keys) = names("restart") {
+        let told = format!("the configuration has other changes, which take a restart of the engine: {keys}");
+        output::line(output::warn(told));
     }
     ExitCode::SUCCESS
 }

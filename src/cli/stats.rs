@@ -18,11 +18,17 @@ pub struct Args {
 pub fn main(args: &Args) -> ExitCode {
     let answer = args.remote.get("/api/observability/remediation/stats").and_then(|stats| {
         let dashboard = args.remote.get("/api/observability/dashboard")?;
-        Ok((stats, dashboard))
+        let ready = args.remote.get("/readyz")?;
+        Ok((stats, dashboard, ready))
     });
     match answer {
-        Ok((stats, _)) if args.remote.json => output::json(&stats),
-        Ok((stats, dashboard)) => print(&stats, &dashboard),
+        Ok((stats, ..)) if args.remote.json => output::json(&stats),
+        Ok((stats, dashboard, ready)) => {
+            print(&stats, &dashboard);
+            for problem in ready["problems"].as_array().into_iter().flatten() {
+                output::line(output::bad(text(problem)));
+            }
+        }
         Err(error) => return output::failed(&error),
     }
     ExitCode::SUCCESS

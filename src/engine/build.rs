@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
-use super::files::Sources;
+use super::good::First;
 use super::reload;
 use super::wire::{Doors, Rest};
 use super::{Config, Engine, StartError};
+use crate::actions::Alerts;
 use crate::bus::Publisher;
 use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
@@ -62,12 +63,17 @@ impl Engine {
         let kernels =
             kernels::Registry::new(config.kernels.clone(), publisher, spawner.clone(), logs, clock.clone())
                 .map_err(|error| StartError::Kernels(error.to_string()))?;
+        let mut allowed = config.actions.clone();
+        allowed.exec.own = std::path::absolute(config.data.join("exec")).ok();
+        for problem in allowed.unwise().iter().chain(&allowed.absent()) {
+            tracing::warn!("{problem}");
+        }
         let actions = actions::Registry::builtin(&actions::Ports {
             kernels: kernels.clone(),
             spawner: spawner.clone(),
             alerts: doors.alerts.clone(),
             intents: doors.alerts.clone(),
-            config: config.actions.clone(),
+            config: allowed,
         });
         let wrong = plugins::spec::check_all(&config.plugins);
         if !wrong.is_empty() {
@@ -82,17 +88,27 @@ impl Engine {
             memory: config.data.join("plugins"),
         };
         let plugins = Plugins::load(config.plugins.clone(), parts).await;
+        forget_plugins(&doors).await;
         // Looked at before they are read: a save in between is seen as one.
         let stamp = reload::stamp([&config.rules, &config.playbooks]);
-        let built = Sources::below(&config.rules, &config.playbooks).build(&actions.names());
-        let (Some(rules), Some(library)) = (built.rules, built.library) else {
-            return Err(StartError::Invalid(built.diagnostics));
-        };
+        let dirs = [config.rules.as_path(), config.playbooks.as_path()];
+        let first = First::read(doors.store(), dirs, &actions.names(), clock.now()).await;
+        let first = first.map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
+        let First { rules, library, since, diagnostics, earlier, kept, good } =
+            first.map_err(StartError::Invalid)?;
         let pool =
             tasks::pool::Pool::start().map_err(|e| other("start the threads of playbooks", e.to_string()))?;
         let rest = Rest { kernels, plugins, actions, rules, library, learner, first: None, observed, pool };
         let engine = Self::assemble(doors, rest);
-        engine.0.reload.loaded(stamp, built.diagnostics, engine.0.clock.now());
+        let warnings = if earlier { Vec::new() } else { diagnostics.clone() };
+        engine.0.reload.loaded(stamp, warnings, kept, since);
+        match good {
+            Some(good) => {
+                engine.keep_good(&good);
+                engine.files_are_good();
+            }
+            None => engine.stay(diagnostics, engine.0.clock.now()),
+        }
         engine.serve().await?;
         if much {
             engine.save().await;
@@ -124,6 +140,7 @@ impl Engine {
         inner.tracker.spawn(inner.tasks.clone().run());
         inner.tracker.spawn(self.clone().watch_files());
         inner.tracker.spawn(self.clone().housekeep());
+        inner.tracker.spawn(self.clone().watch_disk());
         inner.tracker.spawn(self.clone().watch_plugins());
         self.follow_files()?;
         let kernels = inner.kernels.clone();
@@ -175,6 +192,21 @@ impl sources::jsonl::Sink for Engine {
         Box::pin(
             async move { Engine::deliver(self, events).await.map(drop).map_err(|error| error.to_string()) },
         )
+    }
+}
+
+/// Ends the alerts of an earlier life about plugins that the configuration names no more.
+async fn forget_plugins(doors: &Doors) {
+    let is_there = |name: &str| doors.config.plugins.iter().any(|spec| spec.name == name);
+    let open: Vec<String> = lock(&doors.alerts.book).active().into_iter().map(|it| it.key.clone()).collect();
+    for key in open {
+        let mut parts = key.split('/');
+        if parts.next() == Some("plugin")
+            && parts.next().is_some_and(|name| !is_there(name))
+            && let Err(failure) = doors.told.resolve(key.clone()).await
+        {
+            tracing::warn!("the alert {key} stays open although it is over: {failure}");
+        }
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Config {
     pub observability: observability::Config,
     /// Bounds.
     pub limits: Limits,
+    /// Where it was read from; none where nothing was.
+    #[serde(skip)]
+    pub origin: Option<super::reread::Origin>,
 }
 
 /// Where events come from besides HTTP.
@@ -91,6 +94,7 @@ impl Default for Config {
             actions: actions::Config::default(),
             observability: observability::Config::default(),
             limits: Limits::default(),
+            origin: None,
         }
     }
 }
@@ -135,10 +139,10 @@ impl Config {
             _ => serde_saphyr::from_str(&text).map_err(|error| invalid(pointed(&error.to_string(), path)))?,
         };
         config.rebase(path.parent().unwrap_or(Path::new("")));
-        match config.actions.problems().first() {
-            Some(problem) => Err(invalid(problem.to_string())),
-            None => Ok(config),
-        }
+        let tree = crate::rules::yaml::read(&text).map(|tree| tree.to_json()).unwrap_or_default();
+        config.origin = Some(super::reread::Origin { path: path.into(), tree });
+        let problems: Vec<String> = config.actions.problems().iter().map(ToString::to_string).collect();
+        if problems.is_empty() { Ok(config) } else { Err(invalid(problems.join("; "))) }
     }
 
     /// The defaults, with paths taken from the directory in which `path` lies.

@@ -78,6 +78,25 @@ impl Sources {
         sources
     }
 
+    /// Files that were read before, playbooks below the folder `root`.
+    pub fn read_before(
+        root: &Path,
+        rules: Vec<rules::SourceFile>,
+        playbooks: Vec<playbook::SourceFile>,
+    ) -> Self {
+        Self { rules, playbooks, root: root.into(), ..Self::default() }
+    }
+
+    /// The playbooks as they were read.
+    pub fn playbook_files(&self) -> &[playbook::SourceFile] {
+        &self.playbooks
+    }
+
+    /// The folder that names of playbooks begin below.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The rule files as they were read.
     pub fn rule_files(&self) -> &[rules::SourceFile] {
         &self.rules

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::disk::Disk;
 use super::ingest::{Committed, Delivery};
 use super::metrics::Metrics;
 use crate::bus::{Lanes, Taps};
@@ -27,6 +28,8 @@ pub struct Publish {
     pub failed: Arc<AtomicUsize>,
     /// Batches on their way.
     pub under_way: Arc<AtomicUsize>,
+    /// Told of a commit that failed.
+    pub(super) disk: Arc<Disk>,
     /// Live subscribers.
     pub taps: Arc<Taps>,
     /// What the dashboard shows.
@@ -66,6 +69,7 @@ impl Publish {
                 }
                 Err(error) => {
                     self.failed.fetch_add(1, Ordering::SeqCst);
+                    self.disk.failed(&error);
                     tracing::error!("{} events could not be made durable: {error}", batch.events.len());
                     for (reply, _) in batch.replies {
                         drop(reply.send(Err(error.to_string())));

@@ -231,15 +231,17 @@ impl Engine {
         metrics.text()
     }
 
-    /// What `/readyz` says besides yes.
+    /// What `/readyz` says besides yes. `problems` are what a person should see to although events are served.
     pub fn readiness(&self) -> Value {
         let (waiting, working) = self.0.tasks.load();
         let sources: serde_json::Map<String, Value> = lock(&self.0.sources)
             .iter()
             .map(|(name, handle)| (name.clone(), json!(handle.status())))
             .collect();
+        let problems: Vec<String> = self.0.reload.report().stale().into_iter().collect();
         json!({
             "status": "ready",
+            "problems": problems,
             "started_at": self.0.started_at,
             "rules": self.rule_set().rules().len(),
             "playbooks": self.0.parts.library().names().len(),

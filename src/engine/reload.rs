@@ -14,7 +14,10 @@ use serde::Serialize;
 
 use super::Engine;
 use super::files::{Built, Sources, list};
+use super::good::Good;
 use super::metrics::ResultLabel;
+use crate::actions::Alerts;
+use crate::model::alert::Level;
 use crate::model::diagnostic::Severity;
 use crate::model::{Diagnostic, Event, Time, Topic};
 use crate::playbook::Library;
@@ -24,6 +27,9 @@ use crate::store::Write;
 /// How often the files are looked at; a save is live well within a second.
 const POLL: Duration = Duration::from_millis(250);
 
+/// The alert that files on disk are not what is in force.
+const REFUSED: &str = "files/refused";
+
 /// How far a reload gives way to events.
 const NICE: i32 = 15;
 
@@ -32,6 +38,8 @@ const NICE: i32 = 15;
 pub struct State {
     seen: Mutex<Stamp>,
     last: Mutex<Report>,
+    /// Hash of the good set that is kept in the store.
+    kept: Mutex<String>,
 }
 
 /// What `/api/rules` says of the last load.
@@ -51,6 +59,27 @@ pub struct Report {
     pub changed: Vec<String>,
 }
 
+impl Report {
+    /// Why what is on disk is not in force, in words; none if it is.
+    pub fn stale(&self) -> Option<String> {
+        self.refused_at?;
+        let errors = || self.diagnostics.iter().filter(|d| d.severity == Severity::Error);
+        let n = errors().count();
+        let since = self.loaded_at.map(|at| format!(" of {}", at.format("%Y-%m-%d %H:%M:%S UTC")));
+        let first = errors().next().map(|it| {
+            let place = if it.line > 0 { format!(":{}:{}", it.line, it.column) } else { String::new() };
+            format!(" The first: {}{place}: {}", it.file, it.message)
+        });
+        Some(format!(
+            "The files of rules and playbooks have {n} mistake{}, so the last good set{} stays in force until they are \
+             mended; `paramedic check` lists all.{}",
+            if n == 1 { "" } else { "s" },
+            since.unwrap_or_default(),
+            first.unwrap_or_default()
+        ))
+    }
+}
+
 /// By file: modification time, size, inode.
 pub type Stamp = BTreeMap<PathBuf, (i64, i64, u64, u64)>;
 
@@ -65,6 +94,13 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
     text
 }
 
+/// That the folder of rules is not there any more.
+pub(super) fn gone(rules: &Path) -> Diagnostic {
+    let why = "the rules are gone from here, so those that are live stay";
+    let gone = Diagnostic::error("P0001", &rules.to_string_lossy(), "", 0..0, why);
+    gone.help("put them back, or an empty folder if there are to be none")
+}
+
 /// How the files below both directories stand.
 pub fn stamp(dirs: [&Path; 2]) -> Stamp {
     let mut stamp = Stamp::new();
@@ -77,10 +113,16 @@ pub fn stamp(dirs: [&Path; 2]) -> Stamp {
 }
 
 impl State {
-    /// Remembers the first load, of files that had this stamp before they were read.
-    pub fn loaded(&self, stamp: Stamp, diagnostics: Vec<Diagnostic>, now: Time) {
+    /// Remembers the first load, of files that had this stamp before they were read, and the hash of the good set that
+    /// an earlier life kept. What is in force is so since `at`.
+    pub(super) fn loaded(&self, stamp: Stamp, diagnostics: Vec<Diagnostic>, kept: String, at: Time) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
-        self.set(Report { loaded_at: Some(now), diagnostics, ..Report::default() });
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        self.set(Report { loaded_at: Some(at), diagnostics, ..Report::default() });
+    }
+
+    pub(super) fn kept(&self) -> &Mutex<String> {
+        &self.kept
     }
 
     /// What the last load came to.
@@ -136,25 +178,26 @@ impl Engine {
         let known: Vec<String> = self.0.actions.list().iter().map(|spec| spec.name.clone()).collect();
         let now = self.0.clock.now();
         let (rules, playbooks) = (&self.0.config.rules, &self.0.config.playbooks);
+        let sources = Sources::below(rules, playbooks).alone();
+        let good = Good::of(&sources, now);
         // On a thread of its own, as a thread that gives way to others does so for good.
         let built = std::thread::scope(|scope| {
             let build = || {
                 rustix::process::setpriority_process(None, NICE).ok();
-                Sources::below(rules, playbooks).alone().build(&known)
+                sources.build(&known)
             };
             scope.spawn(build).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
-        let gone = !rules.exists() && !self.rule_set().rules().is_empty();
+        let lost = !rules.exists() && !self.rule_set().rules().is_empty();
         let report = match built {
-            built if gone => {
-                let why = "the rules are gone from here, so those that are live stay";
-                let gone = Diagnostic::error("P0001", &rules.to_string_lossy(), "", 0..0, why);
-                let help = "put them back, or an empty folder if there are to be none";
+            built if lost => {
                 let mistakes = built.diagnostics.into_iter().filter(|d| d.severity == Severity::Error);
-                self.refuse([gone.help(help)].into_iter().chain(mistakes).collect(), now)
+                self.refuse([gone(rules)].into_iter().chain(mistakes).collect(), now)
             }
             Built { rules: Some(rules), library: Some(library), diagnostics } => {
-                self.swap(rules, library, diagnostics, now)
+                let report = self.swap(rules, library, diagnostics, now);
+                self.keep_good(&good);
+                report
             }
             built => self.refuse(built.diagnostics, now),
         };
@@ -167,14 +210,11 @@ impl Engine {
         // On its way before anything is decided by them, and in order: so it is there when an explanation wants it.
         let source = Write::Source { hash: rules.hash().into(), text: rules.pin() };
         let kept = self.0.store.commit(vec![source]);
-        self.0.tracker.spawn_on(
-            async move {
-                if let Err(error) = kept.await {
-                    tracing::warn!("the rules could not be written down for later explanations: {error}");
-                }
-            },
-            &self.0.alerts.inbox.runtime,
-        );
+        self.aside(async move {
+            if let Err(error) = kept.await {
+                tracing::warn!("the rules could not be written down for later explanations: {error}");
+            }
+        });
         *self.0.parts.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(library);
         let old = {
             let mut live = self.0.rules.write().unwrap_or_else(PoisonError::into_inner);
@@ -199,15 +239,50 @@ impl Engine {
             changed: changes.changed,
         };
         self.say("rules.reloaded", &report, now);
+        self.files_are_good();
         report
+    }
+
+    /// The files are what is in force: an alert that says otherwise is over.
+    pub(super) fn files_are_good(&self) {
+        let resolved = self.0.parts.alerts.resolve(REFUSED.into());
+        self.aside(async move {
+            if let Err(failure) = resolved.await {
+                tracing::warn!("the alert about broken files stays open: {failure}");
+            }
+        });
+    }
+
+    /// Keeps what is in force, as the files have mistakes, and says so. At the start this is what an earlier life left.
+    pub(super) fn stay(&self, diagnostics: Vec<Diagnostic>, now: Time) {
+        let report = self.refuse(diagnostics, now);
+        self.0.reload.set(report);
     }
 
     fn refuse(&self, diagnostics: Vec<Diagnostic>, now: Time) -> Report {
         self.0.metrics.reloads.get_or_create(&ResultLabel { result: "failed" }).inc();
         tracing::error!("the last good rules and playbooks stay: {}", summary(&diagnostics));
-        let report = Report { refused_at: Some(now), diagnostics, ..self.0.reload.report() };
+        let before = self.0.reload.report();
+        let again = before.refused_at.is_some();
+        let report = Report { refused_at: Some(now), diagnostics, ..before };
         self.say("rules.refused", &report, now);
+        if let Some(message) = report.stale() {
+            let title = "Rules and playbooks on disk have mistakes".to_owned();
+            // Somebody who saves one mistake after the other is at it already: the channels tell the first.
+            let alerts: &dyn Alerts = if again { &*self.0.alerts } else { &*self.0.parts.alerts };
+            let raised = alerts.raise(REFUSED.into(), Level::Warning, title, message, None, None);
+            self.aside(async move {
+                if let Err(failure) = raised.await {
+                    tracing::warn!("broken files could not be put on the alert list: {failure}");
+                }
+            });
+        }
         report
+    }
+
+    /// Does something small that nobody waits for.
+    pub(super) fn aside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.tracker.spawn_on(work, &self.0.alerts.inbox.runtime);
     }
 
     fn say(&self, topic: &str, report: &Report, now: Time) {

@@ -57,6 +57,7 @@ impl Engine {
             writes.push(Write::Meta { key: LEARNED.into(), value });
         }
         if let Err(error) = self.0.store.commit(writes).await {
+            self.0.disk.failed(&error);
             tracing::warn!("failed to keep what was counted and learned: {error}");
         }
     }

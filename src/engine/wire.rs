@@ -7,6 +7,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::disk::Disk;
 use super::ingest::Ingest;
 use super::metrics::Metrics;
 use super::ports::{AlertBook, Inbox, Watch};
@@ -56,6 +57,11 @@ pub(super) struct Rest {
 }
 
 impl Doors {
+    /// What is durable.
+    pub(super) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
     /// Within the runtime on which the engine is to live.
     pub(super) fn open(
         config: Config,
@@ -96,6 +102,7 @@ impl Engine {
         let metrics = Arc::new(Metrics::default());
         metrics.rules.set(rules.rules().len() as i64);
         let observed = Arc::new(Mutex::new(observed));
+        let disk = Arc::new(Disk::of(&config.data));
         let changed = Arc::new(Notify::new());
         let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
         let actions = Arc::new(actions);
@@ -139,6 +146,7 @@ impl Engine {
             observed,
             metrics,
             reload: reload::State::default(),
+            disk,
             alerts,
             stop,
             tracker,
@@ -175,6 +183,7 @@ impl Engine {
             ready,
         };
         let publish = Publish {
+            disk: inner.disk.clone(),
             batches,
             failed,
             under_way: inner.under_way.clone(),

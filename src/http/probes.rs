@@ -25,10 +25,11 @@ async fn index() -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "resources": [
             "POST /api/events", "/api/events", "/api/events/stream?topic=telemetry.%3E", "/api/intents", "/api/intents/{id}",
-            "POST /api/intents/{id}/approve|deny|cancel", "/api/runs/{id}", "/api/kernels",
+            "POST /api/intents/{id}/approve|deny|cancel", "POST /api/intents/{id}/answer",
+            "/api/runs/{id}", "/api/kernels",
             "POST /api/kernels/{name}/restart|start|stop|scale", "/api/rules", "POST /api/rules/reload",
             "/api/playbooks", "/api/learning", "/api/actions", "/api/plugins",
-            "POST /api/plugins/{name}/reload", "/api/alerts", "POST /api/alerts/{id}/ack|resolve",
+            "POST /api/plugins/reload", "POST /api/plugins/{name}/reload", "/api/alerts", "POST /api/alerts/{id}/ack|resolve",
             "POST /api/explain", "POST /api/replay", "/api/observability/stress/current", "/api/observability/stress/trends?hours=24",
             "/api/observability/remediation/stats", "/api/observability/dashboard", "/api/observability/alerts",
             "/healthz", "/readyz", "/metrics",
@@ -37,8 +38,8 @@ async fn index() -> Json<Value> {
 }
 
 async fn ready(State(api): State<Api>) -> Result<Json<Value>, Problem> {
-    if !api.engine.is_ready() {
-        return Err(Problem::new(503, "the engine is starting or stopping").retry_after(1));
+    if let Some(why) = api.engine.unready() {
+        return Err(Problem::new(503, why).retry_after(1));
     }
     Ok(Json(api.engine.readiness()))
 }

@@ -18,16 +18,30 @@ async fn all(State(api): State<Api>) -> Json<Rules> {
 }
 
 async fn reload(State(api): State<Api>) -> Result<Json<Rules>, Problem> {
+    // First, as rules and playbooks are checked against the actions that plugins bring.
+    let reread = api.engine.reread().await;
     let engine = api.engine.clone();
     tokio::task::spawn_blocking(move || engine.reload())
         .await
         .map_err(|_| Problem::new(500, "the reload ended badly; the engine's log says why"))?;
     let rules = api.engine.rules();
-    match rules.errors() {
-        0 => Ok(Json(rules)),
-        n => Err(Problem::new(
+    if let n @ 1.. = rules.errors() {
+        return Err(Problem::new(
             422,
             format!("the last good set stays, as the files have {n} mistakes: {}", rules.first_error()),
-        )),
+        ));
+    }
+    let kept =
+        reread.map(|it| it.plugins.kept.iter().map(|it| format!("`{}`: {}", it.name, it.why)).collect());
+    let kept: Vec<String> = kept.unwrap_or_else(|why| vec![why]);
+    match kept.as_slice() {
+        [] => Ok(Json(rules)),
+        kept => {
+            let why = kept.join("; ");
+            Err(Problem::new(
+                422,
+                format!("rules and playbooks are reloaded, but plugins stay as they are: {why}"),
+            ))
+        }
     }
 }

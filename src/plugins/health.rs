@@ -115,9 +115,10 @@ impl Health {
 }
 
 impl Pass {
-    /// The process is still good.
-    pub(super) fn good(mut self) {
+    /// The process is still good; true if this is what ends a quarantine.
+    pub(super) fn good(mut self) -> bool {
         let mut state = self.health.state();
+        let ends = state.quarantine.is_some();
         // Usually there is nothing to forget.
         if state.in_a_row > 0 {
             state.in_a_row = 0;
@@ -126,6 +127,7 @@ impl Pass {
         }
         drop(state);
         self.decides = false;
+        ends
     }
 
     /// The process is gone; true if this is what quarantines the plugin.
@@ -192,7 +194,7 @@ mod tests {
         tokio::time::sleep(QUARANTINE).await;
         assert!(health.admit("p").is_err(), "the second quarantine is longer");
         tokio::time::sleep(QUARANTINE).await;
-        health.admit("p").unwrap().good();
+        assert!(health.admit("p").unwrap().good(), "it is over");
         assert!(health.admit("p").unwrap().at.is_none());
         assert_eq!(health.show().crashes, 6);
     }
@@ -202,7 +204,7 @@ mod tests {
         let health = Arc::new(Health::default());
         for _ in 0..20 {
             health.admit("p").unwrap().bad("it fell");
-            health.admit("p").unwrap().good();
+            assert!(!health.admit("p").unwrap().good());
         }
         for _ in 0..CRASHES {
             health.admit("p").unwrap().bad("it fell");

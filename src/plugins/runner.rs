@@ -34,8 +34,8 @@ pub(super) enum Runner {
     Inside(Inside),
 }
 
-/// Told when a plugin is quarantined, with the reason.
-pub(super) type Told = Box<dyn Fn(&str) + Send + Sync>;
+/// Told when a plugin is quarantined, with the reason, and without one when that is over.
+pub(super) type Told = Box<dyn Fn(Option<&str>) + Send + Sync>;
 
 pub(super) struct Processes {
     spec: Arc<Spec>,
@@ -166,7 +166,9 @@ impl Processes {
                 return Err(Failure { retryable: again, ..Failure::new("timeout", message) });
             }
         };
-        pass.good();
+        if pass.good() {
+            (self.told)(None);
+        }
         let ended = Instant::now();
         self.quick.store(ended - began < WINDOW, Ordering::Relaxed);
         self.idle().push((child, ended));
@@ -176,7 +178,7 @@ impl Processes {
     fn crashed(&self, quarantined: bool, why: &str) {
         tracing::warn!(plugin = self.spec.name, "a call failed, because {why}");
         if quarantined {
-            (self.told)(why);
+            (self.told)(Some(why));
         }
     }
 

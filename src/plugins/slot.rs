@@ -1,5 +1,6 @@
 //! One configured plugin: the version that is loaded, and what became of the last look at its file.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ pub(super) struct Slot {
     pub(super) health: Arc<Health>,
     now: RwLock<Option<Arc<Version>>>,
     look: Mutex<Look>,
+    /// How it is to be loaded, where that did not work yet.
+    wanted: Mutex<Option<Spec>>,
+    /// Whether the configuration has another in its place, or none.
+    pub(super) gone: AtomicBool,
     /// Held while the file is looked at, so that two looks do not load it twice.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -57,6 +62,8 @@ impl Slot {
             health: Arc::default(),
             now: RwLock::new(None),
             look: Mutex::default(),
+            wanted: Mutex::default(),
+            gone: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -84,5 +91,9 @@ impl Slot {
 
     pub(super) fn look(&self) -> MutexGuard<'_, Look> {
         self.look.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wanted(&self) -> MutexGuard<'_, Option<Spec>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

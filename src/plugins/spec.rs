@@ -108,46 +108,47 @@ impl Spec {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
-        let wrong = |field, message: String| Err(Error { plugin: self.name.clone(), field, message });
+    fn check(&self) -> Vec<Error> {
+        let mut found = Vec::new();
+        let mut wrong = |field, message| found.push(Error { plugin: self.name.clone(), field, message });
         if !is_name(&self.name) {
             let message =
                 "`name` is made of a-z, 0-9, `_` and `-`, begins with a letter or digit, and has at most 64";
-            return wrong("name", message.into());
+            wrong("name", message.into());
         }
         if self.path.as_os_str().is_empty() {
-            return wrong("path", "`path` is empty: name the library, such as plugins/libhello.so".into());
+            wrong("path", "`path` is empty: name the library, such as plugins/libhello.so".into());
         }
         if let Some(pin) = &self.sha256
             && !(pin.len() == 64 && pin.bytes().all(|b| b.is_ascii_hexdigit()))
         {
             let message = "`sha256` is 64 hexadecimal digits; `paramedic plugin pin` writes them";
-            return wrong("sha256", message.into());
+            wrong("sha256", message.into());
         }
         if self.memory < LEAST_MEMORY {
             let message = format!("`memory` is {}: at least {LEAST_MEMORY} are needed", self.memory);
-            return wrong("memory", message);
+            wrong("memory", message);
         }
         if self.output.0 == 0 || self.output > Bytes(256 << 20) {
             let message = format!("`output` is {}: from 1 byte to 256MiB are possible", self.output);
-            return wrong("output", message);
+            wrong("output", message);
         }
         if self.processes == 0 || self.processes > MOST_PROCESSES {
             let message = format!("`processes` is {}: 1 to {MOST_PROCESSES} are possible", self.processes);
-            return wrong("processes", message);
+            wrong("processes", message);
         }
         for (field, span) in [("timeout", self.timeout), ("start_timeout", Some(self.start_timeout))] {
             if span.is_some_and(Span::is_zero) {
-                return wrong(field, format!("`{field}` is 0: nothing could be done in that time"));
+                wrong(field, format!("`{field}` is 0: nothing could be done in that time"));
             }
         }
-        Ok(())
+        found
     }
 }
 
 /// Everything that is wrong with these plugins.
 pub fn check_all(specs: &[Spec]) -> Vec<Error> {
-    let mut errors: Vec<Error> = specs.iter().filter_map(|spec| spec.check().err()).collect();
+    let mut errors: Vec<Error> = specs.iter().flat_map(Spec::check).collect();
     for (i, spec) in specs.iter().enumerate() {
         if specs[..i].iter().any(|other| other.name == spec.name) {
             let message = "there are two of this name: rename one".into();
@@ -252,6 +253,8 @@ mod tests {
             let errors = check_all(&[bad]);
             assert_eq!(errors.iter().map(|e| e.field).collect::<Vec<_>>(), [field]);
         }
+        let both = Spec { memory: Bytes(1), processes: 0, ..good.clone() };
+        assert_eq!(check_all(&[both]).len(), 2, "all that is wrong with one is told");
         assert_eq!(check_all(&[good.clone(), good]).len(), 1);
     }
 

@@ -23,8 +23,14 @@ impl Plugins {
     /// The first look at a file, with what is remembered of the plugin if it does not load.
     pub(super) async fn first(&self, slot: &Arc<Slot>) {
         self.look(slot).await;
-        if slot.loaded().is_none()
-            && let Ok(text) = std::fs::read_to_string(self.memory_of(slot))
+        if slot.loaded().is_none() {
+            self.recall(slot);
+        }
+    }
+
+    /// Puts in the actions that the plugin had when it last loaded: calls of them say why it does not now.
+    pub(super) fn recall(&self, slot: &Arc<Slot>) {
+        if let Ok(text) = std::fs::read_to_string(self.memory_of(slot))
             && let Ok(said) = manifest::read(&text, slot.spec.timeout)
         {
             // A name that is taken by now is not given a second time.
@@ -35,7 +41,8 @@ impl Plugins {
     /// Looks whether the file has changed and has come to rest; lets go of idle processes. True if there are other
     /// actions than before.
     pub(super) async fn tend(&self, slot: &Arc<Slot>) -> bool {
-        let stamp = image::stamp(&slot.spec.path);
+        let wanted = slot.wanted().clone();
+        let stamp = image::stamp(wanted.as_ref().map_or(&slot.spec.path, |spec| &spec.path));
         let due = {
             let mut look = slot.look();
             let rests = look.seen == stamp;
@@ -46,18 +53,25 @@ impl Plugins {
         if let Some(version) = slot.loaded() {
             version.runner.trim();
         }
-        due && self.look(slot).await
+        match wanted {
+            Some(spec) if due => self.adopt(slot, spec).await.unwrap_or(false),
+            _ => due && self.look(slot).await,
+        }
     }
 
     /// Reads the file and swaps in what it holds, if it is another and good. True if there are other actions than before.
     pub(super) async fn look(&self, slot: &Arc<Slot>) -> bool {
         let _turn = slot.turn.lock().await;
-        let name = &slot.spec.name;
         match self.version(slot).await {
             Ok(None) => {
-                let mut look = slot.look();
-                look.refused = None;
-                look.again = None;
+                let refused = {
+                    let mut look = slot.look();
+                    look.again = None;
+                    look.refused.take()
+                };
+                if refused.is_some() {
+                    self.resolve(format!("plugin/{}/refused", slot.spec.name));
+                }
                 false
             }
             Ok(Some(version)) => match self.register(slot, &version.said) {
@@ -66,14 +80,14 @@ impl Plugins {
                     self.swap(slot, version);
                     other
                 }
-                Err(why) => self.refuse(slot, name, why).await,
+                Err(why) => self.refuse(slot, why).await,
             },
-            Err(why) => self.refuse(slot, name, why).await,
+            Err(why) => self.refuse(slot, why).await,
         }
     }
 
     /// What the file holds, loaded; none if that is loaded already.
-    async fn version(&self, slot: &Arc<Slot>) -> Result<Option<Version>, String> {
+    pub(super) async fn version(&self, slot: &Arc<Slot>) -> Result<Option<Version>, String> {
         let spec = slot.spec.clone();
         let path = spec.path.clone();
         let taken = tokio::task::spawn_blocking(move || Image::take(&path)).await;
@@ -91,7 +105,7 @@ impl Plugins {
     }
 
     /// Puts the actions into the registry in place of those of the version before.
-    fn register(&self, slot: &Arc<Slot>, said: &Said) -> Result<bool, String> {
+    pub(super) fn register(&self, slot: &Arc<Slot>, said: &Said) -> Result<bool, String> {
         let mut look = slot.look();
         let new: Vec<Arc<dyn actions::Action>> = said
             .actions
@@ -118,6 +132,7 @@ impl Plugins {
         let actions = version.said.actions.len();
         slot.health.forgive();
         let before = slot.put(Some(Arc::new(version)));
+        self.over(name);
         let mut look = slot.look();
         look.refused = None;
         look.again = None;
@@ -137,7 +152,8 @@ impl Plugins {
     }
 
     /// Keeps what is loaded, says why, and gives false.
-    async fn refuse(&self, slot: &Slot, name: &str, why: String) -> bool {
+    pub(super) async fn refuse(&self, slot: &Slot, why: String) -> bool {
+        let name = &slot.spec.name;
         let loaded = slot.loaded().is_some();
         let new = {
             let mut look = slot.look();
@@ -167,11 +183,13 @@ impl Plugins {
 
     fn told(&self, slot: &Slot) -> Told {
         let (alerts, name) = (self.0.parts.alerts.clone(), slot.spec.name.clone());
+        let plugins = self.clone();
         Box::new(move |why| {
+            let key = format!("plugin/{name}/quarantined");
+            let Some(why) = why else { return plugins.resolve(key) };
             tracing::error!(plugin = name, "quarantined after crashes in a row, the last because {why}");
             let title = format!("Plugin {name} is quarantined");
             let message = format!("It crashed several times in a row, the last time because {why}.");
-            let key = format!("plugin/{name}/quarantined");
             let raised = alerts.raise(key, Level::Warning, title, message, None, None);
             tokio::spawn(async move {
                 raised.await.ok();
@@ -179,12 +197,29 @@ impl Plugins {
         })
     }
 
+    /// The plugin works: alerts that say otherwise are over.
+    pub(super) fn over(&self, name: &str) {
+        for what in ["refused", "quarantined"] {
+            self.resolve(format!("plugin/{name}/{what}"));
+        }
+    }
+
+    /// The alert of this key is over.
+    pub(super) fn resolve(&self, key: String) {
+        let resolved = self.0.parts.alerts.resolve(key);
+        tokio::spawn(async move {
+            if let Err(failure) = resolved.await {
+                tracing::warn!("an alert about a plugin stays open although it is over: {failure}");
+            }
+        });
+    }
+
     fn memory_of(&self, slot: &Slot) -> std::path::PathBuf {
         self.0.parts.memory.join(format!("{}.json", slot.spec.name))
     }
 
     /// Losing this costs only a start with a plugin that does not load.
-    fn remember(&self, slot: &Slot, said: &Said) {
+    pub(super) fn remember(&self, slot: &Slot, said: &Said) {
         let path = self.memory_of(slot);
         let new = path.with_extension("new");
         let kept = std::fs::create_dir_all(&self.0.parts.memory)

@@ -36,7 +36,8 @@ mod tests;
 mod writer;
 
 /// Name of the file in the directory.
-const FILE: &str = "paramedic.db";
+/// The database in the data directory.
+pub const FILE: &str = "paramedic.db";
 
 /// The store of one machine. Dropping it writes what was handed in before.
 #[derive(Debug)]

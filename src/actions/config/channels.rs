@@ -162,36 +162,36 @@ impl WebhookConfig {
 
 impl AlertConfig {
     pub(super) fn problems(&self, found: &mut Vec<Problem>) {
-        let mut add = |kind: &str, key: &str, message: String| {
-            found.push(problem(&["alert", kind, key], message));
+        let mut add = |kind: &str, i: usize, key: &str, message: String| {
+            found.push(problem(&["alert", kind, &i.to_string(), key], message));
         };
-        for webhook in &self.webhook.0 {
+        for (i, webhook) in self.webhook.0.iter().enumerate() {
             if let Place::Plain(url) = &webhook.url
                 && let Some(message) = not_http(url)
             {
-                add("webhook", "url", message);
+                add("webhook", i, "url", message);
             }
         }
-        for pagerduty in &self.pagerduty.0 {
+        for (i, pagerduty) in self.pagerduty.0.iter().enumerate() {
             if let Some(message) = not_http(&pagerduty.url) {
-                add("pagerduty", "url", message);
+                add("pagerduty", i, "url", message);
             }
         }
-        for smtp in &self.smtp.0 {
+        for (i, smtp) in self.smtp.0.iter().enumerate() {
             if !cfg!(feature = "mail") {
                 let message = "this build cannot send mail: build Paramedic with `--features mail`, or take \
                                `smtp` away";
-                add("smtp", "host", message.into());
+                add("smtp", i, "host", message.into());
             }
             if smtp.tls == MailTls::None && !is_loopback(&smtp.host) {
                 let message = format!("`none` sends to {} in the clear: use `starttls` or `tls`", smtp.host);
-                add("smtp", "tls", message);
+                add("smtp", i, "tls", message);
             }
             if smtp.to.is_empty() {
-                add("smtp", "to", "nobody is named: list at least one address".into());
+                add("smtp", i, "to", "nobody is named: list at least one address".into());
             }
             if smtp.user.is_some() != smtp.password.is_some() {
-                add("smtp", "user", "`user` and `password` belong together: give both or neither".into());
+                add("smtp", i, "user", "`user` and `password` belong together: give both or neither".into());
             }
         }
         self.levels(&mut add);
@@ -199,22 +199,23 @@ impl AlertConfig {
             let message = format!("a run waits for it, so it is {LONGEST}s at most");
             found.push(problem(&["alert", "give_up_after"], message));
         }
+        if self.give_up_after.is_zero() {
+            let message = "nobody could be told in that time: write a length of time such as 20s";
+            found.push(problem(&["alert", "give_up_after"], message));
+        }
     }
 
-    fn levels(&self, add: &mut impl FnMut(&str, &str, String)) {
-        let webhook = self.webhook.0.iter().map(|it| ("webhook", &it.levels));
-        let slack = self.slack.0.iter().map(|it| ("slack", &it.levels));
-        let pagerduty = self.pagerduty.0.iter().map(|it| ("pagerduty", &it.levels));
-        let smtp = self.smtp.0.iter().map(|it| ("smtp", &it.levels));
-        for (kind, levels) in webhook.chain(slack).chain(pagerduty).chain(smtp) {
-            if levels.as_ref().is_some_and(BTreeSet::is_empty) {
-                add(
-                    kind,
-                    "levels",
-                    "no level is named, so it would never be used: leave `levels` out for all".into(),
-                );
+    fn levels(&self, add: &mut impl FnMut(&str, usize, &str, String)) {
+        let mut check = |kind: &str, all: &mut dyn Iterator<Item = &Option<BTreeSet<Level>>>| {
+            for (i, _) in all.enumerate().filter(|(_, it)| it.as_ref().is_some_and(BTreeSet::is_empty)) {
+                let message = "no level is named, so it would never be used: leave `levels` out for all";
+                add(kind, i, "levels", message.into());
             }
-        }
+        };
+        check("webhook", &mut self.webhook.0.iter().map(|it| &it.levels));
+        check("slack", &mut self.slack.0.iter().map(|it| &it.levels));
+        check("pagerduty", &mut self.pagerduty.0.iter().map(|it| &it.levels));
+        check("smtp", &mut self.smtp.0.iter().map(|it| &it.levels));
     }
 
     pub(super) fn rebase(&mut self, base: &Path) {

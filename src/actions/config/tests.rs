@@ -50,7 +50,7 @@ fn what_cannot_work_is_told_with_what_to_do() {
     for (value, expected) in [
         (
             json!({ "alert": { "webhook": "ftp://x/" } }),
-            "actions.alert.webhook.url: `ftp` is not http or https",
+            "actions.alert.webhook.0.url: `ftp` is not http or https",
         ),
         (json!({ "alert": { "webhook": { "url": "http://x/", "levels": [] } } }), "no level is named"),
         (json!({ "alert": { "give_up_after": "10m" } }), "50s at most"),
@@ -62,7 +62,11 @@ fn what_cannot_work_is_told_with_what_to_do() {
             json!({ "alert": { "smtp": { "host": "localhost", "tls": "none", "from": "a@b.c", "to": [] } } }),
             "nobody",
         ),
+        (json!({ "alert": { "give_up_after": "0s" } }), "nobody could be told"),
         (json!({ "exec": { "allow": ["bin/x"] } }), "relative path"),
+        (json!({ "exec": { "allow": ["df", ""] } }), "actions.exec.allow.1: names no program"),
+        (json!({ "exec": { "allow": ["df -h"] } }), "white space"),
+        (json!({ "exec": { "allow": ["df", { "program": "df" }] } }), "twice"),
         (json!({ "http": { "allow": ["http://x:1/"] } }), "host:port"),
         (json!({ "http": { "secrets": { "a": { "from": { "env": "A" }, "to": [] } } } }), "nobody"),
         (json!({ "diagnostic": { "logs": ["/var/***"] } }), "no pattern"),
@@ -76,4 +80,36 @@ fn what_cannot_work_is_told_with_what_to_do() {
     let expected = if cfg!(feature = "mail") { 0 } else { 1 };
     assert_eq!(told.len(), expected, "{told:?}");
     assert!(told.iter().all(|it| it.contains("--features mail")), "{told:?}");
+}
+
+#[test]
+fn what_is_not_there_on_this_machine_or_stands_in_the_open_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    for (value, expected) in [
+        (json!({ "exec": { "allow": ["sh", "/bin/sh"] } }), ""),
+        (
+            json!({ "exec": { "allow": ["sh", "/no/such"] } }),
+            "actions.exec.allow.1: there is no program `/no/such`",
+        ),
+        (json!({ "exec": { "allow": ["no-such-program"] } }), "PATH"),
+        (json!({ "exec": { "cwd": "/no/such" } }), "no folder"),
+        (
+            json!({ "http": { "secrets": { "a": { "from": { "env": "PARAMEDIC_NOT_SET" }, "to": ["h:1"] } } } }),
+            "actions.http.secrets.a.from: the environment variable PARAMEDIC_NOT_SET is not set here",
+        ),
+        (json!({ "alert": { "slack": { "url": { "file": empty } } } }), "is empty"),
+        (json!({ "alert": { "pagerduty": { "routing_key": { "file": "/no/such" } } } }), "cannot be read"),
+        (json!({ "alert": { "webhook": "https://user:hunter2@example.com/" } }), "holds credentials"),
+        (json!({ "alert": { "webhook": "https://example.com/?access_token=hunter2" } }), "in its parameters"),
+        (json!({ "alert": { "webhook": "https://hooks.slack.com/services/hunter2" } }), "as a whole"),
+        (json!({ "alert": { "webhook": "https://example.com/path" } }), ""),
+    ] {
+        let config = read(value.clone()).unwrap();
+        let told: Vec<String> =
+            config.unwise().iter().chain(&config.absent()).map(ToString::to_string).collect();
+        assert_eq!(told.len(), usize::from(!expected.is_empty()), "{value}: {told:?}");
+        assert!(told.iter().all(|it| it.contains(expected) && !it.contains("hunter2")), "{value}: {told:?}");
+    }
 }

@@ -1,5 +1,7 @@
 //! `exec.run` with real programs: what an event brought along stays an argument, and nothing outlives its time.
 
+use std::path::Path;
+
 use super::*;
 
 #[tokio::test]
@@ -159,4 +161,27 @@ async fn a_program_that_prints_without_end_or_does_not_end_is_bounded() {
     let before = size();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(before > 0 && before == size(), "its children were ended with it");
+}
+
+#[tokio::test]
+async fn a_program_does_not_run_where_the_engine_happens_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, chosen) = (dir.path().join("data/exec"), dir.path().join("chosen"));
+    std::fs::create_dir(&chosen).unwrap();
+    let run = async |config: Value, own: Option<&Path>, params: Value| {
+        let mut config: Config = serde_json::from_value(config).unwrap();
+        config.exec.own = own.map(Into::into);
+        let spawner = Spawner::new(Shim::none()).unwrap();
+        let run: Arc<dyn Action> = Arc::new(crate::actions::exec::Run::new(spawner, config.exec));
+        let done = run.call(call("exec.run", params)).await;
+        done.map(|done| done["stdout"].as_str().unwrap().trim().to_owned())
+    };
+    let allow = json!({ "exec": { "allow": ["pwd"] } });
+    let said = run(allow.clone(), Some(&own), json!({ "argv": ["pwd"] })).await.unwrap();
+    assert_eq!(Path::new(&said), own.canonicalize().unwrap(), "an empty folder of its own");
+    let config = json!({ "exec": { "allow": ["pwd"], "cwd": chosen } });
+    let said = run(config, Some(&own), json!({ "argv": ["pwd"] })).await.unwrap();
+    assert_eq!(Path::new(&said), chosen.canonicalize().unwrap(), "the configuration says where");
+    let said = run(allow, Some(&own), json!({ "argv": ["pwd"], "cwd": chosen })).await.unwrap();
+    assert_eq!(Path::new(&said), chosen.canonicalize().unwrap(), "the playbook says where");
 }

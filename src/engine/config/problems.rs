@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Config, Limits, Sources};
 use crate::model::Diagnostic;
-use crate::model::diagnostic::nearest;
+use crate::model::diagnostic::{Severity, nearest};
 use crate::rules::yaml::{self, Kind, Node};
 use crate::{actions, kernels, observability, plugins};
 
@@ -26,6 +26,8 @@ pub mod code {
     pub const KERNEL: &str = "P0304";
     /// A plugin that cannot work.
     pub const PLUGIN: &str = "P0305";
+    /// Something that is not there on this machine.
+    pub const MACHINE: &str = "P0306";
 }
 
 const KEYS: [&str; 10] = [
@@ -45,13 +47,14 @@ const KEYS: [&str; 10] = [
 pub fn problems(path: &Path) -> Vec<Diagnostic> {
     let Ok(text) = std::fs::read_to_string(path) else { return Vec::new() };
     let name = path.to_string_lossy();
-    let mut found = Found { file: &name, text: &text, all: Vec::new() };
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut found = Found { file: &name, text: &text, base, all: Vec::new() };
     match yaml::read(&text) {
         Err(error) => found.add(code::SYNTAX, error.at, error.message, error.help),
         Ok(Node { kind: Kind::Null, .. }) => {}
         Ok(tree) => found.whole(&tree),
     }
-    if found.all.is_empty()
+    if !found.all.iter().any(|it| it.severity == Severity::Error)
         && let Err(error) = Config::load(path)
     {
         // Something that is only seen of the whole; told without a place rather than not at all.
@@ -78,6 +81,8 @@ pub fn plugin(path: &Path, name: &str, why: &str) -> Diagnostic {
 struct Found<'a> {
     file: &'a str,
     text: &'a str,
+    /// What relative paths are taken from.
+    base: &'a Path,
     all: Vec<Diagnostic>,
 }
 
@@ -122,11 +127,19 @@ impl Found<'_> {
             let help = Some("begin each kernel below it with `- `".into());
             return self.add(code::VALUE, node.at.clone(), message, help);
         };
-        let before = self.all.len();
+        let before = self.errors();
         let specs: Vec<kernels::Spec> =
             items.iter().filter_map(|item| self.read::<kernels::Spec>(item, key)).collect();
+        let no_program = |item: &Node| {
+            let Kind::List(words) = &find(item, "command")?.kind else { return None };
+            let Node { kind: Kind::Text(program), at } = words.first()? else { return None };
+            Some((at.clone(), actions::missing_program(program)?))
+        };
+        for (at, message) in items.iter().filter_map(no_program) {
+            self.warn(code::MACHINE, at, message);
+        }
         // What they say together makes sense only when each could be read.
-        let wrong = match self.all.len() > before {
+        let wrong = match self.errors() > before {
             true => kernels::spec::check_each(&specs),
             false => kernels::spec::check_all(&specs),
         };
@@ -153,18 +166,42 @@ impl Found<'_> {
     }
 
     fn actions(&mut self, node: &Node, key: &Range<usize>) {
-        let Some(config) = self.read::<actions::Config>(node, key) else { return };
+        // What cannot be read is told and left out, so that the rest is looked at too.
+        let mut tree = node.clone();
+        self.each::<actions::Program>(&mut tree, &["exec", "allow"], key);
+        self.each::<actions::HttpSecret>(&mut tree, &["http", "secrets"], key);
+        self.each::<actions::WebhookConfig>(&mut tree, &["alert", "webhook"], key);
+        self.each::<actions::SlackConfig>(&mut tree, &["alert", "slack"], key);
+        self.each::<actions::PagerDutyConfig>(&mut tree, &["alert", "pagerduty"], key);
+        self.each::<actions::SmtpConfig>(&mut tree, &["alert", "smtp"], key);
+        let (Some(mut config), tree) = self.what_reads::<actions::Config>(tree, key) else { return };
+        config.rebase(self.base);
         for actions::Problem { at, message } in config.problems() {
-            // Of a list of channels the first that has the key is shown.
-            let mut place = node;
-            for name in &at {
-                place = match &place.kind {
-                    Kind::List(items) => items.iter().find_map(|item| find(item, name)),
-                    _ => find(place, name),
-                }
-                .unwrap_or(place);
+            self.add(code::VALUE, place(&tree, &at).at.clone(), message, None);
+        }
+        for actions::Problem { at, message } in config.unwise() {
+            self.warn(code::VALUE, place(&tree, &at).at.clone(), message);
+        }
+        for actions::Problem { at, message } in config.absent() {
+            self.warn(code::MACHINE, place(&tree, &at).at.clone(), message);
+        }
+    }
+
+    /// Reads each element of the list or map at `path` by itself, and takes out those that cannot be read.
+    fn each<T: DeserializeOwned>(&mut self, tree: &mut Node, path: &[&str], key: &Range<usize>) {
+        let Some(node) = path.iter().try_fold(tree, |node, key| find_mut(node, key)) else { return };
+        let secrets = path.contains(&"secrets");
+        // One where a list of them may stand.
+        if !secrets && matches!(node.kind, Kind::Map(_) | Kind::Text(_)) {
+            if self.read::<T>(node, key).is_none() {
+                node.kind = Kind::Null;
             }
-            self.add(code::VALUE, place.at.clone(), message, None);
+            return;
+        }
+        match &mut node.kind {
+            Kind::List(items) => items.retain(|item| self.read::<T>(item, key).is_some()),
+            Kind::Map(entries) => entries.retain(|(_, it)| self.read::<T>(it, key).is_some()),
+            _ => {}
         }
     }
 
@@ -174,12 +211,8 @@ impl Found<'_> {
             let help = Some("begin each plugin below it with `- `".into());
             return self.add(code::VALUE, node.at.clone(), message, help);
         };
-        let before = self.all.len();
         let specs: Vec<plugins::Spec> =
             items.iter().filter_map(|item| self.read::<plugins::Spec>(item, key)).collect();
-        if self.all.len() > before {
-            return;
-        }
         for error in plugins::spec::check_all(&specs) {
             let is_it = |item: &&Node| matches!(find(item, "name").map(|n| &n.kind), Some(Kind::Text(it)) if *it == error.plugin);
             // Of two of one name the second is shown.
@@ -193,12 +226,37 @@ impl Found<'_> {
         drop(self.read::<T>(node, key));
     }
 
-    /// Reads a value; what is wrong is shown at the key that the message names, if there is one.
+    /// Reads a value, if nothing is wrong with it.
     fn read<T: DeserializeOwned>(&mut self, node: &Node, key: &Range<usize>) -> Option<T> {
-        let error = match serde_json::from_value(node.to_json()) {
-            Ok(value) => return Some(value),
-            Err(error) => error.to_string(),
-        };
+        let before = self.errors();
+        let (value, _) = self.what_reads(node.clone(), key);
+        value.filter(|_| self.errors() == before)
+    }
+
+    /// Reads a value and tells each mistake in it; what is wrong is left out, and the rest given with what it was read
+    /// from. None if it cannot be read without that.
+    fn what_reads<T: DeserializeOwned>(&mut self, mut node: Node, key: &Range<usize>) -> (Option<T>, Node) {
+        let mut left_out: Vec<String> = Vec::new();
+        loop {
+            let error = match serde_json::from_value(node.to_json()) {
+                Ok(value) => return (Some(value), node),
+                Err(error) => error.to_string(),
+            };
+            let missing = error.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+            if missing.is_some_and(|field| left_out.iter().any(|it| it == field)) {
+                // It is there, but was told to be wrong.
+                return (None, node);
+            }
+            let at = self.mistake(&node, key, &error);
+            match take_out(&mut node, &at) {
+                Some(name) => left_out.push(name),
+                None => return (None, node),
+            }
+        }
+    }
+
+    /// Tells what the reader says, at the key that it names, if there is one; gives the place.
+    fn mistake(&mut self, node: &Node, key: &Range<usize>, error: &str) -> Range<usize> {
         let named: Vec<&str> = error.split('`').skip(1).step_by(2).collect();
         if let Some(field) = error.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
             let at = key_of(node, field).unwrap_or(key.clone());
@@ -206,11 +264,14 @@ impl Found<'_> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("there are {}", named[1..].join(", ")),
             };
-            self.add(code::KEY, at, format!("unknown key `{field}`"), Some(help));
+            self.add(code::KEY, at.clone(), format!("unknown key `{field}`"), Some(help));
+            at
         } else if error.starts_with("missing field") {
             let at = first_key(node).unwrap_or(node.at.clone());
             let field = named.first().copied().unwrap_or_default();
             self.add(code::VALUE, at, format!("`{field}` is missing"), None);
+            // Nothing that could be left out.
+            0..0
         } else {
             // The value that it shows stands somewhere below.
             let shown = named.first().copied().or_else(|| error.split('"').nth(1)).unwrap_or_default();
@@ -218,9 +279,17 @@ impl Found<'_> {
             let others = named.iter().skip(1).copied();
             let near = if error.starts_with("unknown variant") { nearest(shown, others) } else { None };
             let help = near.map(|near| format!("did you mean `{near}`?"));
-            self.add(code::VALUE, at, error.clone(), help);
+            self.add(code::VALUE, at.clone(), error.to_owned(), help);
+            at
         }
-        None
+    }
+
+    fn errors(&self) -> usize {
+        self.all.iter().filter(|it| it.severity == Severity::Error).count()
+    }
+
+    fn warn(&mut self, code: &str, at: Range<usize>, message: String) {
+        self.all.push(Diagnostic::error(code, self.file, self.text, at, message).warning());
     }
 
     fn add(&mut self, code: &str, at: Range<usize>, message: String, help: Option<String>) {
@@ -235,6 +304,39 @@ impl Found<'_> {
 fn find<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     let Kind::Map(entries) = &node.kind else { return None };
     entries.iter().rev().find(|(k, _)| k.name == key).map(|(_, node)| node)
+}
+
+fn find_mut<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+    let Kind::Map(entries) = &mut node.kind else { return None };
+    entries.iter_mut().rev().find(|(k, _)| k.name == key).map(|(_, node)| node)
+}
+
+/// What `at`, keys and places in lists, leads to; as far as it goes. One thing may stand for a list of it.
+fn place<'n>(node: &'n Node, at: &[String]) -> &'n Node {
+    at.iter().fold(node, |node, key| match &node.kind {
+        Kind::List(items) => key.parse().ok().and_then(|i: usize| items.get(i)).unwrap_or(node),
+        _ => find(node, key).unwrap_or(node),
+    })
+}
+
+/// Takes out the entry whose key or value stands at `at`, or the element of a list; gives its key.
+fn take_out(node: &mut Node, at: &Range<usize>) -> Option<String> {
+    match &mut node.kind {
+        Kind::Map(entries) => {
+            if let Some(i) = entries.iter().position(|(key, value)| key.at == *at || value.at == *at) {
+                return Some(entries.remove(i).0.name);
+            }
+            entries.iter_mut().find_map(|(_, value)| take_out(value, at))
+        }
+        Kind::List(items) => {
+            if let Some(i) = items.iter().position(|item| item.at == *at) {
+                items.remove(i);
+                return Some(String::new());
+            }
+            items.iter_mut().find_map(|item| take_out(item, at))
+        }
+        _ => None,
+    }
 }
 
 fn first_key(node: &Node) -> Option<Range<usize>> {
@@ -272,82 +374,4 @@ fn value_of(node: &Node, shown: &str) -> Option<Range<usize>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_that_is_wrong_with_a_configuration_is_told_where_it_stands() {
-        for (text, wanted) in [
-            ("", vec![]),
-            ("listen: 127.0.0.1:7112\n", vec![]),
-            ("kernels: [{ name: a, command: [x] }]\nlimits: { inbox: 5 }\n", vec![]),
-            ("kernels: [\n", vec![("P0301", "[", "")]),
-            ("kernal: []\nrules: [a]\n", vec![("P0302", "kernal", "`kernels`"), ("P0303", "[", "")]),
-            ("limits: { inbx: 5 }\n", vec![("P0302", "inbx", "`inbox`")]),
-            ("limits: { keep_events: soon }\n", vec![("P0303", "soon", "")]),
-            ("listen: nowhere\n", vec![("P0303", "nowhere", "")]),
-            ("rules: a\nrules: b\n", vec![("P0302", "rules", "keep one")]),
-            ("kernels: { name: a }\n", vec![("P0303", "{", "`- `")]),
-            (
-                "kernels:\n  - { name: a, command: [x], layr: 1 }\n  - { name: b }\nlisten: 5\n",
-                vec![("P0302", "layr", "`layer`"), ("P0304", "b }", ""), ("P0303", "5", "")],
-            ),
-            (
-                "kernels:\n  - { name: a, command: [x], layer: 9 }\n  - { name: b, command: [x], depends_on: [c] }\n  - { name: a, command: [x] }\n",
-                vec![("P0304", "9", ""), ("P0304", "a", ""), ("P0304", "[", "")],
-            ),
-            (
-                "kernels:\n  - { name: a, command: [x], port: 80, replicas: { min: 1, max: 3 } }\n  - { name: b, command: [x], port: 82 }\n",
-                vec![("P0304", "82", "")],
-            ),
-            (
-                "actions:\n  http: { allow: [here] }\n  alert:\n    slack: { url: { env: A }, levels: [] }\n",
-                vec![("P0303", "[here]", ""), ("P0303", "[]", "")],
-            ),
-            ("actions: { alert: { slack: { url: x } } }\n", vec![("P0303", "{", "")]),
-            (
-                "kernels: [{ name: a, provider: proces, command: [x] }]\n",
-                vec![("P0303", "proces,", "`process`")],
-            ),
-            (
-                "kernels: [{ name: a, provider: http, http: { restrt: { url: 'http://h/' } } }]\n",
-                vec![("P0302", "restrt", "`restart`")],
-            ),
-            (
-                "kernels: [{ name: a, provider: systemd, systemd: { unit: web } }]\n",
-                if cfg!(feature = "systemd") {
-                    vec![("P0304", "web", "")]
-                } else {
-                    vec![("P0304", "systemd,", "")]
-                },
-            ),
-            ("kernels: [{ name: a, command: [x], docker: {} }]\n", vec![("P0304", "{}", "")]),
-            ("kernels: [{ name: web, command: [x], depends_on: [wbe] }]\n", vec![("P0304", "[wbe", "")]),
-            (
-                "kernels:\n  - { name: a, command: [x], health: { tcp: nowhere } }\n",
-                vec![("P0304", "nowhere", "")],
-            ),
-            ("plugins: [{ name: a, path: b.so }]\n", vec![]),
-            ("plugins: { name: a }\n", vec![("P0303", "{", "`- `")]),
-            ("plugins: [{ name: a, path: b.so, memmory: 1 }]\n", vec![("P0302", "memmory", "`memory`")]),
-            ("plugins: [{ name: a, path: b.so, memory: lots }]\n", vec![("P0303", "lots", "")]),
-            ("plugins: [{ name: a, path: b.so, sha256: abc }]\n", vec![("P0305", "abc", "")]),
-            (
-                "plugins:\n  - { name: a, path: b.so }\n  - { name: a, path: c.so }\n",
-                vec![("P0305", "a", "")],
-            ),
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("paramedic.yaml");
-            std::fs::write(&path, text).unwrap();
-            let found = problems(&path);
-            let shown: Vec<_> = found.iter().map(ToString::to_string).collect();
-            assert_eq!(found.len(), wanted.len(), "{text}\n{}", shown.join("\n"));
-            for (found, (code, at, help)) in found.iter().zip(wanted) {
-                let line: String = found.source_line.chars().skip(found.column as usize - 1).collect();
-                assert!(found.code == code && line.starts_with(at), "{text}\n{found}");
-                assert!(found.help.clone().unwrap_or_default().contains(help), "{found}");
-            }
-        }
-    }
-}
+mod tests;
