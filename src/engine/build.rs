@@ -84,7 +84,8 @@ impl Engine {
         let plugins = Plugins::load(config.plugins.clone(), parts).await;
         // Looked at before they are read: a save in between is seen as one.
         let stamp = reload::stamp([&config.rules, &config.playbooks]);
-        let built = Sources::below(&config.rules, &config.playbooks).build(&actions.names());
+        let built =
+            Sources::below(&config.rules, &config.playbooks).fitting(actions.list()).build(&actions.names());
         let (Some(rules), Some(library)) = (built.rules, built.library) else {
             return Err(StartError::Invalid(built.diagnostics));
         };

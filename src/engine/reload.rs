@@ -133,14 +133,15 @@ impl Engine {
 
     /// Reads all files and swaps in what they say, if every one is good; otherwise nothing changes. Blocks.
     pub fn reload(&self) -> Report {
-        let known: Vec<String> = self.0.actions.list().iter().map(|spec| spec.name.clone()).collect();
+        let specs = self.0.actions.list();
+        let known: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
         let now = self.0.clock.now();
         let (rules, playbooks) = (&self.0.config.rules, &self.0.config.playbooks);
         // On a thread of its own, as a thread that gives way to others does so for good.
         let built = std::thread::scope(|scope| {
             let build = || {
                 rustix::process::setpriority_process(None, NICE).ok();
-                Sources::below(rules, playbooks).alone().build(&known)
+                Sources::below(rules, playbooks).alone().fitting(specs).build(&known)
             };
             scope.spawn(build).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
