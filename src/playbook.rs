@@ -25,6 +25,7 @@ mod higher;
 mod host;
 mod library;
 mod literal;
+mod locate;
 mod params;
 mod pinned;
 mod program;

@@ -13,6 +13,11 @@ pub fn words(kind: &ParseErrorType) -> String {
     let text = match kind {
         ParseErrorType::VariableUndefined(name) => return format!("there is no variable `{name}`"),
         ParseErrorType::ModuleUndefined(name) => return format!("nothing is imported as `{name}`"),
+        ParseErrorType::BadInput(LexError::ImproperSymbol(sign, _))
+            if elsewhere::word(sign).is_some() && !sign.starts_with(char::is_alphanumeric) =>
+        {
+            return format!("`{sign}` means nothing here");
+        }
         other => other.to_string(),
     };
     let mut chars = text.chars();
@@ -28,13 +33,17 @@ pub fn advice(kind: &ParseErrorType, text: &str, at: usize) -> Option<String> {
         ParseErrorType::ModuleUndefined(name) => {
             Some(format!("import it at the top: `import \"lib/{name}\" as {name};`"))
         }
-        ParseErrorType::Reserved(word) => reserved(word).or_else(|| {
-            Some(format!("`{word}` is a word of the language and cannot be a name: take another"))
+        ParseErrorType::Reserved(word) => reserved(word).or_else(|| match word.as_str() {
+            "#" | "$" | "@" => Some(unexpected(text, at)),
+            _ => Some(format!("`{word}` is a word of the language and cannot be a name: take another")),
         }),
         ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => reserved(word),
-        ParseErrorType::BadInput(LexError::UnexpectedInput(sign)) => {
-            reserved(sign).or_else(|| Some(unexpected(text, at)))
-        }
+        ParseErrorType::BadInput(LexError::UnexpectedInput(sign)) => match sign.as_str() {
+            "else" => Some("`else` follows the `}` of an `if`".into()),
+            "catch" => Some("`catch` follows the `}` of a `try`".into()),
+            ";" | "," | ")" | "}" | "]" | "." | "+" | "*" | "/" | "==" | "=" => expression(text, at),
+            _ => reserved(sign).or_else(|| Some(unexpected(text, at))),
+        },
         ParseErrorType::BadInput(LexError::UnterminatedString) => {
             Some("close the text with `\"`; a text of several lines stands between backticks".into())
         }
@@ -73,6 +82,9 @@ pub fn advice(kind: &ParseErrorType, text: &str, at: usize) -> Option<String> {
         ParseErrorType::VariableExpected => word_before(text, at)
             .and_then(|word| reserved(&word))
             .or_else(|| Some("a name must stand here, of letters, digits and `_`".into())),
+        ParseErrorType::ExprExpected(what) if what.contains("bool") => {
+            Some("a condition is missing, such as `x > 1`; after `else` alone comes `{`".into())
+        }
         ParseErrorType::ExprExpected(_) => expression(text, at),
         ParseErrorType::LoopBreak => {
             Some("it belongs into a `for`, `while` or `loop`; a function is left by `return`".into())
@@ -93,6 +105,9 @@ pub fn advice(kind: &ParseErrorType, text: &str, at: usize) -> Option<String> {
             Some("`==` compares, `=` gives a variable its value".into())
         }
         ParseErrorType::AssignmentToConstant(_) => Some("declare it with `let` if it is to change".into()),
+        ParseErrorType::UnknownOperator(it) if it == "?" => {
+            Some("write `if x { a } else { b }`, which gives a value".into())
+        }
         ParseErrorType::UnknownOperator(it) => {
             reserved(it).or_else(|| Some("operators are + - * / % ** == != < <= > >= && || ! ??".into()))
         }
@@ -113,6 +128,19 @@ fn undefined(name: &str, text: &str, at: usize) -> String {
     // `x -> x + 1` and `x => x + 1`.
     if after.trim_start().starts_with("->") || after.trim_start().starts_with("=>") {
         return format!("a closure is written `|{name}| …`");
+    }
+    let line_start = text[..at.min(text.len())].rfind('\n').map_or(0, |i| i + 1);
+    if after.starts_with(':') && !after.starts_with("::") && !after.starts_with(":=") {
+        return match text[..at.min(text.len())].trim_end().chars().next_back() {
+            Some('{' | ',') => "a map begins with `#{`".into(),
+            _ if line_start == at => {
+                "this is no script: it begins with `//!` lines and has `fn run(ctx) { … }`".into()
+            }
+            _ => "a map is written `#{ name: value }`".into(),
+        };
+    }
+    if matches!(name, "debug" | "info" | "warning" | "warn" | "error") {
+        return format!("text stands in quotes: `\"{name}\"`");
     }
     let known = variables(text);
     let declared = known.iter().any(|it| it == name);
@@ -154,6 +182,10 @@ fn unexpected(text: &str, at: usize) -> String {
             "a sign stands here that cannot be seen, such as a wide space: delete and type it again".into()
         }
         Some('–' | '—' | '−') => "this is a dash of a word processor: write `-`".into(),
+        Some('$') => {
+            "a variable is written without `$`; `${…}` puts values into a text between backticks".into()
+        }
+        Some('@') => "there are no decorators: leave it out".into(),
         Some('#') => "a comment begins with `//`, a map with `#{`".into(),
         Some('\\') => "a statement may go on in the next line without any sign".into(),
         _ => "this sign means nothing here; text stands between `\"`".into(),
@@ -176,7 +208,8 @@ fn expression(text: &str, at: usize) -> Option<String> {
     let last = text[..at.min(text.len())].trim_end().chars().next_back();
     Some(match (last, rest.chars().next()) {
         (_, Some('{')) => "a map begins with `#{`".into(),
-        (Some('='), _) => "a value is missing after `=`".into(),
+        (Some('}'), Some('}')) => "one `}` too many; or look above for a `{` that is missing".into(),
+        (Some('=' | '('), Some(';')) | (Some('='), _) => "a value is missing after `=`".into(),
         (Some(','), Some(')' | ']' | '}')) => "take out the `,`, or add what is to follow it".into(),
         (Some('+' | '-' | '*' | '/' | '&' | '|' | '<' | '>'), _) => {
             "the other side of the operator is missing".into()
@@ -211,6 +244,19 @@ fn missing(token: &str, text: &str, at: usize) -> Option<String> {
     }
     if let Some(help) = Some(word.as_str()).filter(|it| !matches!(*it, "f" | "")).and_then(reserved) {
         return Some(help);
+    }
+    let last = text.get(..at.min(text.len())).and_then(|it| it.chars().next_back());
+    if last.is_some_and(|c| c.is_ascii_digit()) && here.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Some("a length of time is text: \"30s\"".into());
+    }
+    if here.starts_with("...") || here.starts_with("..") && token == "}" {
+        return Some("a map is not spread with `...`: write `a + b`, or set fields one by one".into());
+    }
+    if token == ";" && here.starts_with(':') {
+        return Some("a map begins with `#{`".into());
+    }
+    if matches!(token, ";" | "}") && here.starts_with([')', ']']) {
+        return Some("this closes nothing: take it out, or look before it for what is missing".into());
     }
     if token == "{" && here.starts_with(':') {
         return Some("what `if`, `for`, `while` and `fn` do stands between `{` and `}`, without `:`".into());

@@ -123,7 +123,7 @@ impl Reader<'_> {
                     let names = known.iter().map(|(it, _)| *it);
                     let help = match nearest(key, names.clone()) {
                         Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("there is {}", names.collect::<Vec<_>>().join(", ")),
+                        None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
                     };
                     let text = format!("{} knows no option `{key}`", self.function.name);
                     self.error(range(&self.file.text, position), text, help);
@@ -284,8 +284,14 @@ impl Reader<'_> {
 
     fn wrong_kind(&mut self, name: &str, wanted: &str, kind: Kind, expr: &Expr) {
         let text = format!("{}: `{name}` must be {wanted}, this is {}", self.function.name, kind.words());
-        let help = match kind {
-            Kind::Char => "text stands between double quotes".into(),
+        let help = match (kind, name) {
+            (_, "retries") => "such as `retries: 3`".into(),
+            (_, "timeout" | "backoff") if self.function.name != "ask" && self.function.name != "wait_for" => {
+                format!("such as `{name}: \"30s\"`")
+            }
+            (_, "partial" | "details") => format!("write `{name}: true`"),
+            (_, "key") => "such as `key: \"order-7\"`".into(),
+            (Kind::Char, _) => "text stands between double quotes".into(),
             _ => format!("write it as {}", self.function.example),
         };
         self.error(self.at(expr), text, help);

@@ -17,6 +17,9 @@ use crate::model::diagnostic::nearest;
 const ANY_NUMBER: [&str; 9] =
     ["Fn", "call", "curry", "is_def_fn", "is_def_var", "is_shared", "type_of", "print", "debug"];
 
+/// Where to look for what comes after a dot.
+const METHODS: &str = "what texts, lists and maps can do is Rhai's: see https://rhai.rs/book";
+
 /// A name with a number of arguments.
 type Signature = (String, usize);
 
@@ -187,18 +190,13 @@ impl Reader<'_> {
             let help = match nearest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean `{module}::{near}`?"),
                 None if names.is_empty() => "the file defines no functions".into(),
-                None => format!("there are {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+                None => format!("it has {}", names.into_iter().collect::<Vec<_>>().join(", ")),
             };
             (format!("the file imported as `{module}` has no function `{name}`"), help)
         } else {
             (counts(&format!("{module}::{name}"), &takes, given), "see where it is defined".into())
         };
-        let at = self.found.len();
         self.wrong(position, text, help);
-        // The position is that of the module's name.
-        if let Some(told) = self.found.get_mut(at) {
-            told.length = told.length.max(u32::try_from(module.len() + 2 + name.len()).unwrap_or(1));
-        }
     }
 
     /// A call with a dot. What is before it is an argument more, or `this`.
@@ -217,7 +215,13 @@ impl Reader<'_> {
                 let takes: Vec<usize> = takes.iter().filter_map(|n| n.checked_sub(1)).collect();
                 (counts(name, &takes, given), "it is one of Rhai's own functions".into())
             }
-            None => (format!("there is no method `{name}`"), self.instead(name)),
+            None => {
+                let help = match self.instead(name) {
+                    help if help.contains("schema") => METHODS.into(),
+                    help => help,
+                };
+                (format!("there is no method `{name}`"), help)
+            }
         };
         self.wrong(position, text, help);
         // A closure could have come in a map of another file.

@@ -132,7 +132,7 @@ const FUNCTIONS: Table = &[
     (&["parseInt", "Number", "toInt", "to_number"], "write `parse_int(text)`"),
     (&["float", "parseFloat", "Float"], "write `parse_float(text)`"),
     (&["format", "sprintf", "f"], "put values into a text between backticks: `took ${n} s`"),
-    (&["length", "size", "count", "strlen"], "write `x.len()`"),
+    (&["length", "lenght", "lengh", "Length", "size", "count", "strlen"], "write `x.len()`"),
     (&["add", "push_back", "concat"], "write `list.push(x)`, or `list + other`"),
     (&["includes", "has", "contains_key", "hasOwnProperty", "has_key"], "write `x.contains(y)`, or `y in x`"),
     (&["forEach", "foreach"], "write `for x in list { … }`"),

@@ -17,9 +17,9 @@ const MAX_CALLS: usize = 32;
 /// Expressions inside expressions, by the parser; in debug builds Rhai's own default is too small for real scripts.
 const MAX_NESTING: usize = 64;
 /// Bytes of text in one value, all its parts together.
-const MAX_TEXT: usize = 1 << 18;
+pub const MAX_TEXT: usize = 1 << 18;
 /// Entries in one array or map, those of its parts included. It also bounds how deep a value can be nested.
-const MAX_ITEMS: usize = 5_000;
+pub const MAX_ITEMS: usize = 5_000;
 /// Variables at a time in one function; with the depth and the sizes this bounds plain values to some 200 MB.
 const MAX_VARIABLES: usize = 64;
 /// Imports in one burst.

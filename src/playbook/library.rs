@@ -151,11 +151,13 @@ impl Loader<'_> {
         }
         self.phases(&file, &ast);
         if !header::is_there(&file.text) {
-            let help = "begin the file with `//! What it does.`, `//! ---`, `//! actions: [kernel.restart]`";
-            self.problem(
-                Diagnostic::error("P0201", &file.path, &file.text, 0..0, "a playbook needs a header")
-                    .help(help),
-            );
+            let begun = file.text.lines().take_while(|line| line.starts_with("//!")).count();
+            let help = match begun {
+                0 => "begin the file with `//! What it does.`, `//! ---`, `//! actions: [kernel.restart]`",
+                _ => "a line `//! ---` is missing, between what it does and `//! actions: [kernel.restart]`",
+            };
+            let text = if begun == 0 { "a playbook needs a header" } else { "these comments are no header" };
+            self.problem(Diagnostic::error("P0201", &file.path, &file.text, 0..0, text).help(help));
         }
         let (header, problems) = header::read(&file);
         self.problems.extend(problems);

@@ -182,6 +182,16 @@ fn runs() -> Vec<(&'static str, String)> {
         ("run_recursion", "f(1) }\nfn f(n) { f(n + 1)"),
         ("run_text_too_long", "let a = \"xxxxxxxxxxxxxxxx\"; loop { a += a; }"),
         ("run_array_too_long", "let a = []; loop { a.push(1); }"),
+        ("run_map_too_long", "let m = #{}; let i = 0; loop { m[`${i}`] = i; i += 1; }"),
+        (
+            "run_many_variables",
+            "let n = 0; loop { n += many(); }\n}\nfn many() { let s = \"x\"; loop { s += s; }",
+        ),
+        ("run_loop_in_closure", "let n = 0;\n[1, 2].map(|x| { loop { n += 1; } });"),
+        ("run_recursion_in_map", "[1].map(|x| f(x)) }\nfn f(n) { f(n + 1)"),
+        ("run_printed_too_long", "let s = \"x\"; for i in 0..15 { s += s; }\nprint(s);"),
+        ("run_host_kinds", "let q = 7; ask(q, [], \"1h\")"),
+        ("run_compare_nothing", "let a = #{}; a.count + 1"),
         ("run_journal_full", "loop { log(\"info\", 1); }"),
     ]
     .into_iter()
