@@ -9,16 +9,23 @@
 //! are run.
 
 mod advice;
+mod arguments;
 mod burst;
+mod calls;
 mod check;
 mod convert;
+mod ctx;
 mod drive;
+mod elsewhere;
 mod engine;
 mod failure;
+mod fit;
 mod header;
 mod higher;
 mod host;
 mod library;
+mod literal;
+mod locate;
 mod params;
 mod pinned;
 mod program;

@@ -168,7 +168,8 @@ fn read(args: &Args) -> Result<Built, ExitCode> {
         added.extend(specs);
     }
     known.extend(added.iter().map(|spec| spec.name.clone()));
-    let mut built = sources.build(&known);
+    let specs = rehearse::specs().unwrap_or_default().into_iter().chain(added.iter().cloned()).collect();
+    let mut built = sources.fitting(specs).build(&known);
     if let (Some(rules), Some(library)) = (&built.rules, &built.library) {
         let mistakes = rehearse::mistakes(&files, rules, library, &added);
         built.diagnostics.extend(mistakes);

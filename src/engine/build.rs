@@ -92,7 +92,7 @@ impl Engine {
         // Looked at before they are read: a save in between is seen as one.
         let stamp = reload::stamp([&config.rules, &config.playbooks]);
         let dirs = [config.rules.as_path(), config.playbooks.as_path()];
-        let first = First::read(doors.store(), dirs, &actions.names(), clock.now()).await;
+        let first = First::read(doors.store(), dirs, actions.list(), clock.now()).await;
         let first = first.map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
         let First { rules, library, since, diagnostics, earlier, kept, good } =
             first.map_err(StartError::Invalid)?;

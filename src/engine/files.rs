@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::actions::Spec;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;
 use crate::playbook::{self, Library};
@@ -43,6 +44,8 @@ pub struct Sources {
     unread: Vec<String>,
     problems: Vec<Diagnostic>,
     alone: bool,
+    /// Actions whose parameters are known, for playbooks that call them.
+    specs: Vec<Spec>,
 }
 
 /// Everything that was read, good or not.
@@ -139,11 +142,17 @@ impl Sources {
         Self { alone: true, ..self }
     }
 
+    /// The same; calls of these actions are checked as far as their parameters are written out.
+    #[must_use]
+    pub fn fitting(self, specs: Vec<Spec>) -> Self {
+        Self { specs, ..self }
+    }
+
     /// Compiles it all.
     pub fn build(self, known_actions: &[String]) -> Built {
-        let Self { rules, playbooks, root, unread, problems, alone } = self;
+        let Self { rules, playbooks, root, unread, problems, alone, specs } = self;
         let (library, mut diagnostics) =
-            match Library::load(&root.to_string_lossy(), &playbooks, known_actions) {
+            match Library::load_fitting(&root.to_string_lossy(), &playbooks, known_actions, &specs) {
                 Ok(library) => {
                     let warnings = library.warnings().to_vec();
                     (Some(library).filter(|_| unread.is_empty()), warnings)

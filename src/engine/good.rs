@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::Engine;
 use super::files::{Built, Sources};
 use super::reload::gone;
+use crate::actions::Spec;
 use crate::model::diagnostic::Severity;
 use crate::model::{Diagnostic, Time};
 use crate::playbook::{self, Library};
@@ -116,12 +117,14 @@ impl First {
     pub(super) async fn read(
         store: &dyn Store,
         [rules, playbooks]: [&Path; 2],
-        known_actions: &[String],
+        specs: Vec<Spec>,
         now: Time,
     ) -> Result<Result<Self, Vec<Diagnostic>>, crate::store::Error> {
         let kept = Good::kept(store).await?;
         let hash = kept.as_ref().map(Good::hash).unwrap_or_default();
-        let sources = Sources::below(rules, playbooks);
+        let known_actions: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
+        let known_actions = known_actions.as_slice();
+        let sources = Sources::below(rules, playbooks).fitting(specs);
         let good = Good::of(&sources, now);
         let lost = !rules.exists() && kept.as_ref().is_some_and(|kept| !kept.rules.is_empty());
         let mut diagnostics = match sources.build(known_actions) {

@@ -142,19 +142,6 @@ impl AlertBook {
         }
         .boxed()
     }
-
-    fn resolve(&self, key: String) -> BoxFuture<'static, Result<Option<AlertId>, Failure>> {
-        let over = lock(&self.book).resolve_key(&key, self.clock.now());
-        let Some(alert) = over else { return async { Ok(None) }.boxed() };
-        let commit = self.store.commit(vec![Write::Alert(alert.clone())]);
-        async move {
-            commit.await.map_err(|error| {
-                Failure::retryable("failed", format!("failed to record that the alert is over: {error}"))
-            })?;
-            Ok(Some(alert.id))
-        }
-        .boxed()
-    }
 }
 
 impl actions::Intents for AlertBook {

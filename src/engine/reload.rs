@@ -175,10 +175,11 @@ impl Engine {
 
     /// Reads all files and swaps in what they say, if every one is good; otherwise nothing changes. Blocks.
     pub fn reload(&self) -> Report {
-        let known: Vec<String> = self.0.actions.list().iter().map(|spec| spec.name.clone()).collect();
+        let specs = self.0.actions.list();
+        let known: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
         let now = self.0.clock.now();
         let (rules, playbooks) = (&self.0.config.rules, &self.0.config.playbooks);
-        let sources = Sources::below(rules, playbooks).alone();
+        let sources = Sources::below(rules, playbooks).alone().fitting(specs);
         let good = Good::of(&sources, now);
         // On a thread of its own, as a thread that gives way to others does so for good.
         let built = std::thread::scope(|scope| {

@@ -110,6 +110,11 @@ impl State {
         self.run.as_ref().map_or("", |run| &run.file)
     }
 
+    /// How many operations the script has made.
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
     /// Recorded calls that the script has not made again.
     pub fn left_over(&self) -> Option<&Step> {
         self.run.as_ref()?.recorded.as_slice().first()
@@ -245,7 +250,7 @@ fn call(
             trace.push(place.clone());
         }
         match run.take(kind, name, request, &place, state.limits.journal, begin) {
-            Ok(Answer::Recorded(step)) => outcome(step, &mut state.end),
+            Ok(Answer::Recorded(step)) => outcome(step, &place, &mut state.end),
             Ok(Answer::New(step)) => {
                 let result = step.result.as_ref().map_or(Dynamic::UNIT, convert::to_script);
                 state.steps.push(step);
@@ -271,10 +276,12 @@ enum Answer {
 }
 
 /// What a finished step gives the script, or throws at it.
-fn outcome(step: Step, end: &mut Option<End>) -> Result<Dynamic, Option<Failure>> {
+fn outcome(step: Step, place: &str, end: &mut Option<End>) -> Result<Dynamic, Option<Failure>> {
     match step.error {
         Some(failure) if UNCATCHABLE.contains(&failure.kind.as_str()) => {
-            *end = Some(End::Failed(failure));
+            let call = failure::describe(step.kind, &step.name, &step.request);
+            let message = format!("{}, in {call} ({place})", failure.message);
+            *end = Some(End::Failed(Failure { message, ..failure }));
             Err(None)
         }
         Some(failure) => Err(Some(failure)),

@@ -1,4 +1,4 @@
-//! Reading a script without running it: does it parse, what does it import, does it call what exists.
+//! Reading a script without running it: does it parse, what does it import, what does it name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::program::{File, normalized};
-use super::{advice, engine, host};
+use super::{advice, engine, fit};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 
@@ -25,10 +25,7 @@ pub struct Import {
 pub fn parse(file: &File) -> Result<AST, Box<Diagnostic>> {
     engine::shared().compile(&file.text).map_err(|error| {
         let at = range(&file.text, error.position());
-        let mut text = error.err_type().to_string();
-        if let Some(first) = text.get(..1) {
-            text.replace_range(..1, &first.to_lowercase());
-        }
+        let text = advice::words(error.err_type());
         let help = advice::advice(error.err_type(), &file.text, at.start);
         let error = Diagnostic::error("P0207", &file.path, &file.text, at, text);
         Box::new(match help {
@@ -84,57 +81,14 @@ fn one_import(
     Ok(Import { name, at: range(&file.text, *at) })
 }
 
-/// Calls of functions that do not exist, or with a number of arguments that they do not take.
-pub fn calls(file: &File, ast: &AST) -> Vec<Diagnostic> {
-    let own: BTreeSet<(String, usize)> =
-        ast.iter_functions().map(|it| (it.name.to_string(), it.params.len())).collect();
-    let mut found = Vec::new();
-    each_call(ast, &mut |call, position| {
-        if let Some(problem) = problem(call, &own) {
-            let at = range(&file.text, position);
-            let error = Diagnostic::error("P0212", &file.path, &file.text, at, problem.0);
-            found.push(match problem.1 {
-                Some(help) => error.help(help),
-                None => error,
-            });
-        }
-    });
-    found
-}
-
-fn problem(call: &FnCallExpr, own: &BTreeSet<(String, usize)>) -> Option<(String, Option<String>)> {
-    let (name, given) = (call.name.as_str(), call.args.len());
-    if call.op_token.is_some() || !call.namespace.is_empty() || own.contains(&(name.into(), given)) {
-        return None;
-    }
-    // What the parser itself makes of closures.
-    if name == "curry" || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-        return None;
-    }
-    if let Some((_, takes)) = host::FUNCTIONS.iter().find(|(it, _)| *it == name) {
-        let takes_text = takes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-        let text = format!("`{name}` takes {takes_text} arguments, not {given}");
-        return (!takes.contains(&given)).then_some((text, None));
-    }
-    if engine::functions().contains(name) {
-        return None;
-    }
-    if let Some((_, takes)) = own.iter().find(|(it, _)| it == name) {
-        return Some((format!("`{name}` takes {takes} arguments, not {given}"), None));
-    }
-    let mut known: Vec<&str> = host::FUNCTIONS.iter().map(|(it, _)| *it).collect();
-    known.extend(own.iter().map(|(it, _)| it.as_str()));
-    known.extend(engine::functions().iter().map(String::as_str));
-    let help = nearest(name, known).map(|it| format!("did you mean `{it}`?"));
-    Some((format!("there is no function `{name}`"), help))
-}
-
-/// Actions that `act` is called with by name, and where.
+/// Actions that `act` and `all` are called with by name, and where.
 pub fn acts(file: &File, ast: &AST) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
     each_call(ast, &mut |call, _| {
-        if let ("act", Some(Expr::StringConstant(action, at))) = (call.name.as_str(), call.args.first()) {
-            found.push((action.to_string(), range(&file.text, *at)));
+        for (name, _) in fit::wishes(call) {
+            if let Expr::StringConstant(action, at) = name {
+                found.push((action.to_string(), range(&file.text, *at)));
+            }
         }
     });
     found
@@ -152,7 +106,8 @@ pub fn texts(ast: &AST) -> BTreeSet<String> {
     found
 }
 
-fn each_call(ast: &AST, look: &mut dyn FnMut(&FnCallExpr, Position)) {
+/// Shows every call of a function to `look`, those of methods not among them.
+pub fn each_call(ast: &AST, look: &mut dyn FnMut(&FnCallExpr, Position)) {
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(
             ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position)),
@@ -165,7 +120,7 @@ fn each_call(ast: &AST, look: &mut dyn FnMut(&FnCallExpr, Position)) {
 }
 
 /// The bytes of `text` that stand at `position`: to the end of the word there, or one character.
-fn range(text: &str, position: Position) -> Range<usize> {
+pub fn range(text: &str, position: Position) -> Range<usize> {
     let Some(line) = position.line() else { return 0..0 };
     let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let column = position.position().unwrap_or(1).saturating_sub(1);

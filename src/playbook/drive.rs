@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::burst::{self, End, State};
 use super::request::{Burst, Env};
-use super::{Playbook, convert, engine, failure};
+use super::{Playbook, convert, engine, failure, locate};
 use crate::model::run::Phase;
-use crate::model::{Failure, Step, StepKind};
+use crate::model::{Failure, Step, StepKind, Time};
 
 /// Carries out `phase` of `playbook` until it suspends or ends. `journal` holds the run's steps of all phases, in
 /// order. `verify` and `rollback` see as `ctx.done` what `run` did: a list of `#{action, params, result, error}`. The thread needs [`super::STACK`] bytes of stack if the script is not to be trusted.
@@ -38,6 +38,7 @@ fn carried_out(
     trace: Option<Vec<String>>,
 ) -> (Burst, Vec<String>) {
     if let Some(failure) = over(env) {
+        let failure = at_its_step(failure, playbook, phase, ctx, journal, env);
         return (Burst::Failed { steps: Vec::new(), failure }, Vec::new());
     }
     let program = &playbook.program;
@@ -49,15 +50,20 @@ fn carried_out(
     if let (Value::Object(ctx), Phase::Verify | Phase::Rollback) = (&mut ctx, phase) {
         ctx.insert("done".into(), done(journal));
     }
-    let ctx = convert::to_script(&ctx);
+    let given = convert::to_script(&ctx);
     let (result, state) = burst::with(state, || {
         let mut scope = Scope::new();
         let options = CallFnOptions::new().eval_ast(true).rewind_scope(true);
-        let result: Result<Dynamic, Box<EvalAltResult>> =
-            engine::shared().call_fn_with_options(options, &mut scope, &program.ast, phase.as_str(), (ctx,));
+        let result: Result<Dynamic, Box<EvalAltResult>> = engine::shared().call_fn_with_options(
+            options,
+            &mut scope,
+            &program.ast,
+            phase.as_str(),
+            (given,),
+        );
         result.map(|value| convert::to_json(&value))
     });
-    let left_over = state.left_over().cloned();
+    let (left_over, spent) = (state.left_over().cloned(), state.operations());
     let State { steps, end, trace, .. } = state;
     let places = trace.unwrap_or_default();
     let result = match (end, result) {
@@ -65,7 +71,7 @@ fn carried_out(
             return (Burst::Suspended { steps, step, request }, places);
         }
         (Some(End::Failed(failure)), Some(Err(error))) => Err(placed(failure, &error, &playbook.file)),
-        (Some(End::Failed(failure)), _) => Err(failure),
+        (Some(End::Failed(failure)), _) => Err(in_file(failure, &playbook.file)),
         (None, None) => {
             Err(Failure::new("script", format!("the script broke the interpreter ({})", playbook.file)))
         }
@@ -73,6 +79,10 @@ fn carried_out(
     };
     let burst = match result {
         Ok(value) => Burst::Done { steps, value },
+        Err(failure) if failure.kind == "budget" => {
+            let failure = locate::placed(failure, playbook, phase, &ctx, journal, env, spent);
+            Burst::Failed { steps, failure }
+        }
         Err(failure) => Burst::Failed { steps, failure },
     };
     (burst, places)
@@ -121,6 +131,22 @@ fn over(env: &Env) -> Option<Failure> {
     })
 }
 
+/// `failure` of a run that may not go on, with the call that it was at. Only looks: what the script would do is dropped.
+fn at_its_step(
+    failure: Failure,
+    playbook: &Playbook,
+    phase: Phase,
+    ctx: &Value,
+    journal: &[Step],
+    env: &Env,
+) -> Failure {
+    let free = Env { cancelled: false, deadline: Time::MAX_UTC, ..env.clone() };
+    let (burst, places) = traced(playbook, phase, ctx, journal, &free);
+    let (Burst::Suspended { step, .. }, Some(place)) = (burst, places.last()) else { return failure };
+    let call = failure::describe(step.kind, &step.name, &step.request);
+    Failure { message: format!("{}; it was at {call} ({place})", failure.message), ..failure }
+}
+
 fn finished(
     playbook: &Playbook,
     phase: Phase,
@@ -133,7 +159,7 @@ fn finished(
             "the script does not repeat itself: step {} of the journal is {call}, now `{}` ends before it ({})",
             step.seq,
             phase.as_str(),
-            playbook.file,
+            locate::beginning(playbook, phase),
         );
         return Err(Failure::new("nondeterministic", text));
     }
@@ -141,10 +167,18 @@ fn finished(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Failure::new(
             "script",
-            format!("what `{}` returns: {error} ({})", phase.as_str(), playbook.file),
+            format!("what `{}` returns: {error} ({})", phase.as_str(), locate::beginning(playbook, phase)),
         )),
         Err(error) => Err(failure::uncaught(&error, &playbook.file)),
     }
+}
+
+/// The same for one of which nothing more is known than the file.
+fn in_file(failure: Failure, file: &str) -> Failure {
+    if failure.kind != "budget" || failure.message.ends_with(')') {
+        return failure;
+    }
+    Failure { message: format!("{} ({file})", failure.message), ..failure }
 }
 
 /// A budget is spent at no particular call; where the script was is known from the error that unwound it.

@@ -3,7 +3,7 @@
 //! It can reach nothing but memory and the host functions in `host/`. Making one costs 0.85 ms, so it is made once; it
 //! holds nothing of any run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use rhai::{Engine, EvalAltResult, Module, OptimizationLevel, Position, Scope, Shared};
@@ -17,9 +17,9 @@ const MAX_CALLS: usize = 32;
 /// Expressions inside expressions, by the parser; in debug builds Rhai's own default is too small for real scripts.
 const MAX_NESTING: usize = 64;
 /// Bytes of text in one value, all its parts together.
-const MAX_TEXT: usize = 1 << 18;
+pub const MAX_TEXT: usize = 1 << 18;
 /// Entries in one array or map, those of its parts included. It also bounds how deep a value can be nested.
-const MAX_ITEMS: usize = 5_000;
+pub const MAX_ITEMS: usize = 5_000;
 /// Variables at a time in one function; with the depth and the sizes this bounds plain values to some 200 MB.
 const MAX_VARIABLES: usize = 64;
 /// Imports in one burst.
@@ -31,18 +31,38 @@ pub fn shared() -> &'static Engine {
     &ENGINE
 }
 
-/// Names of all functions that scripts can call without defining them.
-pub fn functions() -> &'static BTreeSet<String> {
-    static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+/// All functions that scripts can call without defining them, with the numbers of arguments that they take.
+pub fn functions() -> &'static BTreeMap<String, BTreeSet<usize>> {
+    static NAMES: LazyLock<BTreeMap<String, BTreeSet<usize>>> = LazyLock::new(|| {
+        let mut found: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        for signature in shared().gen_fn_signatures(true) {
+            let Some((name, rest)) = signature.split_once('(') else { continue };
+            let name = name.trim().rsplit([':', ' ']).next().unwrap_or_default();
+            found.entry(name.into()).or_default().insert(arguments(rest));
+        }
         // Rhai's own keywords that look like functions are in no module.
-        let keywords = ["Fn", "call", "is_def_fn", "is_def_var", "is_shared", "type_of", "print", "debug"];
-        let named = shared().gen_fn_signatures(true).into_iter().filter_map(|it| {
-            let name = it.split('(').next()?.trim();
-            Some(name.rsplit("::").next()?.rsplit(' ').next()?.to_string())
-        });
-        named.chain(keywords.map(String::from)).collect()
+        for name in ["Fn", "call", "is_def_fn", "is_def_var", "is_shared", "type_of", "print", "debug"] {
+            found.entry(name.into()).or_default();
+        }
+        found
     });
     &NAMES
+}
+
+/// How many arguments stand in `text` before the parenthesis that closes them.
+fn arguments(text: &str) -> usize {
+    let (mut depth, mut commas, mut any) = (0, 0, false);
+    for c in text.chars() {
+        match c {
+            '(' | '<' | '[' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | '>' | ']' => depth -= 1,
+            ',' if depth == 0 => commas += 1,
+            _ => {}
+        }
+        any |= !c.is_whitespace();
+    }
+    if any { commas + 1 } else { 0 }
 }
 
 fn build() -> Engine {

@@ -4,6 +4,7 @@ use rhai::{Dynamic, EvalAltResult, Map, Position};
 use serde_json::Value;
 
 use super::burst::Thrown;
+use super::{engine, reference};
 use crate::model::{Failure, StepKind};
 
 /// A failure as a script catches it: `#{kind, action, message, retryable}`.
@@ -47,6 +48,21 @@ pub fn is_final(error: &EvalAltResult) -> bool {
 pub fn where_it_was(error: &EvalAltResult, file: &str) -> String {
     let (inner, source) = innermost(error, file);
     place(source, inner.position())
+}
+
+/// The place of the outermost call that led to `error`, as far as known.
+pub fn outermost(mut error: &EvalAltResult) -> Position {
+    loop {
+        let position = error.position();
+        match error {
+            _ if !position.is_none() => return position,
+            EvalAltResult::ErrorInFunctionCall(_, _, inner, _)
+            | EvalAltResult::ErrorInModule(_, inner, _) => {
+                error = inner;
+            }
+            _ => return position,
+        }
+    }
 }
 
 /// `file:line:column`, as far as known.
@@ -109,6 +125,24 @@ fn thrown(value: &Dynamic) -> Failure {
     Failure::new("failed", value.to_string())
 }
 
+/// What to say of a call that nothing takes, such as `+ (int, map)`.
+fn unfit(call: &str) -> String {
+    let (name, given) = call.split_once(" (").unwrap_or((call, ""));
+    let given = given.trim_end_matches(')');
+    if let Some(function) = reference::FUNCTIONS.iter().find(|it| it.name == name) {
+        let form = function.forms.iter().find(|it| it.matches(": ").count() == given.split(", ").count());
+        let form = form.or(function.forms.first()).and_then(|it| it.split_once(" ->")).map_or("", |it| it.0);
+        return format!("`{name}` takes {form}, and was given ({given}): write it as {}", function.example);
+    }
+    let nothing = given.split(", ").any(|it| it == "()" || it == "(");
+    let why = if nothing {
+        "`()` is what a field or result that is not there reads as: ask before with `??` or `!= ()`"
+    } else {
+        "no function takes values of these types"
+    };
+    format!("nothing can do `{call}`: {why}")
+}
+
 /// Rhai's own text without its position, beginning small as ours do.
 fn words(error: &EvalAltResult) -> String {
     match error {
@@ -117,10 +151,29 @@ fn words(error: &EvalAltResult) -> String {
                 .replace("i64", "int")
                 .replace("f64", "float")
                 .replace("&str | ImmutableString | String", "string");
-            return format!("nothing can do `{call}`: no function takes values of these types");
+            return unfit(&call);
+        }
+        EvalAltResult::ErrorDotExpr(text, _) if text.contains("'()'") => {
+            let name = text.split('\'').nth(1).unwrap_or("this");
+            return format!(
+                "what `.{name}` is read of is `()`: a field or result that is not there reads so; \
+                 ask before with `??` or `!= ()`"
+            );
         }
         EvalAltResult::ErrorStackOverflow(_) => {
             return "calls inside calls are too deep: does a function call itself without end?".into();
+        }
+        EvalAltResult::ErrorDataTooLarge(what, _) => {
+            let what = match what.as_str() {
+                "Length of string" => format!("a text would be longer than {} bytes", engine::MAX_TEXT),
+                "Size of object map" => format!("a map would have more than {} entries", engine::MAX_ITEMS),
+                _ => format!("a list would have more than {} items", engine::MAX_ITEMS),
+            };
+            return format!("{what}: does a loop make it longer without end?");
+        }
+        EvalAltResult::ErrorTooManyVariables(_) => {
+            return "more variables at a time than a function may have: keep them in a map, or use functions"
+                .into();
         }
         _ => {}
     }

@@ -1,9 +1,9 @@
 //! What scripts can call: one file a topic. Each call is a step in the journal; none does anything by itself.
 
-mod act;
+pub mod act;
 mod chance;
-mod note;
-mod wait;
+pub mod note;
+pub mod wait;
 
 use rhai::{Dynamic, Engine, Map, NativeCallContext};
 use serde_json::Value;
@@ -45,13 +45,20 @@ fn invalid(at: &NativeCallContext, text: impl Into<String>) -> Thrown {
 
 /// A length of time, as text or as a number of seconds.
 fn span(at: &NativeCallContext, what: &str, value: &Dynamic) -> Result<Span, Thrown> {
-    let wrong = |text: String| invalid(at, format!("{what}: {text}"));
+    time(value).map_err(|why| invalid(at, format!("{what}: {why}")))
+}
+
+/// The length of time that `value` is: text, or a number of seconds.
+///
+/// # Errors
+/// Why it is none.
+pub fn time(value: &Dynamic) -> Result<Span, String> {
     if let Ok(text) = value.as_immutable_string_ref() {
-        return Span::parse(&text).map_err(|error| wrong(error.to_string()));
+        return Span::parse(&text).map_err(|error| error.to_string());
     }
     let seconds = value.as_int().map(|it| it as f64).or_else(|_| value.as_float());
     seconds.ok().and_then(Span::from_secs_f64).ok_or_else(|| {
-        wrong(format!("`{value}` is not a length of time: write 30s, 5m, 1h30m, or a number of seconds"))
+        format!("`{value}` is not a length of time: write 30s, 5m, 1h30m, or a number of seconds")
     })
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Playbook;
-use super::check;
 use super::header;
 use super::program::{File, normalized};
+use super::{calls, check, ctx};
+use crate::actions::Spec;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::{Severity, nearest};
 
@@ -39,7 +40,20 @@ impl Library {
     /// # Errors
     /// Everything that is wrong in any file; then nothing is loaded.
     pub fn load(root: &str, files: &[SourceFile], known_actions: &[String]) -> Result<Self, Vec<Diagnostic>> {
-        let mut loader = Loader { known_actions, ..Loader::default() };
+        Self::load_fitting(root, files, known_actions, &[])
+    }
+
+    /// The same; calls whose parameters are written out must also fit those of `specs` that they name.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any file; then nothing is loaded.
+    pub fn load_fitting(
+        root: &str,
+        files: &[SourceFile],
+        known_actions: &[String],
+        specs: &[Spec],
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut loader = Loader { known_actions, specs, ..Loader::default() };
         for file in files {
             loader.add(root, file);
         }
@@ -48,8 +62,10 @@ impl Library {
             loader.read(name);
         }
         let Loader { playbooks, problems, .. } = loader;
-        let (errors, warnings): (Vec<_>, Vec<_>) =
+        let (errors, mut warnings): (Vec<_>, Vec<_>) =
             problems.into_iter().partition(|it| it.severity == Severity::Error);
+        warnings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        warnings.dedup();
         if errors.is_empty() {
             return Ok(Self { playbooks, warnings });
         }
@@ -80,9 +96,19 @@ impl Library {
     }
 }
 
+/// What people call the function that is `run` here.
+const STARTS: [&str; 6] = ["main", "Run", "start", "execute", "handle", "playbook"];
+
+/// Where the name of a function stands that the script defines.
+fn definition(file: &File, name: &str) -> std::ops::Range<usize> {
+    let at = file.text.find(&format!("fn {name}")).map(|i| i + 3);
+    at.map_or(0..0, |at| at..at + name.len())
+}
+
 #[derive(Default)]
 struct Loader<'a> {
     known_actions: &'a [String],
+    specs: &'a [Spec],
     files: BTreeMap<String, File>,
     playbooks: BTreeMap<String, Arc<Playbook>>,
     problems: Vec<Diagnostic>,
@@ -115,23 +141,34 @@ impl Loader<'_> {
             }
         };
         let before = self.problems.len();
-        self.problems.extend(check::calls(&file, &ast));
+        self.problems.extend(calls::check(&file, &ast, &self.files, self.specs));
         self.problems.extend(
             check::imports(&file, &ast, &self.files).into_iter().filter_map(|it| it.err().map(|it| *it)),
         );
         let has_run = ast.iter_functions().any(|it| it.name == "run");
         if !header::is_there(&file.text) && !has_run {
-            return;
+            return self.no_playbook(&file, &ast);
         }
         self.phases(&file, &ast);
         if !header::is_there(&file.text) {
-            let help = "begin the file with `//! What it does.`, `//! ---`, `//! actions: [kernel.restart]`";
-            self.problem(
-                Diagnostic::error("P0201", &file.path, &file.text, 0..0, "a playbook needs a header")
-                    .help(help),
-            );
+            let begun = file.text.lines().take_while(|line| line.starts_with("//!")).count();
+            let help = match begun {
+                0 => "begin the file with `//! What it does.`, `//! ---`, `//! actions: [kernel.restart]`",
+                _ => "a line `//! ---` is missing, between what it does and `//! actions: [kernel.restart]`",
+            };
+            let text = if begun == 0 { "a playbook needs a header" } else { "these comments are no header" };
+            self.problem(Diagnostic::error("P0201", &file.path, &file.text, 0..0, text).help(help));
         }
-        self.problems.extend(header::read(&file).1);
+        let (header, problems) = header::read(&file);
+        self.problems.extend(problems);
+        self.problems.extend(ctx::check(&file, &ast, &header));
+        for (function, at) in calls::outside(&file, &ast) {
+            let text = format!(
+                "`{function}` stands outside of all functions, so `run`, `verify` and `rollback` each begin with it"
+            );
+            let told = Diagnostic::error("P0221", &file.path, &file.text, at, text).warning();
+            self.problem(told.help("move it into the function that is to do it"));
+        }
         let name = path.rsplit('/').next().unwrap_or(path).to_string();
         self.named(&file, &name);
         if self.problems[before..].iter().any(|it| it.severity == Severity::Error) {
@@ -146,24 +183,50 @@ impl Loader<'_> {
         }
     }
 
+    /// A file without header and `run` is there to be imported. It must have something to give.
+    fn no_playbook(&mut self, file: &File, ast: &rhai::AST) {
+        let help =
+            "a playbook begins with `//! What it does.`, `//! ---`, `//! actions: []`, and has `fn run(ctx)`";
+        let wrong = |at, text: &str| Diagnostic::error("P0201", &file.path, &file.text, at, text).help(help);
+        if ast.statements().is_empty() && !ast.has_functions() {
+            return self.problem(wrong(0..0, "the file is empty").warning());
+        }
+        if let Some((_, at)) = calls::outside(file, ast).into_iter().next().filter(|_| !ast.has_functions()) {
+            return self.problem(wrong(at, "nothing carries this out: the file is no playbook"));
+        }
+        let run = ast
+            .iter_functions()
+            .find(|it| it.params.len() == 1 && it.params[0] == "ctx" && STARTS.contains(&it.name));
+        if let Some(run) = run {
+            let at = definition(file, run.name);
+            let text = format!("the file is no playbook: it has no header, and `{}` is not `run`", run.name);
+            self.problem(wrong(at, &text).warning());
+        }
+    }
+
     fn phases(&mut self, file: &File, ast: &rhai::AST) {
         let takes = |name: &str| {
             ast.iter_functions().filter(|it| it.name == name).map(|it| it.params.len()).collect()
         };
-        let line = |name: &str| {
-            let at = file.text.find(&format!("fn {name}")).map_or(0, |i| i + 3);
-            at..at + if at == 0 { 0 } else { name.len() }
-        };
         let run: Vec<usize> = takes("run");
         if run.is_empty() {
-            let text = "the playbook has no function `run`: write `fn run(ctx) { … }`";
-            self.problem(Diagnostic::error("P0208", &file.path, &file.text, 0..0, text));
+            let meant = ast
+                .iter_functions()
+                .map(|it| it.name)
+                .find(|name| STARTS.contains(name) || nearest(name, ["run"]).is_some());
+            let (at, help) = match meant {
+                Some(name) => (definition(file, name), format!("is `{name}` meant? call it `run`")),
+                None => (0..0, "write `fn run(ctx) { … }`: it is where a run begins".into()),
+            };
+            let text = "the playbook has no function `run`";
+            self.problem(Diagnostic::error("P0208", &file.path, &file.text, at, text).help(help));
         }
         for name in ["run", "verify", "rollback"] {
             let given: Vec<usize> = takes(name);
             if !given.is_empty() && !given.contains(&1) {
-                let text = format!("`{name}` takes one argument: write `fn {name}(ctx) {{ … }}`");
-                self.problem(Diagnostic::error("P0208", &file.path, &file.text, line(name), text));
+                let text = format!("`{name}` must take one argument, this takes {}", given[0]);
+                let error = Diagnostic::error("P0208", &file.path, &file.text, definition(file, name), text);
+                self.problem(error.help(format!("write `fn {name}(ctx) {{ … }}`")));
             }
         }
     }
@@ -201,9 +264,23 @@ impl Loader<'_> {
             }
         }
         for (action, at) in check::acts(file, &playbook.program.ast) {
-            if !playbook.actions.contains(&action) {
+            let known = || self.known_actions.iter().map(String::as_str);
+            if !playbook.actions.contains(&action)
+                && known().next().is_some()
+                && !known().any(|it| it == action)
+            {
+                let text = format!("there is no action `{action}`");
+                let error = Diagnostic::error("P0214", &file.path, &file.text, at, text);
+                self.problem(match nearest(&action, known()) {
+                    Some(near) => error.help(format!("did you mean `{near}`?")),
+                    None => error.help("`paramedic actions` lists those there are"),
+                });
+            } else if !playbook.actions.contains(&action) {
                 let text = format!("the header does not allow `{action}`, so this call will be refused");
-                let help = "add it to `actions:` in the header";
+                let help = match nearest(&action, playbook.actions.iter().map(String::as_str)) {
+                    Some(near) if known().next().is_none() => format!("did you mean `{near}`?"),
+                    _ => "add it to `actions:` in the header".into(),
+                };
                 self.problem(
                     Diagnostic::error("P0215", &file.path, &file.text, at, text).warning().help(help),
                 );

@@ -10,6 +10,8 @@ pub struct Function {
     pub name: &'static str,
     /// Its parameters and what it gives, one form a number of arguments: `(name: type, …) -> type`.
     pub forms: &'static [&'static str],
+    /// A call as people write it.
+    pub example: &'static str,
     /// What it does: a first line, then details.
     pub doc: &'static str,
 }
@@ -22,6 +24,7 @@ pub const FUNCTIONS: [Function; 14] = [
             "(action: string, params: map) -> ?",
             "(action: string, params: map, options: ActOptions) -> ?",
         ],
+        example: "act(\"kernel.restart\", #{ kernel: ctx.target })",
         doc: "Carries out an action that the header allows and gives its result.\n\
               A failure is thrown as `#{ kind, action, message, retryable }`, which `catch` can take.\n\
               Options: `timeout` (how long one try may take), `retries` (up to 20, only after failures that are \
@@ -31,6 +34,7 @@ pub const FUNCTIONS: [Function; 14] = [
     Function {
         name: "all",
         forms: &["(actions: [Wish]) -> array", "(actions: [Wish], options: AllOptions) -> array"],
+        example: "all([#{ action: \"kernel.restart\", params: #{ kernel: \"a\" } }])",
         doc: "Carries out up to 100 actions side by side and gives their results in the same order.\n\
               The first failure is thrown once all have ended. With `#{ partial: true }` nothing is thrown: each \
               result is `#{ ok: true, result }` or `#{ ok: false, error }`.",
@@ -38,11 +42,13 @@ pub const FUNCTIONS: [Function; 14] = [
     Function {
         name: "sleep",
         forms: &["(time: Time) -> ()"],
+        example: "sleep(\"30s\")",
         doc: "Waits; the run holds no thread meanwhile, and a restart does not make it longer.",
     },
     Function {
         name: "wait_for",
         forms: &["(topic: string, timeout: Time) -> ?", "(topic: string, when: ?, timeout: Time) -> ?"],
+        example: "wait_for(\"telemetry.kernel.*\", \"data.kernel == target\", \"1m\")",
         doc: "Waits for an event of a topic such as `telemetry.kernel.*` and gives it, or `()` when the time is up.\n\
               `when` is a condition as in rules, such as `data.kernel == target`; `()` takes any event.",
     },
@@ -52,52 +58,62 @@ pub const FUNCTIONS: [Function; 14] = [
             "(question: string, choices: array, timeout: Time) -> ?",
             "(question: string, choices: array, timeout: Time, options: AskOptions) -> ?",
         ],
+        example: "ask(\"Restart it?\", [\"yes\", \"no\"], \"1h\")",
         doc: "Asks a person and gives the answer, one of up to 20 choices, or `()` when the time is up.\n\
               Without choices any text is an answer. With `#{ details: true }` it is `#{ answer, by, at }`.",
     },
     Function {
         name: "emit",
         forms: &["(topic: string, data: ?) -> ()"],
+        example: "emit(\"shop.order.lost\", #{ order: 7 })",
         doc: "Sends an event, which rules and other runs see; it is sent once, whatever crashes.",
     },
     Function {
         name: "log",
         forms: &["(level: string, text: ?) -> ()"],
+        example: "log(\"info\", \"all is well\")",
         doc: "Says something in the journal and the engine's log: `debug`, `info`, `warning` or `error`.",
     },
     Function {
         name: "metric",
         forms: &["(name: string, value: ?) -> ()"],
+        example: "metric(\"orders.lost\", 7)",
         doc: "Measures something: a number under a name of letters, digits and `. _ - :`.",
     },
     Function {
         name: "now",
         forms: &["() -> string"],
+        example: "now()",
         doc: "The time in UTC, such as `2026-01-31T12:00:00.000000Z`; kept in the journal, so a replay sees the same.",
     },
     Function {
         name: "random",
         forms: &["() -> float"],
+        example: "random()",
         doc: "A number from 0 up to 1; kept in the journal, so a replay sees the same.",
     },
     Function {
         name: "uuid",
         forms: &["() -> string"],
+        example: "uuid()",
         doc: "A random id; kept in the journal, so a replay sees the same.",
     },
     Function {
         name: "fail",
         forms: &["(message: ?) -> ()"],
+        example: "fail(\"the disk is full\")",
         doc: "Gives up: throws a failure of the kind `failed` with this message.",
     },
     Function {
         name: "steps",
         forms: &["() -> int"],
+        example: "steps()",
         doc: "How many steps the function has made so far; a run may make 5,000.",
     },
     Function {
         name: "continue_as_new",
         forms: &["(carried: ?) -> ()"],
+        example: "continue_as_new(#{ done: 7 })",
         doc: "Goes on as a new run with an empty journal, which finds this value as `ctx.carried`; only in `run`.\n\
               Nothing after it is carried out.",
     },

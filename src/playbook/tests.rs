@@ -8,6 +8,7 @@ mod replay;
 mod sandbox;
 mod shipped;
 mod shown;
+mod sound;
 mod writing;
 
 use serde_json::{Value, json};

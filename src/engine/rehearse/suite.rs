@@ -256,7 +256,7 @@ impl Finder {
             plugins::ask(&source.plugins).into_iter().filter_map(Result::ok).flatten().collect();
         let actions = [self.actions.as_slice(), &plugins].concat();
         let known: Vec<String> = actions.iter().map(|spec| spec.name.clone()).collect();
-        let built = Sources::of(rules, &source.playbooks).build(&known);
+        let built = Sources::of(rules, &source.playbooks).fitting(actions.clone()).build(&known);
         self.suite.diagnostics.extend(built.diagnostics);
         let (Some(rules), Some(library)) = (built.rules, built.library) else { return Ok(None) };
         let names = Names::of(&rules, &library, &actions);

@@ -11,11 +11,12 @@ use crate::playbook::burst::{self, Thrown};
 use crate::playbook::failure;
 use crate::playbook::request::{ActRequest, Request};
 
-const OPTIONS: [&str; 4] = ["timeout", "retries", "backoff", "key"];
+/// What `act` may be told besides its parameters.
+pub const OPTIONS: [&str; 4] = ["timeout", "retries", "backoff", "key"];
 /// More would only hide that it does not work.
-const MAX_RETRIES: i64 = 20;
+pub const MAX_RETRIES: i64 = 20;
 /// Actions side by side in one `all`.
-const MAX_TOGETHER: usize = 100;
+pub const MAX_TOGETHER: usize = 100;
 
 /// Makes them known to `engine`.
 pub fn register(engine: &mut Engine) {

@@ -21,12 +21,7 @@ pub fn register(engine: &mut Engine) {
 }
 
 fn log(at: NativeCallContext, level: &str, text: Dynamic) -> Result<Dynamic, Thrown> {
-    let level = if level == "warn" { "warning" } else { level };
-    if !LEVELS.contains(&level) {
-        let hint =
-            nearest(level, LEVELS).map_or_else(|| LEVELS.join(", "), |it| format!("did you mean `{it}`?"));
-        return Err(invalid(&at, format!("log knows no level `{level}`: {hint}")));
-    }
+    let level = known_level(level).map_err(|(why, hint)| invalid(&at, format!("{why}: {hint}")))?;
     let text = text.to_string();
     if text.len() > MAX_LINE {
         return Err(invalid(&at, format!("log: a line of {} bytes, the limit is {MAX_LINE}", text.len())));
@@ -35,14 +30,35 @@ fn log(at: NativeCallContext, level: &str, text: Dynamic) -> Result<Dynamic, Thr
 }
 
 fn metric(at: NativeCallContext, name: &str, value: Dynamic) -> Result<Dynamic, Thrown> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
-    if name.is_empty() || name.len() > 128 || !name.chars().all(fits) {
+    if !is_metric(name) {
         return Err(invalid(&at, format!("metric: `{name}` is no name: use letters, digits and . _ - :")));
     }
     let number =
         value.as_int().map(|it| it as f64).or_else(|_| value.as_float()).ok().filter(|it| it.is_finite());
     let number = number.ok_or_else(|| invalid(&at, format!("metric {name}: `{value}` is not a number")))?;
     burst::answer(&at, StepKind::Metric, name, json!({ "value": number }), |_, _| Value::Null)
+}
+
+/// The level that is meant by `level`.
+///
+/// # Errors
+/// That there is none, and what to do about it.
+pub fn known_level(level: &str) -> Result<&str, (String, String)> {
+    let level = if level == "warn" { "warning" } else { level };
+    if LEVELS.contains(&level) {
+        return Ok(level);
+    }
+    let hint = match nearest(level, LEVELS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", LEVELS.join(", ")),
+    };
+    Err((format!("log knows no level `{level}`"), hint))
+}
+
+/// Whether `name` can be that of a measurement.
+pub fn is_metric(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
+    !name.is_empty() && name.len() <= 128 && name.chars().all(fits)
 }
 
 /// A line by `print` or `debug`, which cannot fail by themselves.

@@ -10,7 +10,7 @@ use crate::playbook::burst::{self, Thrown};
 use crate::playbook::request::Request;
 
 /// Answers that a person can choose from.
-const MAX_CHOICES: usize = 20;
+pub const MAX_CHOICES: usize = 20;
 
 /// Makes them known to `engine`.
 pub fn register(engine: &mut Engine) {

@@ -106,7 +106,7 @@ fn what_goes_wrong_in_a_script_is_told_with_its_place() {
         ("throw \"odd\"", "failed", "odd (playbooks/t.rhai:5:1)"),
         ("let x = 1;\nx / 0", "script", "(playbooks/t.rhai:6:"),
         ("let m = #{};\n\nm.a.b", "script", "(playbooks/t.rhai:7:"),
-        ("[1].map(|x| x.nothing())", "script", "nothing"),
+        ("let m = #{ nothing: 1 };\n[1].map(|x| x.nothing())", "script", "nothing"),
         ("|| 1", "script", "what `run` returns: a value of type Fn"),
     ];
     for (script, kind, text) in cases {

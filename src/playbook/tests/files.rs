@@ -95,14 +95,18 @@ fn every_mistake_in_every_file_is_told_at_once_with_its_place() {
         (
             "t",
             &format!("{HEADER}fn run(ctx) {{ y + 1 }}"),
-            &["P0207 playbooks/t.rhai:4:15 undefined variable: y"],
+            &["P0207 playbooks/t.rhai:4:15 there is no variable `y`"],
         ),
         (
             "t",
             &format!("{HEADER}fn runn(ctx) {{ }}"),
-            &["P0208 playbooks/t.rhai:1:1 the playbook has no function `run`"],
+            &["P0208 playbooks/t.rhai:4:4 the playbook has no function `run` | is `runn` meant?"],
         ),
-        ("t", &format!("{HEADER}fn run() {{ }}"), &["P0208 playbooks/t.rhai:4:4 `run` takes one argument"]),
+        (
+            "t",
+            &format!("{HEADER}fn run() {{ }}"),
+            &["P0208 playbooks/t.rhai:4:4 `run` must take one argument"],
+        ),
         (
             "t",
             &format!("{HEADER}fn run(ctx) {{ slepe(1); x2(1); wait_for(1); run(1, 2) }}"),
@@ -110,7 +114,7 @@ fn every_mistake_in_every_file_is_told_at_once_with_its_place() {
                 "P0212 playbooks/t.rhai:4:15 there is no function `slepe` | did you mean `sleep`?",
                 "P0212 playbooks/t.rhai:4:25 there is no function `x2`",
                 "P0212 playbooks/t.rhai:4:32 `wait_for` takes 2 or 3 arguments, not 1",
-                "P0212 playbooks/t.rhai:4:45 `run` takes 1 arguments, not 2",
+                "P0212 playbooks/t.rhai:4:45 `run` takes 1 argument, not 2",
             ],
         ),
         (
@@ -119,7 +123,7 @@ fn every_mistake_in_every_file_is_told_at_once_with_its_place() {
             &[
                 "P0213 playbooks/t.rhai:3:15 the header allows `a.do`, but the script never names it",
                 "P0214 playbooks/t.rhai:3:21 there is no action `a.dp` | did you mean `a.do`?",
-                "P0215 playbooks/t.rhai:4:37 the header does not allow `exec.run`",
+                "P0214 playbooks/t.rhai:4:37 there is no action `exec.run`",
             ],
         ),
         ("t", &format!("{HEADER}{run} fn verify(ctx) {{ act(\"a.other\", #{{}}).ok }}"), &[]),

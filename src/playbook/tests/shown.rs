@@ -3,6 +3,8 @@
 //! The mistakes stand below, the texts beside this file under `shown/`, one a mistake. To change one, run this test
 //! with `INSTA_UPDATE=always`, and read what changed as somebody would at night with a pager.
 
+mod slips;
+
 use super::*;
 
 /// What is said of a playbook before it runs.
@@ -20,7 +22,8 @@ fn loaded(text: &str) -> String {
         name == "fix" || name == "lib/good" || text.contains(name)
     };
     let files: Vec<SourceFile> = files.iter().filter(used).cloned().collect();
-    let told = match Library::load("playbooks", &files, &known) {
+    let specs = crate::engine::rehearse::specs().unwrap();
+    let told = match Library::load_fitting("playbooks", &files, &known, &specs) {
         Ok(library) => library.warnings().to_vec(),
         Err(problems) => problems,
     };
@@ -149,37 +152,46 @@ fn wholes() -> Vec<(&'static str, String)> {
 fn runs() -> Vec<(&'static str, String)> {
     [
         ("run_action_not_allowed", "let name = \"kernel.\" + \"stop\"; act(name, #{})"),
-        ("run_option", "act(\"a.do\", #{}, #{ retrys: 3 })"),
-        ("run_retries", "act(\"a.do\", #{}, #{ retries: 100 })"),
-        ("run_timeout", "act(\"a.do\", #{}, #{ timeout: \"soon\" })"),
-        ("run_key", "act(\"a.do\", #{}, #{ key: 7 })"),
-        ("run_params", "act(\"a.do\", 5)"),
-        ("run_all_form", "all([\"a.do\"])"),
-        ("run_all_option", "all([], #{ parital: true })"),
-        ("run_level", "log(\"inof\", \"x\")"),
-        ("run_sleep", "sleep(\"5 parsecs\")"),
-        ("run_sleep_negative", "sleep(-1)"),
-        ("run_wait_topic", "wait_for(\"a..b\", \"5s\")"),
-        ("run_wait_condition", "wait_for(\"a.b\", \"data.x >\", \"5s\")"),
-        ("run_ask_empty", "ask(\"\", [], \"1h\")"),
-        ("run_emit_topic", "emit(\"a.*\", #{})"),
-        ("run_metric_name", "metric(\"a b\", 1)"),
-        ("run_metric_value", "metric(\"a\", \"many\")"),
+        ("run_option", "let o = #{ retrys: 3 }; act(\"a.do\", #{}, o)"),
+        ("run_retries", "let o = #{ retries: 100 }; act(\"a.do\", #{}, o)"),
+        ("run_timeout", "let o = #{ timeout: \"soon\" }; act(\"a.do\", #{}, o)"),
+        ("run_key", "let o = #{ key: 7 }; act(\"a.do\", #{}, o)"),
+        ("run_params", "let p = 5; act(\"a.do\", p)"),
+        ("run_all_form", "let l = [\"a.do\"]; all(l)"),
+        ("run_all_option", "let o = #{ parital: true }; all([], o)"),
+        ("run_level", "let l = \"inof\"; log(l, \"x\")"),
+        ("run_sleep", "let t = \"5 parsecs\"; sleep(t)"),
+        ("run_sleep_negative", "let t = -1; sleep(t)"),
+        ("run_wait_topic", "let t = \"a..b\"; wait_for(t, \"5s\")"),
+        ("run_wait_condition", "let c = \"data.x >\"; wait_for(\"a.b\", c, \"5s\")"),
+        ("run_ask_empty", "let q = \"\"; ask(q, [], \"1h\")"),
+        ("run_emit_topic", "let t = \"a.*\"; emit(t, #{})"),
+        ("run_metric_name", "let n = \"a b\"; metric(n, 1)"),
+        ("run_metric_value", "let v = \"many\"; metric(\"a\", v)"),
         ("run_fail", "fail(\"the disk is full\")"),
         ("run_throw", "throw \"odd\""),
         ("run_add", "1 + #{}"),
-        ("run_method", "\"x\".push(1, 2, 3)"),
+        ("run_method", "let n = 5; n.push(1)"),
         ("run_index", "let a = [1]; a[5]"),
         ("run_property_of_nothing", "let a = #{}; a.b.c"),
         ("run_not_bool", "if 1 { 2 }"),
         ("run_zero", "1 / 0"),
         ("run_for", "for x in 5 { x }"),
-        ("run_timestamp", "timestamp()"),
         ("run_closure_result", "|x| x"),
         ("run_loop", "loop {}"),
         ("run_recursion", "f(1) }\nfn f(n) { f(n + 1)"),
         ("run_text_too_long", "let a = \"xxxxxxxxxxxxxxxx\"; loop { a += a; }"),
         ("run_array_too_long", "let a = []; loop { a.push(1); }"),
+        ("run_map_too_long", "let m = #{}; let i = 0; loop { m[`${i}`] = i; i += 1; }"),
+        (
+            "run_many_variables",
+            "let n = 0; loop { n += many(); }\n}\nfn many() { let s = \"x\"; loop { s += s; }",
+        ),
+        ("run_loop_in_closure", "let n = 0;\n[1, 2].map(|x| { loop { n += 1; } });"),
+        ("run_recursion_in_map", "[1].map(|x| f(x)) }\nfn f(n) { f(n + 1)"),
+        ("run_printed_too_long", "let s = \"x\"; for i in 0..15 { s += s; }\nprint(s);"),
+        ("run_host_kinds", "let q = 7; ask(q, [], \"1h\")"),
+        ("run_compare_nothing", "let a = #{}; a.count + 1"),
         ("run_journal_full", "loop { log(\"info\", 1); }"),
     ]
     .into_iter()
@@ -210,7 +222,17 @@ fn uncaught() -> String {
 
 #[test]
 fn each_mistake_is_shown_with_its_place_and_the_way_out() {
-    let mut cases = [bodies(), headers(), wholes(), runs()].concat();
+    let mut cases = [
+        bodies(),
+        headers(),
+        wholes(),
+        runs(),
+        slips::arguments(),
+        slips::names(),
+        slips::words(),
+        slips::files(),
+    ]
+    .concat();
     cases.push(("run_nondeterministic", differs()));
     cases.push(("run_action_failed", uncaught()));
     let mut settings = insta::Settings::clone_current();

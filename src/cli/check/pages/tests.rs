@@ -92,7 +92,10 @@ fn found(code: &str, example: &str) -> Vec<Diagnostic> {
         put("playbooks/restart_kernel.rhai", &restart);
     }
     let sources = Sources::below(&dir.path().join("rules"), &dir.path().join("playbooks"));
-    sources.build(&actions::BUILTIN.map(String::from)).diagnostics
+    sources
+        .fitting(crate::engine::rehearse::specs().unwrap())
+        .build(&actions::BUILTIN.map(String::from))
+        .diagnostics
 }
 
 #[test]

@@ -1,0 +1,245 @@
+//! Whether everything that a script calls is there, and takes as much as it is given.
+//!
+//! Must be right where it says so: a method that may be a closure kept in a map is left alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+
+use super::check::{self, each_call, range};
+use super::program::{File, normalized};
+use super::{advice, arguments, engine, fit, host, reference};
+use crate::actions::Spec;
+use crate::model::Diagnostic;
+use crate::model::diagnostic::nearest;
+
+/// What Rhai gives any number of arguments.
+const ANY_NUMBER: [&str; 9] =
+    ["Fn", "call", "curry", "is_def_fn", "is_def_var", "is_shared", "type_of", "print", "debug"];
+
+/// Where to look for what comes after a dot.
+const METHODS: &str = "what texts, lists and maps can do is Rhai's: see https://rhai.rs/book";
+
+/// A name with a number of arguments.
+type Signature = (String, usize);
+
+/// What is wrong with the calls of `file`, one of `files`. `known` are the actions whose parameters are known.
+pub fn check(file: &File, ast: &AST, files: &BTreeMap<String, File>, known: &[Spec]) -> Vec<Diagnostic> {
+    let mut reader = Reader {
+        file,
+        own: functions(ast),
+        modules: modules(ast, files),
+        words: BTreeSet::new(),
+        imports: false,
+        found: Vec::new(),
+    };
+    reader.look_around(ast);
+    each_call(ast, &mut |call, position| {
+        if reader.call(call, position) {
+            arguments::check(file, call, &mut reader.found);
+            fit::check(file, call, known, &mut reader.found);
+        }
+    });
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Expr(Expr::MethodCall(call, position))) = path.last() {
+            reader.method(call, *position);
+        }
+        true
+    });
+    reader.found
+}
+
+/// Calls of the host outside of all functions, which is no place for them.
+pub fn outside(file: &File, ast: &AST) -> Vec<(String, std::ops::Range<usize>)> {
+    let own = functions(ast);
+    let mut found = Vec::new();
+    each_call(&ast.clone_statements_only(), &mut |call, position| {
+        let is_own = own.contains(&(call.name.to_string(), call.args.len()));
+        if call.namespace.is_empty()
+            && !is_own
+            && host::FUNCTIONS.iter().any(|(it, _)| *it == call.name.as_str())
+        {
+            found.push((call.name.to_string(), range(&file.text, position)));
+        }
+    });
+    found
+}
+
+fn functions(ast: &AST) -> BTreeSet<Signature> {
+    ast.iter_functions().map(|it| (it.name.to_string(), it.params.len())).collect()
+}
+
+/// What can be called of each file that is imported, by the name that it is given here; none where that is not one file.
+fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option<BTreeSet<Signature>>> {
+    let mut found = BTreeMap::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = path.last()
+            && let Expr::StringConstant(path, _) = &import.0
+        {
+            let file = normalized(path).and_then(|name| files.get(&name));
+            let there = file.and_then(|file| check::parse(file).ok()).map(|ast| {
+                let public = ast.iter_functions().filter(|it| it.access == rhai::FnAccess::Public);
+                public.map(|it| (it.name.to_string(), it.params.len())).collect()
+            });
+            let twice = found.contains_key(import.1.name.as_str());
+            found.insert(import.1.name.to_string(), there.filter(|_| !twice));
+        }
+        true
+    });
+    found
+}
+
+struct Reader<'a> {
+    file: &'a File,
+    own: BTreeSet<Signature>,
+    modules: BTreeMap<String, Option<BTreeSet<Signature>>>,
+    /// Names of fields and texts of the script: any could be that of a closure in a map.
+    words: BTreeSet<String>,
+    imports: bool,
+    found: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn look_around(&mut self, ast: &AST) {
+        self.words = check::texts(ast);
+        self.imports = !self.modules.is_empty();
+        ast.walk(&mut |path: &[ASTNode]| {
+            match path.last() {
+                Some(ASTNode::Expr(Expr::Property(it, _))) => drop(self.words.insert(it.2.to_string())),
+                Some(ASTNode::Expr(Expr::Map(it, _))) => {
+                    self.words.extend(it.0.iter().map(|(key, _)| key.name.to_string()));
+                }
+                _ => {}
+            }
+            true
+        });
+    }
+
+    /// Says what is wrong with `call`; whether it is a good one of a host function.
+    fn call(&mut self, call: &FnCallExpr, position: Position) -> bool {
+        let (name, given) = (call.name.as_str(), call.args.len());
+        if !call.namespace.is_empty() {
+            self.imported(call, position);
+            return false;
+        }
+        // The last are what the parser itself makes of closures.
+        if call.op_token.is_some()
+            || self.own.contains(&(name.into(), given))
+            || ANY_NUMBER.contains(&name)
+            || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        {
+            return false;
+        }
+        if let Some(function) = reference::FUNCTIONS.iter().find(|it| it.name == name) {
+            let takes =
+                host::FUNCTIONS.iter().find(|(it, _)| *it == name).map_or(&[][..], |(_, takes)| takes);
+            if takes.contains(&given) {
+                return true;
+            }
+            let help = format!("write it as {}", function.example);
+            self.wrong(position, counts(name, takes, given), help);
+            return false;
+        }
+        let own: Vec<usize> = self.own.iter().filter(|(it, _)| it == name).map(|(_, n)| *n).collect();
+        let rhai: Vec<usize> = engine::functions().get(name).into_iter().flatten().copied().collect();
+        if rhai.contains(&given) {
+            if name == "timestamp" {
+                let text = "`timestamp()` differs at each replay, so it is refused".into();
+                self.wrong(position, text, "use `now()`, which is recorded".into());
+            }
+            return false;
+        }
+        if !own.is_empty() {
+            let text = counts(name, &own, given);
+            self.wrong(position, text, "see where it is defined: `fn` of this file".into());
+        } else if !rhai.is_empty() {
+            self.wrong(position, counts(name, &rhai, given), "it is one of Rhai's own functions".into());
+        } else {
+            let help = self.instead(name);
+            self.wrong(position, format!("there is no function `{name}`"), help);
+        }
+        false
+    }
+
+    /// What to do where there is no function `name`.
+    fn instead(&self, name: &str) -> String {
+        let host = host::FUNCTIONS.iter().map(|(it, _)| *it);
+        let own = self.own.iter().map(|(it, _)| it.as_str()).filter(|it| !it.starts_with("anon$"));
+        let near = nearest(name, host.chain(own).chain(engine::functions().keys().map(String::as_str)));
+        if let Some(help) = advice::function(name) {
+            return help.into();
+        }
+        if let Some(near) = near {
+            return format!("did you mean `{near}`?");
+        }
+        "`paramedic schema playbooks` lists what there is; the world is reached by `act` alone".into()
+    }
+
+    fn imported(&mut self, call: &FnCallExpr, position: Position) {
+        let [module] = call.namespace.path.as_slice() else { return };
+        let Some(Some(there)) = self.modules.get(module.name.as_str()) else { return };
+        let (name, given) = (call.name.as_str(), call.args.len());
+        if there.contains(&(name.into(), given)) {
+            return;
+        }
+        let takes: Vec<usize> = there.iter().filter(|(it, _)| it == name).map(|(_, n)| *n).collect();
+        let module = &module.name;
+        let (text, help) = if takes.is_empty() {
+            let names: BTreeSet<&str> =
+                there.iter().map(|(it, _)| it.as_str()).filter(|it| !it.starts_with("anon$")).collect();
+            let help = match nearest(name, names.iter().copied()) {
+                Some(near) => format!("did you mean `{module}::{near}`?"),
+                None if names.is_empty() => "the file defines no functions".into(),
+                None => format!("it has {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+            };
+            (format!("the file imported as `{module}` has no function `{name}`"), help)
+        } else {
+            (counts(&format!("{module}::{name}"), &takes, given), "see where it is defined".into())
+        };
+        self.wrong(position, text, help);
+    }
+
+    /// A call with a dot. What is before it is an argument more, or `this`.
+    fn method(&mut self, call: &FnCallExpr, position: Position) {
+        let (name, given) = (call.name.as_str(), call.args.len());
+        let there = self.own.iter().any(|(it, _)| it == name)
+            || host::FUNCTIONS.iter().any(|(it, _)| *it == name)
+            || ANY_NUMBER.contains(&name)
+            || self.words.contains(name);
+        if there || call.op_token.is_some() {
+            return;
+        }
+        let (text, help) = match engine::functions().get(name) {
+            Some(takes) if takes.contains(&(given + 1)) => return,
+            Some(takes) => {
+                let takes: Vec<usize> = takes.iter().filter_map(|n| n.checked_sub(1)).collect();
+                (counts(name, &takes, given), "it is one of Rhai's own functions".into())
+            }
+            None => {
+                let help = match self.instead(name) {
+                    help if help.contains("schema") => METHODS.into(),
+                    help => help,
+                };
+                (format!("there is no method `{name}`"), help)
+            }
+        };
+        self.wrong(position, text, help);
+        // A closure could have come in a map of another file.
+        if self.imports
+            && let Some(last) = self.found.last_mut()
+        {
+            *last = last.clone().warning();
+        }
+    }
+
+    fn wrong(&mut self, position: Position, text: String, help: String) {
+        let at = range(&self.file.text, position);
+        self.found.push(Diagnostic::error("P0212", &self.file.path, &self.file.text, at, text).help(help));
+    }
+}
+
+fn counts(name: &str, takes: &[usize], given: usize) -> String {
+    let listed = takes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    let plural = if takes == [1] { "" } else { "s" };
+    format!("`{name}` takes {listed} argument{plural}, not {given}")
+}

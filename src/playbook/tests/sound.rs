@@ -1,0 +1,134 @@
+//! What is right is not said to be wrong: a playbook that uses all that the checks look at, in ways that are allowed.
+
+use super::*;
+
+const LARGE: &str = r#"//! Uses everything, and is right.
+//! ---
+//! risk: low
+//! actions: [kernel.restart, kernel.health, alert.operator]
+//! params:
+//!   grace: { type: duration, default: 5s }
+//!   names: { type: list }
+
+import "lib/good" as good;
+
+const LIMIT = 3;
+
+fn run(ctx) {
+    let options = #{ retries: 2 };
+    options.timeout = "30s";
+    options["backoff"] = 1.5;
+    let params = #{ kernel: ctx.target };
+    params += #{ grace: ctx.params.grace };
+    act("kernel.restart", params, options);
+    act("kernel.restart", #{ kernel: `${ctx.target}`, "grace": () }, #{ timeout: (), key: `k-${ctx.attempt}`, retries: 0 });
+    let name = "kernel." + "health";
+    let health = act(name, #{ kernel: ctx["target"] });
+    if ctx.params.extra ?? false { log("warn", ctx.params.message); }
+    if ctx.carried != () && "carried" in ctx { log("debug", ctx.carried.n); }
+    let level = if health.healthy { "info" } else { "error" };
+    log(level, #{ healthy: health.healthy });
+    sleep(if health.healthy { 1 } else { 0.5 });
+    let event = wait_for("a.*.>", `data.kernel == target && data.n > ${LIMIT_OF()}`, "5s");
+    wait_for("a.b", (), ctx.params.grace);
+    wait_for("a.b", "", 5);
+    let choices = ["yes", "no"];
+    choices.push(ctx.target);
+    let answer = ask("Go on?", choices, "1h", #{ details: ctx.attempt > 1 });
+    ask(`Restart ${ctx.target}?`, [], 30);
+    emit(`shop.${ctx.target}`, ctx.event);
+    emit("shop.order.lost", [1, 2.5, "x", 'c', (), true, #{ a: [] }]);
+    metric("a.b_c-d:e", health.uptime ?? 0);
+    let wishes = ctx.params.names.map(|n| #{ action: "kernel.health", params: #{ kernel: n } });
+    all(wishes, #{ partial: true });
+    all([#{ action: "kernel.health", params: #{ kernel: "a" }, timeout: "5s", retries: 1 }, wish(ctx.target)]);
+    let done = all([]).filter(|it| it.ok).len();
+    let lists = [[3, 1, 2], [], [1]];
+    lists.sort(|x, y| x.len() - y.len());
+    for (list, i) in lists { good::pause(); list.for_each(|| this += i); }
+    let helpers = #{ twice: |x| x * 2, len: |x| x };
+    let six = helpers.twice.call(3);
+    let f = Fn("helper");
+    f.call(1, 2);
+    "text".describe();
+    switch ctx.attempt { 1 => log("info", "first"), 2..5 => (), _ => fail(`${done} of ${six}`) }
+    try { helper(1, 2); } catch (e) { if e.kind == "refused" { throw e; } }
+    let again = shadow(ctx);
+    let any = sleep_all(#{ tagret: 1 });
+    let text = "a, b".split(", ").reduce(|s, x| s + x, "");
+    text.replace("a", "b");
+    if steps() > 4000 { continue_as_new(#{ n: again }); }
+    #{ now: now(), id: uuid(), chance: random(), event: event, answer: answer, any: any, rule: ctx.rule.len() }
+}
+
+fn verify(ctx) { ctx.done.all(|it| it.error == ()) && ctx.done.len() > 0 && ctx.event.data.deep.er != 1 }
+
+fn rollback(ctx) {
+    for it in ctx.done { log("info", it.action); }
+    let ctx = #{ other: 1 };
+    log("info", ctx.other);
+}
+
+fn wish(name) { #{ action: "alert.operator", params: #{ title: name, message: name } } }
+fn helper(a, b) { a + b }
+fn helper(a) { a }
+fn LIMIT_OF() { global::LIMIT }
+fn describe() { `it is ${this}` }
+
+// The engine's functions can be hidden by those of the script, and `ctx` by a variable.
+fn log(level, text, more) { metric("logged", more) }
+fn sleep_all(ctx) { ctx.tagret }
+fn shadow(ctx) {
+    ctx.tagret = 5;
+    let all = [1];
+    let sleep = "5 bananas";
+    ctx.tagret + all.len() + sleep.len()
+}
+fn sleep(list, n) { n }
+fn emit(pattern) { pattern }
+fn unused() { emit("a.>"); sleep("5 bananas", 1); log("no level", 1, 2) }
+"#;
+
+#[test]
+fn a_playbook_that_is_right_is_told_nothing() {
+    let known = crate::actions::BUILTIN.map(String::from);
+    let specs = crate::engine::rehearse::specs().unwrap();
+    let good = file("lib/good", "const PAUSE = 1;\nfn pause() { 1 }\nfn apply(f, x) { f.call(x) }");
+    let told = match Library::load_fitting("playbooks", &[file("large", LARGE), good], &known, &specs) {
+        Ok(library) => library.warnings().to_vec(),
+        Err(problems) => problems,
+    };
+    assert!(told.is_empty(), "{}", told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn every_file_that_is_shipped_is_told_nothing_of_its_calls() {
+    let specs = crate::engine::rehearse::specs().unwrap();
+    for dir in [
+        "playbooks",
+        "examples/providers/playbooks",
+        "examples/own-setup/playbooks",
+        "examples/shop/playbooks",
+    ] {
+        let mut open = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)];
+        let root = open[0].to_string_lossy().into_owned();
+        let mut files = Vec::new();
+        while let Some(dir) = open.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.extension().is_some_and(|e| e == "rhai") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    files.push(SourceFile { path: path.to_string_lossy().into_owned(), text });
+                }
+            }
+        }
+        assert!(!files.is_empty(), "{dir}");
+        let told = match Library::load_fitting(&root, &files, &[], &specs) {
+            Ok(library) => library.warnings().to_vec(),
+            Err(problems) => problems,
+        };
+        assert!(told.is_empty(), "{}", told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+}
