@@ -21,6 +21,7 @@ pub mod rehearse;
 pub mod reload;
 pub mod replay;
 pub mod reread;
+pub mod retry;
 pub mod shutdown;
 pub mod told;
 mod wire;

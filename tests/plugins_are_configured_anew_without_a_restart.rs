@@ -68,6 +68,8 @@ async fn pins_limits_newcomers_and_the_gone_take_effect_and_a_mistake_changes_no
     assert!(status == 409 && answer["detail"].as_str().unwrap().contains("`bad`"), "{answer}");
     assert_eq!(engine.get("/api/plugins/bad").await["state"], "stale");
     alert_is(&engine, "plugin/bad/refused", "active").await;
+    let ready = engine.get("/readyz").await;
+    assert!(ready["problems"][0].as_str().unwrap().starts_with("Plugin bad is stale: "), "{ready}");
     assert!(call(&engine, "bad.do", json!({ "how": "well" })).await["ok"].is_string());
 
     // The library that belongs to the pin comes: it is taken without another word, and the alert is over.

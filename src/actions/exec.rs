@@ -33,8 +33,11 @@ pub(super) struct Run {
 /// What it inherits of the engine's environment.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ"];
 
-/// How much of what it said is told when it fails.
+/// How much of a line of what it said is told when it fails.
 const SAID: usize = 500;
+
+/// How many of the last lines are told then.
+const LINES: usize = 10;
 
 impl Run {
     pub(super) fn new(spawner: Spawner, config: ExecConfig) -> Self {
@@ -144,12 +147,7 @@ async fn run(launch: Launch, spawner: &Spawner, accepted: &[i64]) -> Result<Valu
     let program = launch.argv[0].clone();
     let failed = |error: std::io::Error| Failure::new("failed", format!("cannot run `{program}`: {error}"));
     let (status, out, err) = output(launch, spawner).await.map_err(failed)?;
-    let said = || {
-        let last =
-            |text: &str| text.trim().lines().next_back().unwrap_or_default().chars().take(SAID).collect();
-        let (err, out): (String, String) = (last(&err.text), last(&out.text));
-        if err.is_empty() { out } else { err }
-    };
+    let said = || if err.text.trim().is_empty() { last_lines(&out.text) } else { last_lines(&err.text) };
     let code = match status.code() {
         Some(code) => i64::from(code),
         None => {
@@ -162,6 +160,18 @@ async fn run(launch: Launch, spawner: &Spawner, accepted: &[i64]) -> Result<Valu
         return Err(Failure::new("failed", message.trim_end_matches(": ")));
     }
     Ok(json!({ "code": code, "stdout": out.text, "stderr": err.text, "truncated": out.cut || err.cut }))
+}
+
+/// The last line of what a program said, and, where there are more, the lines before it too, each on its own.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let short = |line: &str| line.chars().take(SAID).collect::<String>();
+    let last = short(lines.last().map_or("", |line| line.trim_start()));
+    if lines.len() < 2 {
+        return last;
+    }
+    let end = lines[lines.len().saturating_sub(LINES)..].iter().map(|line| short(line));
+    format!("{last}\n{}", end.collect::<Vec<_>>().join("\n"))
 }
 
 /// Runs a program to its end and keeps what it printed. Dropped before, it ends the program and all it has started.

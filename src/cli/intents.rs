@@ -37,6 +37,9 @@ enum Command {
     Show {
         /// Its id
         id: String,
+        /// Show every step of a long journal
+        #[arg(long)]
+        all: bool,
     },
     /// Say yes to one that waits for approval
     Approve {
@@ -58,6 +61,11 @@ enum Command {
         #[arg(long, value_name = "RUN/STEP")]
         question: Option<String>,
     },
+    /// Have one that ended without success tried again, as a new intent
+    Retry {
+        /// Its id
+        id: String,
+    },
     /// End one; its run stops before its next effect
     Cancel {
         /// Its id
@@ -69,12 +77,13 @@ enum Command {
 pub fn main(args: Args) -> ExitCode {
     let done = match &args.command {
         None => list(&args),
-        Some(Command::Show { id }) => show(&args.remote, id),
+        Some(Command::Show { id, all }) => show(&args.remote, id, *all),
         Some(Command::Approve { id }) => answer(&args.remote, id, "approve"),
         Some(Command::Deny { id }) => answer(&args.remote, id, "deny"),
         Some(Command::Answer { id, answer, question }) => {
             reply(&args.remote, id, answer, question.as_deref())
         }
+        Some(Command::Retry { id }) => retry(&args.remote, id),
         Some(Command::Cancel { id }) => answer(&args.remote, id, "cancel"),
     };
     done.map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
@@ -114,7 +123,10 @@ fn list(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-fn show(remote: &Remote, id: &str) -> Result<(), String> {
+/// Steps that are shown of a long journal: its beginning, and its end.
+const ENDS: (usize, usize) = (5, 15);
+
+fn show(remote: &Remote, id: &str, all: bool) -> Result<(), String> {
     let intent = remote.get(&format!("/api/intents/{id}"))?;
     if remote.json {
         output::json(&intent);
@@ -132,6 +144,9 @@ fn show(remote: &Remote, id: &str) -> Result<(), String> {
         text(&intent["count"]),
         text(&intent["created_at"])
     ));
+    if let Some(old) = intent["retry_of"].as_str() {
+        output::line(format!("  tries {old} again"));
+    }
     for why in intent["decision"]["why"].as_array().into_iter().flatten() {
         output::line(format!("  {} {}", output::dim("why:"), text(why)));
     }
@@ -143,14 +158,33 @@ fn show(remote: &Remote, id: &str) -> Result<(), String> {
             text(&attempt["number"]),
             output::bold(text(&attempt["playbook"])),
             outcome,
-            output::dim(attempt["message"].as_str().unwrap_or(""))
+            output::dim(attempt["message"].as_str().and_then(|it| it.lines().next()).unwrap_or(""))
         ));
         let run = remote.get(&format!("/api/runs/{}", text(&attempt["run"])))?;
-        for step in run["steps"].as_array().into_iter().flatten() {
-            output::line(format!("    {}", step_line(step)));
-        }
+        steps(run["steps"].as_array().map_or(&[], Vec::as_slice), all);
     }
     Ok(())
+}
+
+fn steps(steps: &[Value], all: bool) {
+    let (first, last) = ENDS;
+    let whole = all || steps.len() <= first + last + 1;
+    for (i, step) in steps.iter().enumerate() {
+        if whole || i < first || i >= steps.len() - last {
+            output::line(format!("    {}", step_line(step)));
+            for line in more_lines(step) {
+                output::line(format!("        {}", output::dim(line)));
+            }
+        } else if i == first {
+            let left = steps.len() - first - last;
+            output::line(output::dim(format!("    … {left} steps are left out; `--all` shows them …")));
+        }
+    }
+}
+
+/// What a failed step said besides the first line, such as the end of a program's output.
+fn more_lines(step: &Value) -> impl Iterator<Item = &str> {
+    step["error"]["message"].as_str().unwrap_or_default().lines().skip(1)
 }
 
 /// A step of a run, on one line.
@@ -162,7 +196,10 @@ pub fn step_line(step: &Value) -> String {
     let end = match (&step["error"], &step["result"]) {
         (Value::Null, Value::Null) => said(&step["request"]),
         (Value::Null, result) => format!("→ {:.160}", result.to_string()),
-        (error, _) => output::bad(format!("✗ {}", text(&error["message"]))),
+        (error, _) => {
+            let message = text(&error["message"]);
+            output::bad(format!("✗ {}", message.lines().next().unwrap_or_default()))
+        }
     };
     format!("{:>3} {:<9} {name} {end}", text(&step["seq"]), text(&step["status"]))
 }
@@ -184,6 +221,17 @@ fn reply(remote: &Remote, id: &str, answer: &str, question: Option<&str>) -> Res
         output::json(&said);
     } else {
         output::line(format!("{id} goes on with \"{answer}\""));
+    }
+    Ok(())
+}
+
+fn retry(remote: &Remote, id: &str) -> Result<(), String> {
+    let intent = remote.post(&format!("/api/intents/{id}/retry"), &json!({}))?;
+    if remote.json {
+        output::json(&intent);
+    } else {
+        let (new, status) = (text(&intent["id"]), status(&text(&intent["status"])));
+        output::line(format!("{id} is tried again as {new}, which is {status}"));
     }
     Ok(())
 }

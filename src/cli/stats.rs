@@ -18,16 +18,18 @@ pub struct Args {
 pub fn main(args: &Args) -> ExitCode {
     let answer = args.remote.get("/api/observability/remediation/stats").and_then(|stats| {
         let dashboard = args.remote.get("/api/observability/dashboard")?;
-        let ready = args.remote.get("/readyz")?;
-        Ok((stats, dashboard, ready))
+        // An engine that is not ready says why, which is what a person should see to first.
+        let problems = match args.remote.get("/readyz") {
+            Ok(ready) => ready["problems"].as_array().into_iter().flatten().map(text).collect(),
+            Err(why) => vec![why],
+        };
+        Ok((stats, dashboard, problems))
     });
     match answer {
         Ok((stats, ..)) if args.remote.json => output::json(&stats),
-        Ok((stats, dashboard, ready)) => {
+        Ok((stats, dashboard, problems)) => {
             print(&stats, &dashboard);
-            for problem in ready["problems"].as_array().into_iter().flatten() {
-                output::line(output::bad(text(problem)));
-            }
+            problems.iter().for_each(|problem| output::line(output::bad(problem)));
         }
         Err(error) => return output::failed(&error),
     }

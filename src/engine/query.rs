@@ -16,6 +16,7 @@ use crate::observability::{
     ActiveIntent, Aggregator, Alerts, Dashboard, KernelState, RemediationStats, StressCurrent, StressTrends,
     alerts,
 };
+use crate::plugins::State;
 use crate::store::Write;
 use crate::tasks::lock;
 
@@ -238,7 +239,12 @@ impl Engine {
             .iter()
             .map(|(name, handle)| (name.clone(), json!(handle.status())))
             .collect();
-        let problems: Vec<String> = self.0.reload.report().stale().into_iter().collect();
+        let plugins = self.0.plugins.list();
+        let plugins = plugins.iter().filter_map(|it| {
+            let why = it.reason.as_deref().unwrap_or("the log says why");
+            (it.state != State::Ready).then(|| format!("Plugin {} is {}: {why}", it.name, it.state.as_str()))
+        });
+        let problems: Vec<String> = self.0.reload.report().stale().into_iter().chain(plugins).collect();
         json!({
             "status": "ready",
             "problems": problems,

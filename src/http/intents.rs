@@ -11,6 +11,7 @@ use super::Api;
 use super::page::{Body, Paging, Path, Query, id};
 use super::problem::Problem;
 use crate::actions::NewIntent;
+use crate::engine;
 use crate::intents::board;
 use crate::model::{Intent, IntentId, Priority, Run, Status};
 use crate::store::{IntentQuery, Page};
@@ -21,6 +22,7 @@ pub fn routes() -> Router<Api> {
         .route("/api/intents", get(list).post(create))
         .route("/api/intents/{id}", get(show))
         .route("/api/intents/{id}/answer", post(tell))
+        .route("/api/intents/{id}/retry", post(retry))
         .route("/api/intents/{id}/{answer}", post(answer))
 }
 
@@ -121,9 +123,33 @@ async fn tell(
     Path(name): Path<String>,
     Body(said): Body<Said>,
 ) -> Result<StatusCode, Problem> {
-    let question = said.question.as_deref();
-    api.engine.answer_question(id(&name, "an intent")?, question, &said.answer, "the API").await?;
-    Ok(StatusCode::NO_CONTENT)
+    let (id, question): (IntentId, _) = (id(&name, "an intent")?, said.question.as_deref());
+    match api.engine.answer_question(id, question, &said.answer, "the API").await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(engine::answer::Error::Unknown(_)) => Err(ended(&api, id, "answer").await),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn retry(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Intent>), Problem> {
+    let intent = api.engine.retry(id(&name, "an intent")?, "the API").await?;
+    Ok((StatusCode::ACCEPTED, Json(intent.as_ref().clone())))
+}
+
+/// Why nothing can be done any more with an intent that is not open: what became of it, and when.
+async fn ended(api: &Api, id: IntentId, what: &str) -> Problem {
+    match api.engine.store().intent(id).await {
+        Ok(Some(intent)) => {
+            let (status, at) = (intent.status.as_str(), intent.updated_at.format("%Y-%m-%d %H:%M:%S UTC"));
+            let why = intent.reason.map(|reason| format!(", as {reason}")).unwrap_or_default();
+            Problem::new(409, format!("cannot {what} intent {id}: it ended as {status} at {at}{why}"))
+        }
+        Ok(None) => Problem::not_found(format!("there is no intent {id}")),
+        Err(error) => error.into(),
+    }
 }
 
 async fn answer(
@@ -138,20 +164,14 @@ async fn answer(
         "cancel" => api.engine.cancel(id, by).await,
         _ => {
             return Err(Problem::not_found(format!(
-                "`{answer}` is no answer to an intent: use approve, deny or cancel"
+                "`{answer}` is no answer to an intent: use approve, deny, cancel, answer or retry"
             )));
         }
     };
     match result {
         Ok(intent) => Ok(Json(intent.as_ref().clone())),
         // It may have ended, which is something else than never having been.
-        Err(board::Error::Unknown(_)) => match api.engine.store().intent(id).await? {
-            Some(intent) => {
-                let status = intent.status.as_str();
-                Err(Problem::new(409, format!("cannot {answer} intent {id}: it has ended as {status}")))
-            }
-            None => Err(Problem::not_found(format!("there is no intent {id}"))),
-        },
+        Err(board::Error::Unknown(_)) => Err(ended(&api, id, &answer).await),
         Err(error) => Err(error.into()),
     }
 }

@@ -25,7 +25,7 @@ async fn index() -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "resources": [
             "POST /api/events", "/api/events", "/api/events/stream?topic=telemetry.%3E", "/api/intents", "/api/intents/{id}",
-            "POST /api/intents/{id}/approve|deny|cancel", "POST /api/intents/{id}/answer",
+            "POST /api/intents/{id}/approve|deny|cancel|retry", "POST /api/intents/{id}/answer",
             "/api/runs/{id}", "/api/kernels",
             "POST /api/kernels/{name}/restart|start|stop|scale", "/api/rules", "POST /api/rules/reload",
             "/api/playbooks", "/api/learning", "/api/actions", "/api/plugins",

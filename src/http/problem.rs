@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::engine::query::AlertError;
-use crate::engine::{DeliverError, answer};
+use crate::engine::{DeliverError, answer, retry};
 use crate::intents::board;
 use crate::model::Failure;
 use crate::observability::alerts;
@@ -122,6 +122,19 @@ impl From<board::Error> for Problem {
             board::Error::Illegal(why) => Self::new(409, format!("cannot {why}")),
             board::Error::Full(_) => Self::new(429, error.to_string()).retry_after(1),
             board::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<retry::Error> for Problem {
+    fn from(error: retry::Error) -> Self {
+        match error {
+            retry::Error::Unknown(_) => Self::not_found(error.to_string()),
+            retry::Error::Open { .. } | retry::Error::Another(_) | retry::Error::Never { .. } => {
+                Self::new(409, error.to_string())
+            }
+            retry::Error::Board(error) => error.into(),
+            retry::Error::Store(error) => error.into(),
         }
     }
 }

@@ -57,6 +57,9 @@ pub struct Intent {
     /// parameters that the plan fixes. Another content is another question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<String>,
+    /// The intent that a person has tried again by this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<IntentId>,
     /// When an event said that it is over, if no match came after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleared_at: Option<Time>,
@@ -313,6 +316,7 @@ impl Intent {
             decision: None,
             approved_by: None,
             asked_for: None,
+            retry_of: None,
             cleared_at: None,
             exhausted: false,
             escalations: 0,

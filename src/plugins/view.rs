@@ -22,6 +22,18 @@ pub enum State {
     Failed,
 }
 
+impl State {
+    /// Its name, as it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Stale => "stale",
+            Self::Quarantined => "quarantined",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A plugin, as `/api/plugins` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {

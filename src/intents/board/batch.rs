@@ -182,6 +182,22 @@ impl Batch<'_> {
         Ok(id)
     }
 
+    /// Opens an intent although one of the same rule and group has ended.
+    ///
+    /// # Errors
+    /// When the board is full. If one of the same rule and group is open, that one is returned instead.
+    pub fn reopen(&mut self, intent: Intent) -> Result<IntentId, Error> {
+        if let Some(open) = self.state.open.of(&intent.rule, &intent.group) {
+            return Ok(open);
+        }
+        if self.state.open.len() >= self.board.capacity {
+            return Err(Error::Full(self.board.capacity));
+        }
+        let id = intent.id;
+        self.open(intent);
+        Ok(id)
+    }
+
     /// Hands `first` and everything that changed to the store, as one transaction, and unlocks the board.
     pub fn commit(mut self, first: Vec<Write>) -> (Commit, Changes) {
         let mut writes = first;
