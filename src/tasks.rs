@@ -133,7 +133,7 @@ struct Shared {
     /// Those whose playbook or check waits.
     lot: Mutex<Lot>,
     working: Mutex<HashSet<IntentId>>,
-    changed: Notify,
+    changed: Arc<Notify>,
     slots: Arc<Semaphore>,
     concurrency: usize,
     stop: CancellationToken,
@@ -150,7 +150,7 @@ impl Service {
             queue: Mutex::default(),
             lot: Mutex::default(),
             working: Mutex::default(),
-            changed: Notify::new(),
+            changed: Arc::default(),
             slots: Arc::new(Semaphore::new(concurrency)),
             concurrency,
             stop,
@@ -313,7 +313,7 @@ impl Service {
         let slot = self.shared.slots.clone().try_acquire_owned().ok();
         let service = self.clone();
         tokio::spawn(async move {
-            let slot = worker::Slot::new(service.shared.slots.clone(), slot);
+            let slot = worker::Slot::new(service.shared.slots.clone(), slot, service.shared.changed.clone());
             let work = worker::Worker::new(&service.parts, id, slot, token.clone(), awaits).work();
             let parked = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(parked) => {

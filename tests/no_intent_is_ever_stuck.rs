@@ -156,6 +156,11 @@ async fn a_failure_for_which_there_is_no_room_is_told_to_a_person() {
     engine.send(event("second.fail", "2")).await;
     let told = |answer: &Value| answer.to_string().contains("too many intents are open");
     engine.until("/api/alerts", Duration::from_secs(5), told).await;
+    let soon = Duration::from_secs(20);
+    let begun = |a: &Value| a["items"][0]["attempts"][0]["run"].is_string();
+    let first = engine.until("/api/intents?rule=first", soon, begun).await;
+    let run = format!("/api/runs/{}", first["items"][0]["attempts"][0]["run"].as_str().unwrap());
+    engine.until(&run, soon, |run| run["steps"][0]["status"] == "started").await;
     engine.send(event("go.on", "3")).await;
     assert_eq!(ended(&engine, "first", 1).await[0]["status"], "succeeded");
     engine.send(event("second.fail", "4")).await;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
@@ -65,17 +65,20 @@ impl From<crate::store::Error> for Stop {
 pub struct Slot {
     all: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
+    freed: Arc<Notify>,
 }
 
 impl Slot {
-    /// With the permit, if it is held already.
-    pub fn new(all: Arc<Semaphore>, held: Option<OwnedSemaphorePermit>) -> Self {
-        Self { all, held }
+    /// With the permit, if it is held already; `freed` is told when it is given back early.
+    pub fn new(all: Arc<Semaphore>, held: Option<OwnedSemaphorePermit>, freed: Arc<Notify>) -> Self {
+        Self { all, held, freed }
     }
 
     /// Gives the right back.
     pub fn release(&mut self) {
-        self.held = None;
+        if self.held.take().is_some() {
+            self.freed.notify_one();
+        }
     }
 
     /// Waits for the right.

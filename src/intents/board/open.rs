@@ -10,24 +10,26 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::arena::{Arena, Place};
 use super::shorthand;
-use crate::model::{Intent, IntentId};
+use crate::model::{Intent, IntentId, Status};
 
-/// Rules whose intents are packed against an example of their own; those of others are packed by themselves.
-const EXAMPLES: usize = 255;
+/// So many kinds of intents are packed against an example of their own; those of others are packed by themselves.
+const EXAMPLES: usize = 2_000;
 
 /// Packs by itself, without an example.
-const NO_EXAMPLE: u8 = u8::MAX;
+const NO_EXAMPLE: u16 = u16::MAX;
 
 #[derive(Default)]
 pub(super) struct Open {
     whole: HashMap<IntentId, Arc<Intent>>,
-    /// Where in the arena are: the number of the example, the length of the short form of the JSON as 4 bytes, and what
+    /// Where in the arena are: the number of the example as 2 bytes, the length of the short form of the JSON as 4 bytes, and what
     /// is left of that after lz4.
     packed: HashMap<IntentId, Place>,
     by_key: HashMap<[u8; 16], IntentId>,
     arena: Arena,
-    /// An intent of each rule in the short form of its JSON, which others of that rule resemble.
-    examples: Vec<(String, Box<[u8]>)>,
+    /// An intent of each kind in the short form of its JSON, which others of that kind resemble.
+    examples: Vec<Box<[u8]>>,
+    /// Which example is that of a rule and status: what has begun holds more than what stands in line.
+    kinds: HashMap<(String, Status), u16>,
 }
 
 impl Open {
@@ -113,16 +115,18 @@ impl Open {
         let Some(intent) = self.whole.get(&id) else { return };
         let Ok(json) = serde_json::to_vec(&**intent) else { return };
         let json = shorthand::write(&json);
-        let known = self.examples.iter().position(|(rule, _)| *rule == intent.rule);
-        let number = known.or_else(|| {
-            (self.examples.len() < EXAMPLES).then(|| {
-                self.examples.push((intent.rule.clone(), json.clone().into()));
-                self.examples.len() - 1
-            })
-        });
-        let number = number.and_then(|n| u8::try_from(n).ok()).unwrap_or(NO_EXAMPLE);
+        let kind = (intent.rule.clone(), intent.status);
+        let number = match (self.kinds.get(&kind), u16::try_from(self.examples.len())) {
+            (Some(known), _) => *known,
+            (None, Ok(next)) if self.examples.len() < EXAMPLES => {
+                self.examples.push(json.clone().into());
+                self.kinds.insert(kind, next);
+                next
+            }
+            _ => NO_EXAMPLE,
+        };
         let (Ok(length), example) = (u32::try_from(json.len()), self.example(number)) else { return };
-        let mut packed = vec![number];
+        let mut packed = number.to_le_bytes().to_vec();
         packed.extend(length.to_le_bytes());
         packed.extend(lz4_flex::block::compress_with_dict(&json, example));
         if let Some(place) = self.arena.put(&packed, soon) {
@@ -141,16 +145,16 @@ impl Open {
         }
     }
 
-    fn example(&self, number: u8) -> &[u8] {
-        self.examples.get(usize::from(number)).map_or(&[], |(_, json)| json)
+    fn example(&self, number: u16) -> &[u8] {
+        self.examples.get(usize::from(number)).map_or(&[], |json| json)
     }
 
     fn unpack(&self, place: Place) -> Intent {
         let unpacked = || {
-            let (number, rest) = self.arena.get(place).split_first()?;
+            let (number, rest) = self.arena.get(place).split_first_chunk()?;
             let (length, rest) = rest.split_first_chunk()?;
             let length = u32::from_le_bytes(*length) as usize;
-            let short = lz4_flex::block::decompress_with_dict(rest, length, self.example(*number)).ok()?;
+            let short = lz4_flex::block::decompress_with_dict(rest, length, self.example(u16::from_le_bytes(*number))).ok()?;
             serde_json::from_slice(&shorthand::read(&short)?).ok()
         };
         unpacked().expect("what was packed from an intent unpacks to it")
@@ -204,9 +208,9 @@ mod tests {
     }
 
     #[test]
-    fn more_rules_than_there_are_examples_pack_all_the_same() {
+    fn more_kinds_than_there_are_examples_pack_all_the_same() {
         let mut open = Open::default();
-        let all: Vec<_> = (0..300).map(|n| intent(n, &format!("rule-{n}"))).collect();
+        let all: Vec<_> = (0..EXAMPLES as u128 + 50).map(|n| intent(n, &format!("rule-{n}"))).collect();
         for it in &all {
             open.put(it.clone());
             open.pack(it.id, false);
