@@ -140,9 +140,12 @@ impl Loader<'_> {
                 return self.problems.push(*problem);
             }
         };
-        let before = self.problems.len();
+        // What follows does not hinder looking further.
+        let (header, problems) = header::read(&file);
         self.problems.extend(calls::check(&file, &ast, &self.files, self.specs));
-        self.called(&file, &ast, &header::read(&file).0.actions);
+        self.called(&file, &ast, &header.actions);
+        self.problems.extend(ctx::check(&file, &ast, &header));
+        let before = self.problems.len();
         self.problems.extend(
             check::imports(&file, &ast, &self.files).into_iter().filter_map(|it| it.err().map(|it| *it)),
         );
@@ -160,9 +163,7 @@ impl Loader<'_> {
             let text = if begun == 0 { "a playbook needs a header" } else { "these comments are no header" };
             self.problem(Diagnostic::error("P0201", &file.path, &file.text, 0..0, text).help(help));
         }
-        let (header, problems) = header::read(&file);
         self.problems.extend(problems);
-        self.problems.extend(ctx::check(&file, &ast, &header));
         for (function, at) in calls::outside(&file, &ast) {
             let text = format!(
                 "`{function}` stands outside of all functions, so `run`, `verify` and `rollback` each begin with it"
@@ -292,7 +293,7 @@ impl Loader<'_> {
             }
         }
         for (action, at) in check::acts(file, &playbook.program.ast) {
-            if !playbook.actions.contains(&action) {
+            if !playbook.actions.contains(&action) && self.exists(&action) {
                 let text = format!("the header does not allow `{action}`, so this call will be refused");
                 let help = match nearest(&action, playbook.actions.iter().map(String::as_str)) {
                     Some(near) if self.known_actions.is_empty() => format!("did you mean `{near}`?"),
