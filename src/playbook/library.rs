@@ -140,6 +140,7 @@ impl Loader<'_> {
                 return self.problems.push(*problem);
             }
         };
+        let first = self.problems.len();
         // What follows does not hinder looking further.
         let (header, problems) = header::read(&file);
         self.problems.extend(calls::check(&file, &ast, &self.files, self.specs));
@@ -178,7 +179,9 @@ impl Loader<'_> {
         }
         match Playbook::link(path, &self.files) {
             Ok(playbook) => {
-                self.actions(&file, &playbook);
+                // A name that is misspelt must not be told a second time, as one that is never used.
+                let sound = !self.problems[first..].iter().any(|it| it.severity == Severity::Error);
+                self.actions(&file, &playbook, sound);
                 self.playbooks.insert(name, Arc::new(playbook));
             }
             Err(problem) => self.problem(*problem),
@@ -280,14 +283,14 @@ impl Loader<'_> {
         }
     }
 
-    fn actions(&mut self, file: &File, playbook: &Playbook) {
+    fn actions(&mut self, file: &File, playbook: &Playbook, sound: bool) {
         let texts = playbook.texts(&self.files);
         for action in &playbook.actions {
             let at = header::find(file, action);
             if !self.exists(action) {
                 let told = self.no_action(file, action, at);
                 self.problem(told);
-            } else if !texts.contains(action) {
+            } else if sound && !texts.contains(action) {
                 let text = format!("the header allows `{action}`, but the script never names it");
                 self.problem(Diagnostic::error("P0213", &file.path, &file.text, at, text).warning());
             }

@@ -94,7 +94,7 @@ fn bodies() -> Vec<(&'static str, String)> {
         ("arguments_own", "helper(1, 2); }\nfn helper(a) { a"),
         ("forbidden_eval", "eval(\"1 + 1\");"),
         ("forbidden_file", "let f = open_file(\"/etc/passwd\");"),
-        ("action_not_allowed", "act(\"kernel.scale\", #{ kernel: ctx.target, n: 2 });"),
+        ("action_not_allowed", "act(\"kernel.scale\", #{ kernel: ctx.target, replicas: 2 });"),
         ("import_missing", "import \"lib/god\" as lib; lib::pause();"),
         ("import_outside", "import \"../secret\" as lib; lib::pause();"),
         ("import_computed", "import ctx.target as lib; lib::pause();"),
