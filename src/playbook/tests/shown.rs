@@ -22,7 +22,7 @@ fn loaded(text: &str) -> String {
         name == "fix" || name == "lib/good" || text.contains(name)
     };
     let files: Vec<SourceFile> = files.iter().filter(used).cloned().collect();
-    let specs = crate::engine::rehearse::specs().unwrap();
+    let specs = specs();
     let told = match Library::load_fitting("playbooks", &files, &known, &specs) {
         Ok(library) => library.warnings().to_vec(),
         Err(problems) => problems,
