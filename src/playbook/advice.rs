@@ -142,6 +142,13 @@ fn undefined(name: &str, text: &str, at: usize) -> String {
     if matches!(name, "debug" | "info" | "warning" | "warn" | "error") {
         return format!("text stands in quotes: `\"{name}\"`");
     }
+    let before = text[..at.min(text.len())].trim_end().chars().next_back();
+    if matches!(before, Some('(' | ','))
+        && after.trim_start().starts_with('=')
+        && !after.trim_start().starts_with("==")
+    {
+        return format!("arguments have no names; parameters are a map: `#{{ {name}: … }}`");
+    }
     let known = variables(text);
     let declared = known.iter().any(|it| it == name);
     if !declared && ctx::FIELDS.contains(&name) {
@@ -238,6 +245,9 @@ fn missing(token: &str, text: &str, at: usize) -> Option<String> {
         return Some("`==` compares, `=` gives a variable its value".into());
     }
     let before = word_before(text, at);
+    if before.as_deref() == Some("catch") {
+        return Some("write `catch (e) { … }`: it takes every failure, `e.kind` says which".into());
+    }
     if let Some(help) = before.as_deref().filter(|it| *it != "f" || here.starts_with('"')).and_then(reserved)
     {
         return Some(help);
@@ -255,7 +265,10 @@ fn missing(token: &str, text: &str, at: usize) -> Option<String> {
     if token == ";" && here.starts_with(':') {
         return Some("a map begins with `#{`".into());
     }
-    if matches!(token, ";" | "}") && here.starts_with([')', ']']) {
+    if token == "}" && here.starts_with([')', ']']) {
+        return Some("close what began with `{` or `#{` before this: add `}`".into());
+    }
+    if token == ";" && here.starts_with([')', ']']) {
         return Some("this closes nothing: take it out, or look before it for what is missing".into());
     }
     if token == "{" && here.starts_with(':') {

@@ -197,7 +197,13 @@ impl Reader<'_> {
         let Some(condition) = text(expr).filter(|it| !it.trim().is_empty()) else { return };
         let Err(error) = condition::compile(condition, &["target"]) else { return };
         let at = self.inside(expr, condition, &error.at);
-        let help = error.help.unwrap_or_else(|| "it is a condition as in rules, about one event".into());
+        let help = match error.help {
+            _ if error.message.contains("`ctx`") => {
+                "of the playbook it sees `target` alone; put others in by `${…}` between backticks".into()
+            }
+            Some(help) => help,
+            None => "it is a condition as in rules, about one event".into(),
+        };
         self.error(at, format!("wait_for: in the condition: {}", error.message), help);
     }
 
@@ -290,6 +296,9 @@ impl Reader<'_> {
                 format!("such as `{name}: \"30s\"`")
             }
             (_, "partial" | "details") => format!("write `{name}: true`"),
+            (_, "options") if self.function.name == "act" => {
+                "such as `#{ retries: 3, timeout: \"30s\" }`".into()
+            }
             (_, "key") => "such as `key: \"order-7\"`".into(),
             (Kind::Char, _) => "text stands between double quotes".into(),
             _ => format!("write it as {}", self.function.example),

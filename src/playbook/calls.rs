@@ -65,6 +65,23 @@ pub fn outside(file: &File, ast: &AST) -> Vec<(String, std::ops::Range<usize>)> 
     found
 }
 
+/// Where `verify` and `rollback` would go on as a new run, which only `run` can.
+pub fn without_way_on(file: &File, ast: &AST) -> Vec<(&'static str, std::ops::Range<usize>)> {
+    let mut found = Vec::new();
+    for name in ["verify", "rollback"] {
+        let mut alone = ast.clone_functions_only();
+        alone.retain_functions(|_, _, it, n| it == name && n == 1);
+        each_call(&alone, &mut |call, position| {
+            let own =
+                ast.iter_functions().any(|it| it.name == call.name && it.params.len() == call.args.len());
+            if call.name == "continue_as_new" && call.namespace.is_empty() && !own {
+                found.push((name, range(&file.text, position)));
+            }
+        });
+    }
+    found
+}
+
 fn functions(ast: &AST) -> BTreeSet<Signature> {
     ast.iter_functions().map(|it| (it.name.to_string(), it.params.len())).collect()
 }

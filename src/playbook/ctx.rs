@@ -67,6 +67,9 @@ const READING: [&str; 14] = [
 /// A function, by name and number of arguments.
 type Name = (String, usize);
 
+/// Who calls, and with which variables.
+type Call<'f> = (&'f Function, &'f [Option<String>]);
+
 /// What is read of `ctx` in the playbook `file` and is never there.
 pub fn check(file: &File, ast: &AST, header: &Header) -> Vec<Diagnostic> {
     let functions: Vec<Function> =
@@ -97,7 +100,7 @@ pub fn check(file: &File, ast: &AST, header: &Header) -> Vec<Diagnostic> {
 fn given(functions: &[Function]) -> BTreeSet<(Name, usize)> {
     let phases = ["run", "verify", "rollback"];
     let mut given: BTreeSet<(Name, usize)> = phases.iter().map(|it| (((*it).to_string(), 1), 0)).collect();
-    let mut calls: BTreeMap<&Name, Vec<(&Function, &[Option<String>])>> = BTreeMap::new();
+    let mut calls: BTreeMap<&Name, Vec<Call>> = BTreeMap::new();
     for function in functions {
         for (name, arguments) in &function.calls {
             calls.entry(name).or_default().push((function, arguments));

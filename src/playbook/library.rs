@@ -140,8 +140,13 @@ impl Loader<'_> {
                 return self.problems.push(*problem);
             }
         };
-        let before = self.problems.len();
+        let first = self.problems.len();
+        // What follows does not hinder looking further.
+        let (header, problems) = header::read(&file);
         self.problems.extend(calls::check(&file, &ast, &self.files, self.specs));
+        self.called(&file, &ast, &header.actions);
+        self.problems.extend(ctx::check(&file, &ast, &header));
+        let before = self.problems.len();
         self.problems.extend(
             check::imports(&file, &ast, &self.files).into_iter().filter_map(|it| it.err().map(|it| *it)),
         );
@@ -159,9 +164,7 @@ impl Loader<'_> {
             let text = if begun == 0 { "a playbook needs a header" } else { "these comments are no header" };
             self.problem(Diagnostic::error("P0201", &file.path, &file.text, 0..0, text).help(help));
         }
-        let (header, problems) = header::read(&file);
         self.problems.extend(problems);
-        self.problems.extend(ctx::check(&file, &ast, &header));
         for (function, at) in calls::outside(&file, &ast) {
             let text = format!(
                 "`{function}` stands outside of all functions, so `run`, `verify` and `rollback` each begin with it"
@@ -176,7 +179,9 @@ impl Loader<'_> {
         }
         match Playbook::link(path, &self.files) {
             Ok(playbook) => {
-                self.actions(&file, &playbook);
+                // A name that is misspelt must not be told a second time, as one that is never used.
+                let sound = !self.problems[first..].iter().any(|it| it.severity == Severity::Error);
+                self.actions(&file, &playbook, sound);
                 self.playbooks.insert(name, Arc::new(playbook));
             }
             Err(problem) => self.problem(*problem),
@@ -221,6 +226,11 @@ impl Loader<'_> {
             let text = "the playbook has no function `run`";
             self.problem(Diagnostic::error("P0208", &file.path, &file.text, at, text).help(help));
         }
+        for (name, at) in calls::without_way_on(file, ast) {
+            let text = format!("`continue_as_new` can be called in `run` alone, not in `{name}`");
+            let error = Diagnostic::error("P0217", &file.path, &file.text, at, text);
+            self.problem(error.help("only the work itself may be long enough to need a new journal"));
+        }
         for name in ["run", "verify", "rollback"] {
             let given: Vec<usize> = takes(name);
             if !given.is_empty() && !given.contains(&1) {
@@ -247,38 +257,49 @@ impl Loader<'_> {
         }
     }
 
-    fn actions(&mut self, file: &File, playbook: &Playbook) {
+    /// Actions that are called by a name that no action has; one that stands in the header, too, is told there.
+    fn called(&mut self, file: &File, ast: &rhai::AST, allowed: &[String]) {
+        for (action, at) in check::acts(file, ast) {
+            if !self.exists(&action) && !allowed.contains(&action) {
+                let told = self.no_action(file, &action, at);
+                self.problem(told);
+            }
+        }
+    }
+
+    fn exists(&self, action: &str) -> bool {
+        self.known_actions.is_empty() || self.known_actions.iter().any(|it| it == action)
+    }
+
+    fn no_action(&self, file: &File, action: &str, at: std::ops::Range<usize>) -> Diagnostic {
+        let text = format!("there is no action `{action}`");
+        let error = Diagnostic::error("P0214", &file.path, &file.text, at, text);
+        let known = self.known_actions.iter().map(String::as_str);
+        // Most forget the group: `restart` for `kernel.restart`.
+        let last = |name: &str| name.rsplit('.').next() == Some(action);
+        match nearest(action, known.clone()).or_else(|| known.clone().find(|name| last(name))) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error.help("`paramedic actions` lists those there are"),
+        }
+    }
+
+    fn actions(&mut self, file: &File, playbook: &Playbook, sound: bool) {
         let texts = playbook.texts(&self.files);
         for action in &playbook.actions {
             let at = header::find(file, action);
-            if !self.known_actions.is_empty() && !self.known_actions.contains(action) {
-                let text = format!("there is no action `{action}`");
-                let error = Diagnostic::error("P0214", &file.path, &file.text, at, text);
-                self.problem(match nearest(action, self.known_actions.iter().map(String::as_str)) {
-                    Some(near) => error.help(format!("did you mean `{near}`?")),
-                    None => error.help("`paramedic actions` lists those there are"),
-                });
-            } else if !texts.contains(action) {
+            if !self.exists(action) {
+                let told = self.no_action(file, action, at);
+                self.problem(told);
+            } else if sound && !texts.contains(action) {
                 let text = format!("the header allows `{action}`, but the script never names it");
                 self.problem(Diagnostic::error("P0213", &file.path, &file.text, at, text).warning());
             }
         }
         for (action, at) in check::acts(file, &playbook.program.ast) {
-            let known = || self.known_actions.iter().map(String::as_str);
-            if !playbook.actions.contains(&action)
-                && known().next().is_some()
-                && !known().any(|it| it == action)
-            {
-                let text = format!("there is no action `{action}`");
-                let error = Diagnostic::error("P0214", &file.path, &file.text, at, text);
-                self.problem(match nearest(&action, known()) {
-                    Some(near) => error.help(format!("did you mean `{near}`?")),
-                    None => error.help("`paramedic actions` lists those there are"),
-                });
-            } else if !playbook.actions.contains(&action) {
+            if !playbook.actions.contains(&action) && self.exists(&action) {
                 let text = format!("the header does not allow `{action}`, so this call will be refused");
                 let help = match nearest(&action, playbook.actions.iter().map(String::as_str)) {
-                    Some(near) if known().next().is_none() => format!("did you mean `{near}`?"),
+                    Some(near) if self.known_actions.is_empty() => format!("did you mean `{near}`?"),
                     _ => "add it to `actions:` in the header".into(),
                 };
                 self.problem(

@@ -69,7 +69,8 @@ impl Kind {
         match self {
             Self::Nothing => "`()`",
             Self::Bool => "true or false",
-            Self::Int | Self::Float => "a number",
+            Self::Int => "a number",
+            Self::Float => "a number with a fraction",
             Self::Text => "text",
             Self::Char => "a character, as it stands between single quotes",
             Self::List => "a list",

@@ -14,9 +14,10 @@ mod writing;
 use serde_json::{Value, json};
 
 use super::{Burst, Env, Library, Limits, Playbook, Request, SourceFile, drive};
+use crate::actions::Spec;
 use crate::model::clock::micros;
 use crate::model::run::Phase;
-use crate::model::{Failure, RunId, Step, StepStatus};
+use crate::model::{Failure, Risk, RunId, Span, Step, StepStatus};
 
 const HEADER: &str = "//! Test.\n//! ---\n//! actions: [a.do, a.other]\n";
 
@@ -31,6 +32,36 @@ fn library(files: &[SourceFile]) -> Library {
             panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         }
     }
+}
+
+/// Some actions with parameters as the built-in ones have them.
+fn specs() -> Vec<Spec> {
+    let kernel = json!({ "type": "string", "description": "name of the kernel" });
+    let grace = json!({ "type": ["string", "number"], "format": "duration" });
+    let of = |name: &str, properties: Value, required: Value| Spec {
+        name: name.into(),
+        doc: String::new(),
+        params: json!({
+            "type": "object", "required": required, "additionalProperties": false, "properties": properties,
+        }),
+        result: json!({}),
+        idempotent: true,
+        risk: Risk::Low,
+        timeout: Span::secs(60),
+    };
+    let restart = json!({ "kernel": kernel, "grace": grace, "dependants": { "type": "boolean" } });
+    let replicas = json!({ "type": "integer", "minimum": 1, "description": "how many there shall be" });
+    let text = json!({ "type": "string" });
+    vec![
+        of("kernel.restart", restart, json!(["kernel"])),
+        of("kernel.health", json!({ "kernel": kernel }), json!(["kernel"])),
+        of("kernel.scale", json!({ "kernel": kernel, "replicas": replicas }), json!(["kernel", "replicas"])),
+        of(
+            "alert.operator",
+            json!({ "title": text, "message": text, "level": { "enum": ["info", "warning", "critical"] }, "key": text, "target": text }),
+            json!(["title", "message"]),
+        ),
+    ]
 }
 
 /// A playbook called `t` of this script, which begins on the fourth line of its file.

@@ -48,7 +48,7 @@ pub fn known_level(level: &str) -> Result<&str, (String, String)> {
     if LEVELS.contains(&level) {
         return Ok(level);
     }
-    let hint = match nearest(level, LEVELS) {
+    let hint = match nearest(&level.to_lowercase(), LEVELS) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are {}", LEVELS.join(", ")),
     };

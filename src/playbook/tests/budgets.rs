@@ -97,6 +97,64 @@ fn a_cancelled_or_late_run_ends_even_if_the_script_objects() {
 }
 
 #[test]
+fn a_run_that_is_late_or_cancelled_says_which_call_it_was_at() {
+    let pb = body("log(\"info\", 1);\n  act(\"a.do\", #{ n: 1 });\n  sleep(\"1h\");");
+    let mut journal = Vec::new();
+    for _ in 0..2 {
+        let Burst::Suspended { steps, step, .. } = drive(&pb, Phase::Run, &json!({}), &journal, &env())
+        else {
+            panic!("it waits")
+        };
+        journal.extend(steps);
+        journal.push(Step { status: StepStatus::Finished, ..*step });
+        journal.truncate(2);
+    }
+    let message = |env: Env| match drive(&pb, Phase::Run, &json!({}), &journal, &env) {
+        Burst::Failed { failure, steps } if steps.is_empty() => failure.message,
+        other => panic!("{other:?}"),
+    };
+    let place = "it was at `sleep({\"time\":\"1h\"})` (playbooks/t.rhai:7:3)";
+    for env in [Env { now: env().deadline, ..env() }, Env { cancelled: true, ..env() }] {
+        let message = message(env);
+        assert!(message.ends_with(place), "{message}");
+    }
+    let late = |_: &Request| Err(Failure::new("deadline", "the time was up"));
+    let failure = play(&pb, late).end.unwrap_err();
+    assert_eq!(
+        failure.message,
+        "the time was up, in `act(a.do, {\"params\":{\"n\":1}})` (playbooks/t.rhai:6:3)"
+    );
+}
+
+#[test]
+fn where_a_budget_was_spent_is_found_whatever_the_function_looks_like() {
+    let cases = [
+        ("fn run(ctx) {\n  let a = 1;\n  while true {\n    a += 1;\n  }\n}", 7),
+        ("fn run(given) { let n = given.target;\n  loop { n += \"x\" } }", 5),
+        (
+            "/// Doc.\nprivate fn f(n) { f(n) + 1 }\n/* fn run( */ fn run(ctx) { // {\n\n  let x = f(1); x }",
+            8,
+        ),
+        ("fn run(ctx) { 1 }\nfn verify(ctx) { return g(); }\nfn g() { loop { } }", 5),
+        ("fn run(ctx) {\n  try {\n    deep(1)\n  } catch { }\n  1 }\nfn deep(n) { deep(n + 1) + 1 }", 6),
+        ("let top = 1;\nfn run(ctx) {\n  [1].for_each(|| {\n    loop { let y = 1; }\n  }) }", 6),
+    ];
+    on_pool(|| {
+        for (script, line) in cases {
+            let pb = playbook(script);
+            let phase = if pb.has_verify { Phase::Verify } else { Phase::Run };
+            let Burst::Failed { failure, .. } = drive(&pb, phase, &json!({"target": "k"}), &[], &env())
+            else {
+                panic!("{script} ends");
+            };
+            assert_eq!(failure.kind, "budget", "{script}: {failure}");
+            let place = failure.message.rsplit(':').nth(1).and_then(|it| it.parse::<i32>().ok());
+            assert!(place.is_some_and(|it| (it - line).abs() <= 1), "{script}: {failure}");
+        }
+    });
+}
+
+#[test]
 fn a_script_that_computes_too_long_is_stopped_by_the_clock() {
     let limits =
         Limits { operations: u64::MAX, wall: crate::model::Span::parse("20ms").unwrap(), journal: 5 };

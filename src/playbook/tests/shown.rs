@@ -22,7 +22,7 @@ fn loaded(text: &str) -> String {
         name == "fix" || name == "lib/good" || text.contains(name)
     };
     let files: Vec<SourceFile> = files.iter().filter(used).cloned().collect();
-    let specs = crate::engine::rehearse::specs().unwrap();
+    let specs = specs();
     let told = match Library::load_fitting("playbooks", &files, &known, &specs) {
         Ok(library) => library.warnings().to_vec(),
         Err(problems) => problems,
@@ -94,7 +94,7 @@ fn bodies() -> Vec<(&'static str, String)> {
         ("arguments_own", "helper(1, 2); }\nfn helper(a) { a"),
         ("forbidden_eval", "eval(\"1 + 1\");"),
         ("forbidden_file", "let f = open_file(\"/etc/passwd\");"),
-        ("action_not_allowed", "act(\"kernel.scale\", #{ kernel: ctx.target, n: 2 });"),
+        ("action_not_allowed", "act(\"kernel.scale\", #{ kernel: ctx.target, replicas: 2 });"),
         ("import_missing", "import \"lib/god\" as lib; lib::pause();"),
         ("import_outside", "import \"../secret\" as lib; lib::pause();"),
         ("import_computed", "import ctx.target as lib; lib::pause();"),

@@ -92,7 +92,7 @@ fn unused() { emit("a.>"); sleep("5 bananas", 1); log("no level", 1, 2) }
 #[test]
 fn a_playbook_that_is_right_is_told_nothing() {
     let known = crate::actions::BUILTIN.map(String::from);
-    let specs = crate::engine::rehearse::specs().unwrap();
+    let specs = specs();
     let good = file("lib/good", "const PAUSE = 1;\nfn pause() { 1 }\nfn apply(f, x) { f.call(x) }");
     let told = match Library::load_fitting("playbooks", &[file("large", LARGE), good], &known, &specs) {
         Ok(library) => library.warnings().to_vec(),
@@ -103,7 +103,7 @@ fn a_playbook_that_is_right_is_told_nothing() {
 
 #[test]
 fn every_file_that_is_shipped_is_told_nothing_of_its_calls() {
-    let specs = crate::engine::rehearse::specs().unwrap();
+    let specs = specs();
     for dir in [
         "playbooks",
         "examples/providers/playbooks",
