@@ -226,8 +226,9 @@ impl Engine {
         self.0.tasks.reconsider(id);
         kept?;
         edge::pass("approved");
-        tasks::ask::over(&self.0.parts, id).await;
         self.0.parts.report(&intent);
+        let parts = self.0.parts.clone();
+        self.0.tracker.spawn(async move { tasks::ask::over(&parts, id).await });
         Ok(intent)
     }
 

@@ -13,9 +13,9 @@ pub struct Queue {
     ready: BTreeMap<Rank, String>,
     timed: BTreeSet<(Time, IntentId)>,
     places: HashMap<IntentId, Place>,
-    /// Who works on which target, by the target's hash: as many as intents that wait in a playbook. Two targets of one
+    /// Who works on which target, both by their hashes: as many as intents that wait in a playbook. Two targets of one
     /// hash would only wait for each other.
-    busy: HashMap<u64, IntentId>,
+    busy: HashMap<u64, u64>,
     hasher: ahash::RandomState,
 }
 
@@ -75,7 +75,10 @@ impl Queue {
 
     /// Takes the next one whose target nobody else works on, and marks that target busy.
     pub fn take(&mut self) -> Option<(IntentId, String)> {
-        let free = |target: &str, id| self.busy.get(&self.hasher.hash_one(target)).is_none_or(|it| *it == id);
+        let who = |id| self.hasher.hash_one(id);
+        let free = |target: &str, id| {
+            self.busy.get(&self.hasher.hash_one(target)).is_none_or(|it| *it == who(id))
+        };
         let (&rank, target) = self.ready.iter().find(|(rank, target)| free(target, rank.1))?;
         let target = target.clone();
         self.claim(&target, rank.1);
@@ -85,13 +88,14 @@ impl Queue {
     /// Marks `target` busy with `id`, as after a restart in the middle of its run; false if another has it.
     pub fn claim(&mut self, target: &str, id: IntentId) -> bool {
         self.remove(id);
-        *self.busy.entry(self.hasher.hash_one(target)).or_insert(id) == id
+        let who = self.hasher.hash_one(id);
+        *self.busy.entry(self.hasher.hash_one(target)).or_insert(who) == who
     }
 
     /// `id` is done with `target`.
     pub fn release(&mut self, target: &str, id: IntentId) {
         let target = self.hasher.hash_one(target);
-        if self.busy.get(&target) == Some(&id) {
+        if self.busy.get(&target) == Some(&self.hasher.hash_one(id)) {
             self.busy.remove(&target);
         }
     }
