@@ -44,7 +44,7 @@ async fn a_denied_or_cancelled_intent_is_no_longer_active_and_an_approved_one_is
 
         let (status, said) = engine.post(&path, "application/json", "{}").await.unwrap();
         let told = said["detail"].as_str().unwrap();
-        assert!(status == 409 && told.contains(&format!("has ended as {end}")), "{status} {said}");
+        assert!(status == 409 && told.contains(&format!("ended as {end}")), "{status} {said}");
     }
     let unknown = "/api/intents/01M86KS5WBD83QR2QVYB7SXW0J/approve";
     let (status, said) = engine.post(unknown, "application/json", "{}").await.unwrap();

@@ -144,7 +144,7 @@ async fn ended(api: &Api, id: IntentId, what: &str) -> Problem {
     match api.engine.store().intent(id).await {
         Ok(Some(intent)) => {
             let (status, at) = (intent.status.as_str(), intent.updated_at.format("%Y-%m-%d %H:%M:%S UTC"));
-            let why = intent.reason.map(|reason| format!(", as {reason}")).unwrap_or_default();
+            let why = intent.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             Problem::new(409, format!("cannot {what} intent {id}: it ended as {status} at {at}{why}"))
         }
         Ok(None) => Problem::not_found(format!("there is no intent {id}")),

@@ -76,9 +76,8 @@ impl Queue {
     /// Takes the next one whose target nobody else works on, and marks that target busy.
     pub fn take(&mut self) -> Option<(IntentId, String)> {
         let who = |id| self.hasher.hash_one(id);
-        let free = |target: &str, id| {
-            self.busy.get(&self.hasher.hash_one(target)).is_none_or(|it| *it == who(id))
-        };
+        let free =
+            |target: &str, id| self.busy.get(&self.hasher.hash_one(target)).is_none_or(|it| *it == who(id));
         let (&rank, target) = self.ready.iter().find(|(rank, target)| free(target, rank.1))?;
         let target = target.clone();
         self.claim(&target, rank.1);
