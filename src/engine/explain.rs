@@ -161,9 +161,8 @@ impl Engine {
             (Status::Held, Some(why)) => return format!("; it would open an intent that is held: {why}"),
             _ => {}
         }
-        let starts = self.0.board.starts(&intent.rule);
-        let last = starts.iter().rev().find(|(_, target)| *target == intent.target).map(|(at, _)| *at);
-        let all: Vec<Time> = starts.iter().map(|(at, _)| *at).collect();
+        let last = self.0.board.last_start(&intent.rule, &intent.target);
+        let all = self.0.board.starts(&intent.rule);
         let facts = Facts {
             intent: &intent,
             now,

@@ -204,9 +204,19 @@ impl Board {
         self.lock_state().refused
     }
 
-    /// When repairs of `rule` began lately, and on which target, oldest first.
-    pub fn starts(&self, rule: &str) -> Vec<(Time, String)> {
-        self.lock_state().starts.get(rule).map(|all| all.iter().cloned().collect()).unwrap_or_default()
+    /// When repairs of `rule` began lately, oldest first.
+    pub fn starts(&self, rule: &str) -> Vec<Time> {
+        self.lock_state()
+            .starts
+            .get(rule)
+            .map(|all| all.iter().map(|(at, _)| *at).collect())
+            .unwrap_or_default()
+    }
+
+    /// When a repair of `rule` on `target` last began, if that was lately.
+    pub fn last_start(&self, rule: &str, target: &str) -> Option<Time> {
+        let state = self.lock_state();
+        state.starts.get(rule)?.iter().rev().find(|(_, on)| on == target).map(|(at, _)| *at)
     }
 
     /// Changes the open intent `id` with `change`, and writes it together with `more` in one transaction.

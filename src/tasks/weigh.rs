@@ -65,11 +65,12 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
         return escalate::exhaust(worker, intent, "no playbook of the rule is left to try");
     };
     let now = worker.parts.clock.now();
-    let starts = worker.parts.board.starts(&intent.rule);
+    let (board, guard) = (&worker.parts.board, &intent.plan.guard);
+    // Looked for only where a guard asks: there may be thousands.
     let first = intent.repairs().next().is_none();
-    let last_start =
-        starts.iter().rev().find(|(_, target)| first && *target == intent.target).map(|(at, _)| *at);
-    let rule_starts: Vec<Time> = if first { starts.iter().map(|(at, _)| *at).collect() } else { vec![] };
+    let looks_back = first && guard.cooldown.is_some();
+    let last_start = looks_back.then(|| board.last_start(&intent.rule, &intent.target)).flatten();
+    let rule_starts = if first && guard.rate.is_some() { board.starts(&intent.rule) } else { Vec::new() };
     let ruling = guard::combine(&Facts {
         intent,
         now,

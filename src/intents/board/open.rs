@@ -154,12 +154,8 @@ impl Open {
             let (number, rest) = self.arena.get(place).split_first_chunk()?;
             let (length, rest) = rest.split_first_chunk()?;
             let length = u32::from_le_bytes(*length) as usize;
-            let short = lz4_flex::block::decompress_with_dict(
-                rest,
-                length,
-                self.example(u16::from_le_bytes(*number)),
-            )
-            .ok()?;
+            let example = self.example(u16::from_le_bytes(*number));
+            let short = lz4_flex::block::decompress_with_dict(rest, length, example).ok()?;
             serde_json::from_slice(&shorthand::read(&short)?).ok()
         };
         unpacked().expect("what was packed from an intent unpacks to it")

@@ -195,7 +195,11 @@ async fn a_restart_forgets_no_repair_that_a_cooldown_goes_by() {
     for escalated in [false, true] {
         let (_store, board) = board();
         board.restore(vec![repaired(escalated)]);
-        assert_eq!(board.starts("auto"), [(at(2), "t1".to_string())], "escalated: {escalated}");
+        assert_eq!(
+            (board.starts("auto"), board.last_start("auto", "t1")),
+            (vec![at(2)], Some(at(2))),
+            "escalated: {escalated}"
+        );
     }
 }
 
