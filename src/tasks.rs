@@ -275,6 +275,7 @@ impl Service {
         for id in fresh.into_iter().chain(due) {
             if let Some(intent) = self.parts.board.get(id) {
                 self.enqueue(&intent);
+                self.parts.board.pack_in_line(id);
             }
         }
         let woken = lock(&self.shared.lot).due(now);

@@ -99,17 +99,20 @@ impl Board {
         self.lock_state().open.pack(id, false);
     }
 
+    /// `id` stands in line: if so do very many, it is kept in little room until its turn comes.
+    pub fn pack_in_line(&self, id: IntentId) {
+        let mut state = self.lock_state();
+        if state.open.whole() > WHOLE {
+            state.open.pack(id, true);
+        }
+    }
+
     /// The batch that made `changes` is durable: what it opened may be worked on.
     pub fn confirm(&self, changes: Changes) {
         let mut state = self.lock_state();
         state.settle(&changes.touched);
         state.fresh.extend(changes.opened.iter().map(|intent| intent.id));
         state.relapsed.extend(changes.relapsed);
-        for intent in &changes.opened {
-            if state.open.whole() > WHOLE {
-                state.open.pack(intent.id, true);
-            }
-        }
     }
 
     /// The batch that made `changes` was not kept: makes memory what the store says again.

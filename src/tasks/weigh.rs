@@ -11,7 +11,7 @@ use crate::intents::lifecycle::Transition;
 use crate::journal::edge;
 use crate::kernels;
 use crate::learning::{Candidate, Learner, Situation};
-use crate::model::{Decision, Intent, Mode, Outcome, Span, Time};
+use crate::model::{Decision, Intent, Mode, Outcome, Span};
 
 /// How long a person has to answer before silence means no.
 pub const APPROVAL_WINDOW: Span = Span::secs(30 * 60);
