@@ -139,4 +139,25 @@ mod tests {
             serde_json::from_slice(&frame[wire::HEAD..]).unwrap();
         assert_eq!((read.op, read.action.as_ref(), read.context.target.as_str()), (Op::DryRun, "a.b", "t\""));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_plugin_answers_is_a_value_or_a_failure_of_bounded_length(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..4_000),
+            kind in ".{0,60}", message in ".{0,4000}", retryable in proptest::bool::ANY,
+        ) {
+            let told = json!({ "error": { "kind": kind, "message": message, "retryable": retryable } }).to_string();
+            let mut changed = told.clone().into_bytes();
+            for (at, byte) in bytes.iter().take(3).enumerate() {
+                let at = (at * 37 + usize::from(*byte)) % changed.len();
+                changed[at] = *byte;
+            }
+            for answer in [bytes.as_slice(), told.as_bytes(), &changed] {
+                if let Err(failure) = read("p", answer) {
+                    proptest::prop_assert!(failure.message.chars().count() <= LONGEST, "{}", failure.message);
+                    proptest::prop_assert!(is_kind(&failure.kind), "{}", failure.kind);
+                }
+            }
+        }
+    }
 }

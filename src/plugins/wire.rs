@@ -109,4 +109,27 @@ mod tests {
         assert_eq!(Head::read(*b"Hello, I am text"), None);
         assert!(read(&mut b"\x05\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0abc".as_slice(), &mut content).is_err());
     }
+
+    proptest::proptest! {
+        /// Whatever comes down the line, a reader says what it is or that it is none; nothing is made up.
+        #[test]
+        fn any_bytes_are_frames_or_refused(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), kind in 0_u8..9) {
+            let mut line = bytes;
+            if let Some(first) = line.get_mut(4..8) {
+                // Otherwise hardly any would get beyond its kind.
+                first.copy_from_slice(&[kind, 0, 0, 0]);
+            }
+            if let Some(length) = line.get_mut(1..4) {
+                length.fill(0);
+            }
+            let (mut from, mut content) = (line.as_slice(), Vec::new());
+            while let Ok(Some(head)) = read(&mut from, &mut content) {
+                proptest::prop_assert_eq!(content.len(), head.len);
+                let mut again = Vec::new();
+                write(&mut again, head.kind, head.call, &content).unwrap();
+                let end = line.len() - from.len();
+                proptest::prop_assert_eq!(&again, &line[end - again.len()..end]);
+            }
+        }
+    }
 }
