@@ -8,23 +8,16 @@
 //! comes out as a [`Request`]; carrying it out and writing it down is the caller's. Only this room knows how scripts
 //! are run.
 
-mod advice;
-mod arguments;
 mod burst;
-mod calls;
 mod check;
 mod convert;
-mod ctx;
 mod drive;
-mod elsewhere;
 mod engine;
 mod failure;
-mod fit;
 mod header;
 mod higher;
 mod host;
 mod library;
-mod literal;
 mod locate;
 mod params;
 mod pinned;

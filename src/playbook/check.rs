@@ -1,12 +1,21 @@
-//! Reading a script without running it: does it parse, what does it import, what does it name.
+//! What can be said of a script without running it: does it parse, what does it import and name, and, below, whether its
+//! calls, their arguments and what it reads of `ctx` make sense, with advice in the words of people who make such slips.
+
+pub(super) mod advice;
+mod arguments;
+pub(super) mod calls;
+pub(super) mod ctx;
+mod elsewhere;
+mod fit;
+mod literal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
+use super::engine;
 use super::program::{File, normalized};
-use super::{advice, engine, fit};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Playbook;
+use super::check::{self, calls, ctx};
 use super::header;
 use super::program::{File, normalized};
-use super::{calls, check, ctx};
 use crate::actions::Spec;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::{Severity, nearest};

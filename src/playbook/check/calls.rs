@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
-use super::check::{self, each_call, range};
-use super::program::{File, normalized};
-use super::{advice, arguments, engine, fit, host, reference};
+use super::{advice, arguments, fit};
+use super::{each_call, range};
 use crate::actions::Spec;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
+use crate::playbook::program::{File, normalized};
+use crate::playbook::{engine, host, reference};
 
 /// What Rhai gives any number of arguments.
 const ANY_NUMBER: [&str; 9] =
@@ -94,7 +95,7 @@ fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option
             && let Expr::StringConstant(path, _) = &import.0
         {
             let file = normalized(path).and_then(|name| files.get(&name));
-            let there = file.and_then(|file| check::parse(file).ok()).map(|ast| {
+            let there = file.and_then(|file| super::parse(file).ok()).map(|ast| {
                 let public = ast.iter_functions().filter(|it| it.access == rhai::FnAccess::Public);
                 public.map(|it| (it.name.to_string(), it.params.len())).collect()
             });
@@ -118,7 +119,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn look_around(&mut self, ast: &AST) {
-        self.words = check::texts(ast);
+        self.words = super::texts(ast);
         self.imports = !self.modules.is_empty();
         ast.walk(&mut |path: &[ASTNode]| {
             match path.last() {

@@ -5,7 +5,7 @@
 use rhai::{Dynamic, Expr};
 use serde_json::{Map, Value};
 
-use super::convert;
+use crate::playbook::convert;
 
 /// What an expression gives, as far as that is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

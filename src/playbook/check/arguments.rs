@@ -8,13 +8,13 @@ use std::ops::Range;
 
 use rhai::{Expr, FnCallExpr, Position};
 
-use super::check::range;
 use super::literal::{Kind, fields, items, text, value};
-use super::program::File;
-use super::{convert, host, reference};
+use super::range;
 use crate::condition;
 use crate::model::diagnostic::nearest;
 use crate::model::{Diagnostic, Pattern, Topic};
+use crate::playbook::program::File;
+use crate::playbook::{convert, host, reference};
 
 /// What an argument or an option must be.
 #[derive(Clone, Copy)]

@@ -5,12 +5,12 @@
 use rhai::{Expr, FnCallExpr};
 use serde_json::{Map, Value};
 
-use super::check::range;
 use super::literal::{Kind, fields, items, text, value};
-use super::program::File;
+use super::range;
 use crate::actions::{Spec, check_schema};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
+use crate::playbook::program::File;
 
 /// The actions that `call` names, each with its parameters if they stand there: one for `act`, any number for `all`.
 pub fn wishes(call: &FnCallExpr) -> Vec<(&Expr, Option<&Expr>)> {

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTNode, Expr, Position, Stmt};
 
-use super::check::range;
-use super::header::Header;
-use super::program::File;
+use super::range;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
+use crate::playbook::header::Header;
+use crate::playbook::program::File;
 
 /// Everything that `ctx` can have.
 pub const FIELDS: [&str; 10] =
