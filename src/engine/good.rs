@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use super::files::{Built, Sources};
-use super::reload::gone;
 use crate::actions::Spec;
 use crate::model::diagnostic::Severity;
 use crate::model::{Diagnostic, Time};
@@ -146,6 +145,13 @@ impl First {
         let (since, earlier) = (kept.at, true);
         Ok(Ok(Self { rules, library, since, diagnostics, earlier, kept: hash, good: None }))
     }
+}
+
+/// That the folder of rules is not there any more.
+pub(super) fn gone(rules: &Path) -> Diagnostic {
+    let why = "the rules are gone from here, so those that are live stay";
+    let gone = Diagnostic::error("P0001", &rules.to_string_lossy(), "", 0..0, why);
+    gone.help("put them back, or an empty folder if there are to be none")
 }
 
 impl Engine {

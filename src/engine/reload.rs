@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::files::{Built, Sources, list};
-use super::good::Good;
+use super::good::{Good, gone};
 use super::metrics::ResultLabel;
 use crate::actions::Alerts;
 use crate::model::alert::Level;
@@ -92,13 +92,6 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
         text.push_str(&diagnostic.to_string());
     }
     text
-}
-
-/// That the folder of rules is not there any more.
-pub(super) fn gone(rules: &Path) -> Diagnostic {
-    let why = "the rules are gone from here, so those that are live stay";
-    let gone = Diagnostic::error("P0001", &rules.to_string_lossy(), "", 0..0, why);
-    gone.help("put them back, or an empty folder if there are to be none")
 }
 
 /// How the files below both directories stand.
