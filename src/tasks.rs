@@ -40,7 +40,7 @@ use crate::learning::Learner;
 use crate::model::alert::Level;
 use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Status, Time};
 use crate::playbook::Library;
-use crate::store::Store;
+use crate::store::{Commit, Store};
 use lot::{Lot, Waits};
 use queue::Queue;
 
@@ -211,6 +211,19 @@ impl Service {
             }
         }
         self.shared.changed.notify_one();
+    }
+
+    /// Waits until what a batch changed on the board is durable, and takes it up; or makes memory what the store says.
+    ///
+    /// # Errors
+    /// When it was not kept.
+    pub async fn settle(&self, commit: Commit, changes: Changes) -> Result<(), crate::store::Error> {
+        let kept = commit.await;
+        match kept {
+            Ok(()) => self.confirm(changes),
+            Err(_) => self.take_back(changes).await,
+        }
+        kept
     }
 
     /// Looks at intent `id` again, as after a person's answer.

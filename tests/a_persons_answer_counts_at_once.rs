@@ -12,7 +12,7 @@ mod engine;
 use std::time::Duration;
 
 use engine::Home;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const RULES: &str = r#"
 rules:
@@ -35,10 +35,18 @@ async fn a_denied_or_cancelled_intent_is_no_longer_active_and_an_approved_one_is
             .until(&path, Duration::from_secs(10), |a| a["items"][0]["status"] == "awaiting_approval")
             .await;
         let id = waiting["items"][0]["id"].as_str().unwrap().to_string();
+        let told = engine.all("/api/alerts").await;
+        let asks = |it: &Value| {
+            let title = it["title"].as_str().unwrap();
+            it["status"] == "active" && title.contains("may `mend` be run") && title.contains(answer)
+        };
+        assert!(told.iter().any(asks), "who must approve is told: {told:#?}");
         let path = format!("/api/intents/{id}/{answer}");
         let (status, said) = engine.post(&path, "application/json", "{}").await.unwrap();
         assert_eq!(status, 200, "{said}");
         engine.until(&format!("/api/intents/{id}"), Duration::from_secs(10), |a| a["status"] == end).await;
+        let over = |it: &Value| it["items"].as_array().unwrap().iter().all(|it| it["status"] == "resolved");
+        engine.until("/api/alerts", Duration::from_secs(10), over).await;
         let stats = engine.get("/api/observability/remediation/stats").await;
         assert_eq!(stats["active"], json!([]), "after {answer}: {stats}");
 

@@ -166,12 +166,10 @@ impl AlertBook {
         let tasks = self.tasks.get().cloned();
         async move {
             let (id, commit, changes) = made?;
-            let kept = commit.await;
-            match (tasks, &kept) {
-                (Some(tasks), Ok(())) => tasks.confirm(changes),
-                (Some(tasks), Err(_)) => tasks.take_back(changes).await,
-                (None, _) => {}
-            }
+            let kept = match tasks {
+                Some(tasks) => tasks.settle(commit, changes).await,
+                None => commit.await,
+            };
             kept.map_err(|error| {
                 Failure::retryable("failed", format!("failed to record the intent: {error}"))
             })?;

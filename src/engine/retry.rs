@@ -59,12 +59,7 @@ impl Engine {
         let new = self.anew(&old, by);
         let new_id = new.id;
         let (commit, changes) = self.reopen(new)?;
-        let kept = commit.await;
-        match &kept {
-            Ok(()) => self.0.tasks.confirm(changes),
-            Err(_) => self.0.tasks.take_back(changes).await,
-        }
-        kept?;
+        self.0.tasks.settle(commit, changes).await?;
         // It may be taken up, even over, by now.
         let open = self.0.board.get(new_id);
         match open {

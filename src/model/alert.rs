@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, IntentId, Time};
+use super::{AlertId, IntentId, Priority, Time};
 
 /// Something a person is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,13 @@ pub enum Level {
     Warning,
     /// Look at it now.
     Critical,
+}
+
+impl From<Priority> for Level {
+    /// How bad it is if an intent of that priority needs a person.
+    fn from(priority: Priority) -> Self {
+        if priority >= Priority::High { Self::Critical } else { Self::Warning }
+    }
 }
 
 /// Where an alert stands.

@@ -11,7 +11,7 @@ use super::wait::{self, Awaited};
 use super::worker::{Stop, Worker};
 use crate::model::alert::Level;
 use crate::model::{
-    Event, Failure, Intent, IntentId, Pattern, Priority, RunId, Span, Step, StepKind, StepStatus, Time, Topic,
+    Event, Failure, Intent, IntentId, Pattern, RunId, Span, Step, StepKind, StepStatus, Time, Topic,
 };
 
 /// Topic and source of answers.
@@ -160,9 +160,8 @@ pub async fn permission(
         "Asked because {why}. Answer within {within} with `paramedic intents approve {0}` or `paramedic intents deny {0}`.",
         intent.id
     );
-    let level = if intent.priority >= Priority::High { Level::Critical } else { Level::Warning };
     let (key, target) = (key(intent.id), Some(intent.target.clone()));
-    parts.alerts.raise(key, level, title, message, target, Some(intent.id)).await.map(|_| ())
+    parts.alerts.raise(key, intent.priority.into(), title, message, target, Some(intent.id)).await.map(|_| ())
 }
 
 /// Nobody is asked any more about `intent`.

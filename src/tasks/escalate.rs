@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::worker::{Go, Stop, Worker, tell as in_words};
 use super::{Parts, attempt};
 use crate::intents::lifecycle::{self, Transition};
-use crate::model::alert::Level;
-use crate::model::{Failure, Intent, Priority};
+use crate::model::{Failure, Intent};
 
 /// Whether `intent` is past repair and the next step of its chain is to be taken.
 pub fn is_due(intent: &Intent) -> bool {
@@ -136,8 +135,7 @@ fn alert(
     title: &str,
     message: &str,
 ) -> futures_util::future::BoxFuture<'static, Result<crate::model::AlertId, Failure>> {
-    let level = if intent.priority >= Priority::High { Level::Critical } else { Level::Warning };
     let key = format!("{}/{}", intent.rule, intent.group);
     let target = Some(intent.target.clone());
-    parts.alerts.raise(key, level, title.into(), message.into(), target, Some(intent.id))
+    parts.alerts.raise(key, intent.priority.into(), title.into(), message.into(), target, Some(intent.id))
 }

@@ -169,16 +169,16 @@ impl Batch<'_> {
     /// returned instead: asking twice is wanting once.
     pub fn insert(&mut self, intent: Intent) -> Result<IntentId, Error> {
         let key = key(&intent.rule, &intent.group);
-        let open = self.state.open.of(&key.0, &key.1);
-        if let Some(id) = open.or_else(|| self.state.answered.get(&key).copied()) {
-            return Ok(id);
+        let wished = intent.id;
+        if self.state.open.of(&key.0, &key.1).is_none()
+            && let Some(id) = self.state.answered.get(&key)
+        {
+            return Ok(*id);
         }
-        if self.state.open.len() >= self.board.capacity {
-            return Err(Error::Full(self.board.capacity));
+        let id = self.reopen(intent)?;
+        if id == wished {
+            self.state.remember_answered(key, id);
         }
-        self.state.remember_answered(key, intent.id);
-        let id = intent.id;
-        self.open(intent);
         Ok(id)
     }
 
