@@ -82,7 +82,6 @@ impl Diagnostic {
     fn window(&self) -> (String, usize, usize) {
         let (caret, length) = ((self.column as usize).saturating_sub(1), self.length as usize);
         let total = self.source_line.chars().count();
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
         if total <= MAX_LINE {
             return (self.source_line.chars().map(plain).collect(), caret, length);
         }
@@ -122,7 +121,7 @@ impl std::fmt::Display for Diagnostic {
         let line = self.line.to_string();
         let pad = " ".repeat(line.len());
         writeln!(f, "{severity}[{}]: {}", self.code, start(&self.message))?;
-        writeln!(f, "{pad} --> {}:{}:{}", self.file, self.line, self.column)?;
+        writeln!(f, "{pad} --> {}:{}:{}", start(&self.file), self.line, self.column)?;
         writeln!(f, "{pad} |")?;
         let (shown, indent, carets) = self.window();
         writeln!(f, "{line} | {shown}")?;
@@ -167,12 +166,36 @@ fn distance(a: &str, b: &str) -> usize {
     rows[1][b.len()]
 }
 
-/// The text, or its start if it is too long to be read.
-fn start(text: &str) -> std::borrow::Cow<'_, str> {
-    match text.char_indices().nth(MAX_WORDS) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
+/// The text, or its start if it is too long to be read; signs that a terminal would obey are written out.
+fn start(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(MAX_WORDS) {
+        match c {
+            c if c.is_control() || turns(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
     }
+    if text.chars().nth(MAX_WORDS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// What is shown of a character of a line, as wide as one: a terminal must not obey it.
+fn plain(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        '\u{200b}' | '\u{2060}' | '\u{feff}' => '\u{fffd}',
+        c if c.is_control() || turns(c) => '\u{fffd}',
+        c => c,
+    }
+}
+
+/// Whether `c` turns the direction in which text is shown, so that it looks as it is not.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn floor(text: &str, at: usize) -> usize {
@@ -212,6 +235,15 @@ mod tests {
         let wordy = Diagnostic::error("P0101", "a.yaml", &long, 0..3, &long).help(&long).to_string();
         assert!(wordy.chars().count() < 2_500, "{}", wordy.len());
         let short = Diagnostic::error("P0101", "a.yaml", "a\tb\u{1b}[31m", 2..3, "wrong").to_string();
-        assert!(short.ends_with("1 | a b [31m\n  |   ^"), "{short:?}");
+        assert!(short.ends_with("1 | a b␛[31m\n  |   ^"), "{short:?}");
+    }
+
+    #[test]
+    fn no_sign_in_a_file_is_obeyed_by_a_terminal() {
+        let bad = "a\0\u{1b}[2J\r\u{7f}\u{9b}\u{202e}\u{2066}b";
+        let shown = Diagnostic::error("P0101", bad, bad, 0..1, bad).help(bad).to_string();
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && !turns(c)), "{shown:?}");
+        assert!(shown.contains("a\\u{0}\\u{1b}[2J\\u{d}\\u{7f}\\u{9b}\\u{202e}\\u{2066}b"), "{shown}");
+        assert!(shown.contains("1 | a␀␛[2J␍␡���b\n"), "{shown}");
     }
 }

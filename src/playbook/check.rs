@@ -3,11 +3,16 @@
 
 pub(super) mod advice;
 mod arguments;
+mod brackets;
 pub(super) mod calls;
 pub(super) mod ctx;
 mod elsewhere;
 mod fit;
 mod literal;
+mod phrases;
+mod slip;
+mod tokens;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -33,9 +38,13 @@ pub struct Import {
 /// When it is not Rhai.
 pub fn parse(file: &File) -> Result<AST, Box<Diagnostic>> {
     engine::shared().compile(&file.text).map_err(|error| {
-        let at = range(&file.text, error.position());
-        let text = advice::words(error.err_type());
-        let help = advice::advice(error.err_type(), &file.text, at.start);
+        let kind = error.err_type();
+        let stopped = range(&file.text, error.position());
+        let (at, text, help) = match slip::find(kind, &file.text, stopped.start) {
+            Some(slip) => (slip.at.unwrap_or(stopped), slip.text, Some(slip.help)),
+            None => (stopped.clone(), None, advice::advice(kind, &file.text, stopped.start)),
+        };
+        let text = text.unwrap_or_else(|| advice::words(kind, &file.text));
         let error = Diagnostic::error("P0207", &file.path, &file.text, at, text);
         Box::new(match help {
             Some(help) => error.help(help),

@@ -105,6 +105,20 @@ fn definition(file: &File, name: &str) -> std::ops::Range<usize> {
     at.map_or(0..0, |at| at..at + name.len())
 }
 
+/// The name of `file` cannot be that of a playbook.
+fn unnamed(name: &str, file: &File) -> Diagnostic {
+    let text = format!("`{name}` is no name for a playbook: it is of a-z, 0-9, _ and -, at most 64");
+    let last = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    let better: String = last.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+    let better: String = better.trim_start_matches(['_', '-']).chars().take(64).collect();
+    let help = match better.trim_end_matches('_') {
+        "" => "rename the file, such as to `restart.rhai`".into(),
+        better => format!("rename the file, such as to `{better}.rhai`"),
+    };
+    Diagnostic::error("P0205", &file.path, &file.text, 0..0, text).help(help)
+}
+
 #[derive(Default)]
 struct Loader<'a> {
     known_actions: &'a [String],
@@ -123,8 +137,7 @@ impl Loader<'_> {
                 self.files.insert(name, content);
             }
             None => {
-                let text = format!("`{below}` is no name for a playbook: use a-z, 0-9, _ and -");
-                self.problems.push(Diagnostic::error("P0205", &content.path, &content.text, 0..0, text));
+                self.problems.push(unnamed(below.trim_end_matches(".rhai"), &content));
             }
         }
     }
@@ -156,13 +169,8 @@ impl Loader<'_> {
         }
         self.phases(&file, &ast);
         if !header::is_there(&file.text) {
-            let begun = file.text.lines().take_while(|line| line.starts_with("//!")).count();
-            let help = match begun {
-                0 => "begin the file with `//! What it does.`, `//! ---`, `//! actions: [kernel.restart]`",
-                _ => "a line `//! ---` is missing, between what it does and `//! actions: [kernel.restart]`",
-            };
-            let text = if begun == 0 { "a playbook needs a header" } else { "these comments are no header" };
-            self.problem(Diagnostic::error("P0201", &file.path, &file.text, 0..0, text).help(help));
+            let (at, text, help) = header::missing(&file.text);
+            self.problem(Diagnostic::error("P0201", &file.path, &file.text, at, text).help(help));
         }
         self.problems.extend(problems);
         for (function, at) in calls::outside(&file, &ast) {
@@ -198,6 +206,12 @@ impl Loader<'_> {
         }
         if let Some((_, at)) = calls::outside(file, ast).into_iter().next().filter(|_| !ast.has_functions()) {
             return self.problem(wrong(at, "nothing carries this out: the file is no playbook"));
+        }
+        if file.text.trim_start().starts_with("```") {
+            return self.problem(wrong(
+                0..3,
+                "this belongs to a page that shows a script: take out the lines of ```",
+            ));
         }
         let run = ast
             .iter_functions()
@@ -245,10 +259,7 @@ impl Loader<'_> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let rest_fits = name.chars().all(|c| fits(c) || c == '_' || c == '-');
         if !name.starts_with(fits) || !rest_fits || name.len() > 64 {
-            let text = format!(
-                "`{name}` is no name for a playbook: rename the file to a-z, 0-9, _ and -, at most 64"
-            );
-            self.problem(Diagnostic::error("P0205", &file.path, &file.text, 0..0, text));
+            self.problem(unnamed(name, file));
         }
         if let Some(other) = self.playbooks.get(name) {
             let text =
@@ -292,7 +303,8 @@ impl Loader<'_> {
                 self.problem(told);
             } else if sound && !texts.contains(action) {
                 let text = format!("the header allows `{action}`, but the script never names it");
-                self.problem(Diagnostic::error("P0213", &file.path, &file.text, at, text).warning());
+                let told = Diagnostic::error("P0213", &file.path, &file.text, at, text).warning();
+                self.problem(told.help("take it out of `actions:`, or call it"));
             }
         }
         for (action, at) in check::acts(file, &playbook.program.ast) {

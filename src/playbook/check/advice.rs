@@ -9,8 +9,18 @@ use super::{ctx, elsewhere};
 use crate::model::diagnostic::nearest;
 
 /// The parser's own words, beginning small as ours do.
-pub fn words(kind: &ParseErrorType) -> String {
+pub fn words(kind: &ParseErrorType, text: &str) -> String {
     let text = match kind {
+        ParseErrorType::VariableUndefined(name) if elsewhere::is_keyword(name) && !is_named(name, text) => {
+            return format!("`{name}` means nothing here");
+        }
+        ParseErrorType::Reserved(name)
+            if elsewhere::is_keyword(name) || !name.starts_with(char::is_alphabetic) =>
+        {
+            return format!("`{name}` means nothing here");
+        }
+        ParseErrorType::Reserved(name) => return format!("`{name}` is a word that Rhai keeps for itself"),
+        ParseErrorType::UnknownOperator(sign) => return format!("there is no operator `{sign}`"),
         ParseErrorType::VariableUndefined(name) => return format!("there is no variable `{name}`"),
         ParseErrorType::ModuleUndefined(name) => return format!("nothing is imported as `{name}`"),
         ParseErrorType::BadInput(LexError::ImproperSymbol(sign, _))
@@ -30,9 +40,7 @@ pub fn words(kind: &ParseErrorType) -> String {
 pub fn advice(kind: &ParseErrorType, text: &str, at: usize) -> Option<String> {
     match kind {
         ParseErrorType::VariableUndefined(name) => Some(undefined(name, text, at)),
-        ParseErrorType::ModuleUndefined(name) => {
-            Some(format!("import it at the top: `import \"lib/{name}\" as {name};`"))
-        }
+        ParseErrorType::ModuleUndefined(name) => Some(module(name, text)),
         ParseErrorType::Reserved(word) => reserved(word).or_else(|| match word.as_str() {
             "#" | "$" | "@" => Some(unexpected(text, at)),
             _ => Some(format!("`{word}` is a word of the language and cannot be a name: take another")),
@@ -120,6 +128,27 @@ pub fn function(name: &str) -> Option<&'static str> {
     elsewhere::function(name)
 }
 
+/// What to do where nothing is imported as `name`.
+fn module(name: &str, text: &str) -> String {
+    if let Some(help) = elsewhere::function(name).or_else(|| elsewhere::word(name)) {
+        return help.into();
+    }
+    let paths =
+        || text.match_indices("import \"").filter_map(|(at, it)| text[at + it.len()..].split('"').next());
+    if let Some(path) = paths().find(|path| path.rsplit('/').next() == Some(name)) {
+        return format!("give it that name where it is imported: `import \"{path}\" as {name};`");
+    }
+    let names: Vec<&str> = text
+        .match_indices("\" as ")
+        .map(|(at, it)| &text[at + it.len()..])
+        .map(|it| it.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+        .collect();
+    match nearest(name, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("import it at the top: `import \"lib/{name}\" as {name};`"),
+    }
+}
+
 fn undefined(name: &str, text: &str, at: usize) -> String {
     let after = text.get(at + name.len()..).unwrap_or_default();
     if name == "f" && !after.starts_with(['"', '\'']) {
@@ -129,7 +158,12 @@ fn undefined(name: &str, text: &str, at: usize) -> String {
     if after.trim_start().starts_with("->") || after.trim_start().starts_with("=>") {
         return format!("a closure is written `|{name}| …`");
     }
+    let known = variables(text);
+    let declared = known.iter().any(|it| it == name);
     let line_start = text[..at.min(text.len())].rfind('\n').map_or(0, |i| i + 1);
+    if !declared && elsewhere::is_keyword(name) {
+        return elsewhere::word(name).unwrap_or_default().into();
+    }
     if after.starts_with(':') && !after.starts_with("::") && !after.starts_with(":=") {
         return match text[..at.min(text.len())].trim_end().chars().next_back() {
             Some('{' | ',') => "a map begins with `#{`".into(),
@@ -149,8 +183,6 @@ fn undefined(name: &str, text: &str, at: usize) -> String {
     {
         return format!("arguments have no names; parameters are a map: `#{{ {name}: … }}`");
     }
-    let known = variables(text);
-    let declared = known.iter().any(|it| it == name);
     if !declared && ctx::FIELDS.contains(&name) {
         return format!("write `ctx.{name}`");
     }
@@ -173,6 +205,16 @@ fn undefined(name: &str, text: &str, at: usize) -> String {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("declare it first: `let {name} = …`; text stands in quotes"),
     }
+}
+
+/// Whether `word` is one of another language that the script does not use as a name.
+pub fn is_foreign(word: &str, text: &str) -> bool {
+    elsewhere::word(word).is_some() && !is_named(word, text)
+}
+
+/// Whether the script itself calls something `word`.
+fn is_named(word: &str, text: &str) -> bool {
+    variables(text).iter().any(|it| it == word) || text.contains(&format!("fn {word}("))
 }
 
 fn reserved(word: &str) -> Option<String> {
@@ -208,7 +250,9 @@ fn property(text: &str, at: usize) -> String {
 }
 
 fn expression(text: &str, at: usize) -> Option<String> {
-    if let Some(help) = word_before(text, at).and_then(|word| reserved(&word)) {
+    if let Some(help) =
+        word_before(text, at).filter(|it| !is_named(it, text)).and_then(|word| reserved(&word))
+    {
         return Some(help);
     }
     let rest = text.get(at..).unwrap_or_default();
@@ -218,7 +262,7 @@ fn expression(text: &str, at: usize) -> Option<String> {
         (Some('}'), Some('}')) => "one `}` too many; or look above for a `{` that is missing".into(),
         (Some('=' | '('), Some(';')) | (Some('='), _) => "a value is missing after `=`".into(),
         (Some(','), Some(')' | ']' | '}')) => "take out the `,`, or add what is to follow it".into(),
-        (Some('+' | '-' | '*' | '/' | '&' | '|' | '<' | '>'), _) => {
+        (Some('+' | '-' | '*' | '/' | '%' | '&' | '|' | '<' | '>'), _) => {
             "the other side of the operator is missing".into()
         }
         (_, Some('}' | ')' | ']')) => "take it out, or look above for what it should close".into(),
@@ -232,14 +276,14 @@ fn missing(token: &str, text: &str, at: usize) -> Option<String> {
     let here = text.get(at..).unwrap_or_default().trim_start();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let word: String = here.chars().take_while(|c| is_word(*c)).collect();
+    if token == ":" && here.starts_with('=') {
+        return Some("a field of a map is written `name: value`".into());
+    }
     if here.starts_with("=>") || here.starts_with("->") {
         return reserved("=>");
     }
     if here.starts_with(":=") || here.starts_with("===") || here.starts_with("++") {
         return reserved(&here.chars().take(if here.starts_with('=') { 3 } else { 2 }).collect::<String>());
-    }
-    if here.starts_with('=') && token == ":" {
-        return Some("a field of a map is written `name: value`".into());
     }
     if here.starts_with('=') && !here.starts_with("==") {
         return Some("`==` compares, `=` gives a variable its value".into());
@@ -248,11 +292,11 @@ fn missing(token: &str, text: &str, at: usize) -> Option<String> {
     if before.as_deref() == Some("catch") {
         return Some("write `catch (e) { … }`: it takes every failure, `e.kind` says which".into());
     }
-    if let Some(help) = before.as_deref().filter(|it| *it != "f" || here.starts_with('"')).and_then(reserved)
-    {
+    let foreign = |it: &&str| !matches!(*it, "f" | "try" | "") && !is_named(it, text);
+    if let Some(help) = before.as_deref().filter(foreign).and_then(reserved) {
         return Some(help);
     }
-    if let Some(help) = Some(word.as_str()).filter(|it| !matches!(*it, "f" | "")).and_then(reserved) {
+    if let Some(help) = Some(word.as_str()).filter(foreign).and_then(reserved) {
         return Some(help);
     }
     let last = text.get(..at.min(text.len())).and_then(|it| it.chars().next_back());
@@ -289,13 +333,13 @@ fn missing(token: &str, text: &str, at: usize) -> Option<String> {
     })
 }
 
-/// The word that ends before byte `at`, or stands there.
+/// The word that ends before byte `at`, unless it is that of a field.
 fn word_before(text: &str, at: usize) -> Option<String> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let before = text.get(..at.min(text.len()))?.trim_end();
     let start =
         before.rfind(|c| !is_word(c)).map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
-    let word = before.get(start..).filter(|it| !it.is_empty())?;
+    let word = before.get(start..).filter(|it| !it.is_empty() && !before[..start].ends_with('.'))?;
     Some(word.to_string())
 }
 
@@ -316,6 +360,6 @@ fn variables(text: &str) -> Vec<String> {
             params.into_iter().flat_map(|(params, _)| params.split(',')).map(|it| it.trim().to_string()),
         );
     }
-    found.retain(|name| !name.is_empty());
+    found.retain(|name| !name.is_empty() && name != "mut");
     found
 }

@@ -4,8 +4,8 @@
 /// What to write for each of some words.
 type Table = &'static [(&'static [&'static str], &'static str)];
 
-/// Keywords, values and operators.
-const WORDS: Table = &[
+/// Keywords, values and operators, none of which a script would take as a name.
+const KEYWORDS: Table = &[
     (&["var", "int", "auto", "local", "my", "mut"], "write `let x = …`"),
     (
         &["function", "def", "func", "proc", "sub", "fun", "lambda"],
@@ -39,21 +39,63 @@ const WORDS: Table = &[
     (&["->", "=>"], "a closure is written `|x| x + 1`"),
     (&["try"], "`try { … } catch (e) { … }` is a statement, not a value: set a variable in both halves"),
     (&["spawn", "go", "thread"], "for things side by side there is `all([ … ])`"),
+    (&["new"], "leave it out: a value is a map `#{ name: value }`, a list or text"),
     (
-        &["new", "class", "static", "public", "protected", "super", "struct"],
-        "a map is written `#{ name: value }`",
+        &["class", "struct", "enum", "interface", "impl", "trait", "static", "public", "protected", "super"],
+        "there are no classes: functions stand by themselves, and a map is written `#{ name: value }`",
     ),
+    (&["unless"], "write `if !x { … }`"),
+    (
+        &["with", "defer", "using"],
+        "leave it out: nothing is to be closed; to undo something there is `fn rollback(ctx)`",
+    ),
+    (&["del", "delete", "unset"], "write `map.remove(\"name\")`, or `list.remove(0)`"),
+    (&["instanceof"], "write `type_of(x) == \"string\"`"),
+    (
+        &["global", "nonlocal"],
+        "a function sees its arguments and its own variables only: pass it on as an argument",
+    ),
+    (&["set", "declare", "readonly"], "write `let x = …`"),
+    (&["typeof", "sizeof"], "write `type_of(x)`"),
+    (&["assert"], "write `if !x { fail(\"why\") }`"),
+    (&["void"], "leave it out"),
+    (&["exists", "defined"], "write `x != ()`"),
+    (&["echo", "printf"], "write `log(\"info\", \"…\")`"),
     (&["goto"], "use `while`, `loop`, `break` and functions"),
-    (
-        &["from", "require", "include", "use", "using", "package"],
-        "write `import \"lib/name\" as name;` at the top",
-    ),
+    (&["from", "require", "include", "use", "package"], "write `import \"lib/name\" as name;` at the top"),
+];
+
+/// Things that are at hand elsewhere, by names that a script may well use for its own.
+const NAMES: Table = &[
     (&["f"], "a text with values in it stands between backticks: `took ${n} s`"),
     (&["console", "logger", "logging", "System", "fmt"], "write `log(\"info\", \"…\")`"),
     (
         &["os", "subprocess", "process", "child_process", "shell"],
         "outside there is only `act`: `exec.run` starts a program, if the header allows it",
     ),
+    (
+        &[
+            "systemctl",
+            "service",
+            "docker",
+            "kubectl",
+            "curl",
+            "ssh",
+            "rm",
+            "kill",
+            "pkill",
+            "sudo",
+            "bash",
+            "sh",
+            "nginx",
+            "cat",
+            "grep",
+            "tail",
+            "ps",
+        ],
+        "a playbook starts no programs by itself: `act(\"exec.run\", #{ … })` does, if the header allows it",
+    ),
+    (&["err"], "a failure is thrown, not returned: `try { … } catch (e) { … }`"),
     (
         &["requests", "http", "axios", "urllib"],
         "outside there is only `act`: `http.request` asks another server, if the header allows it",
@@ -156,11 +198,47 @@ const FUNCTIONS: Table = &[
     (&["is_null", "is_none", "isNull", "isNone", "is_nil", "is_some"], "write `x == ()`"),
     (&["unwrap_or", "getOrDefault", "get_or"], "write `x ?? y`"),
     (&["await", "async"], "leave it out: every call waits for its result"),
+    (
+        &["Error", "Exception", "RuntimeError", "ValueError", "TypeError", "errorf"],
+        "a failure is text: write `fail(\"why\")`, or `throw \"why\"`",
+    ),
+    (
+        &["test", "matches", "is_match", "search", "findall", "fullmatch"],
+        "there are no regular expressions: write `text.contains(\"…\")`, `starts_with` or `ends_with`",
+    ),
+    (&["step", "step_by", "stepBy"], "write `range(0, 10, 2)` for 0, 2, 4, 6, 8"),
+    (
+        &["enumerate", "entries", "items", "each_with_index"],
+        "write `for (x, i) in list`, or `for key in map.keys()`",
+    ),
+    (
+        &["iter", "into_iter", "collect", "clone", "to_vec", "to_owned", "copy"],
+        "leave it out: values are copied, and lists are what they seem",
+    ),
+    (
+        &["unwrap", "expect", "is_ok", "is_err", "catch", "then", "finally"],
+        "leave it out: a call gives its result or fails, which `try { … } catch (e) { … }` takes",
+    ),
+    (&["strip", "lstrip", "rstrip"], "write `text.trim()`, which changes it"),
+    (&["isEmpty", "empty", "isempty"], "write `x.is_empty()`"),
+    (&["push_str", "pushStr"], "write `text += \"…\"`"),
+    (&["sorted"], "write `list.sort()`, which changes it"),
+    (&["sum"], "write `list.reduce(|sum, x| sum + x, 0)`"),
+    (
+        &["Some", "Ok", "Err", "None"],
+        "leave it out: a value stands for itself, `()` for nothing; a failure is thrown by `fail`",
+    ),
+    (&["printStackTrace", "print_r", "var_dump", "dbg", "Println", "Printf"], "write `log(\"info\", \"…\")`"),
 ];
 
 /// What to write for `word`, a keyword, a value or an operator.
 pub fn word(word: &str) -> Option<&'static str> {
-    find(WORDS, word)
+    find(KEYWORDS, word).or_else(|| find(NAMES, word))
+}
+
+/// Whether `word` belongs to the grammar of another language.
+pub fn is_keyword(word: &str) -> bool {
+    find(KEYWORDS, word).is_some()
 }
 
 /// What to write for a function called `name`.
@@ -179,8 +257,9 @@ mod tests {
 
     #[test]
     fn no_word_is_told_two_things_and_no_function_that_is_there_is_said_not_to_be() {
-        for table in [WORDS, FUNCTIONS] {
-            let mut words: Vec<_> = table.iter().flat_map(|(words, _)| *words).collect();
+        for tables in [vec![KEYWORDS, NAMES], vec![FUNCTIONS]] {
+            let tables = tables.into_iter().flatten();
+            let mut words: Vec<_> = tables.flat_map(|(words, _)| *words).collect();
             let all = words.len();
             words.sort();
             words.dedup();

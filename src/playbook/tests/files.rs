@@ -58,15 +58,15 @@ fn every_mistake_in_every_file_is_told_at_once_with_its_place() {
             "t",
             "//! x\n//! ---\n//! risk: hgih\nfn run(ctx) { 1 }",
             &[
-                "P0204 playbooks/t.rhai:3:5 risk: \"hgih\" is none of low, medium, high | did you mean `high`?",
+                "P0204 playbooks/t.rhai:3:11 `risk`: \"hgih\" is none of low, medium, high | did you mean `high`?",
             ],
         ),
         (
             "t",
             "//! x\n//! ---\n//! cost: soon\n//! actions: a.do\nfn run(ctx) { 1 }",
             &[
-                "P0204 playbooks/t.rhai:3:5 `cost`: \"soon\"",
-                "P0204 playbooks/t.rhai:4:5 `actions`: write a list",
+                "P0204 playbooks/t.rhai:3:11 `cost`: \"soon\"",
+                "P0204 playbooks/t.rhai:4:14 `actions`: this is not a list",
             ],
         ),
         (
@@ -85,7 +85,7 @@ fn every_mistake_in_every_file_is_told_at_once_with_its_place() {
             "t",
             "//! x\n//! ---\n//! params: { g: { type: int, default: x, defualt: 1 } }\nfn run(ctx) { 1 }",
             &[
-                "P0204 playbooks/t.rhai:3:15 `g`: its default \"x\" is not a whole number",
+                "P0204 playbooks/t.rhai:3:40 `g`: its default \"x\" is not a whole number",
                 "P0203 playbooks/t.rhai:3:43 a parameter has no key `defualt` | did you mean `default`?",
             ],
         ),

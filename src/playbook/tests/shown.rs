@@ -3,9 +3,18 @@
 //! The mistakes stand below, the texts beside this file under `shown/`, one a mistake. To change one, run this test
 //! with `INSTA_UPDATE=always`, and read what changed as somebody would at night with a pager.
 
+mod headers;
+mod phrases;
 mod slips;
 
 use super::*;
+
+/// Names of mistakes, and what is said of them.
+type Told = Vec<(&'static str, String)>;
+
+fn of_bodies<const N: usize>(cases: [(&'static str, &str); N]) -> Told {
+    cases.into_iter().map(|(name, body)| (name, loaded(&with_body(body)))).collect()
+}
 
 /// What is said of a playbook before it runs.
 fn loaded(text: &str) -> String {
@@ -231,6 +240,11 @@ fn each_mistake_is_shown_with_its_place_and_the_way_out() {
         slips::names(),
         slips::words(),
         slips::files(),
+        phrases::halves(),
+        phrases::flow(),
+        phrases::names(),
+        headers::values(),
+        headers::places(),
     ]
     .concat();
     cases.push(("run_nondeterministic", differs()));

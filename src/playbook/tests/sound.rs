@@ -132,3 +132,86 @@ fn every_file_that_is_shipped_is_told_nothing_of_its_calls() {
         assert!(told.is_empty(), "{}", told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     }
 }
+
+/// Phrases that look like slips, and are none.
+const ALIKE: &str = r##"//! Looks odd, and is right.
+//! ---
+//! risk: low
+//!
+//! timeout: 30
+//! actions: [ "kernel.restart" ]
+//! params: { grace: duration, when: { type: string, doc: "---" } }
+//! ---
+//! timeout: this is no key any more
+
+// timeout: nor is this
+
+//! Words at a place where they are only a comment.
+
+import "lib/good" as good;
+
+const DATA = "#! no shebang";
+
+/* A comment /* in a comment */ with " and ` and ( in it. */
+fn run(ctx) {
+    let json = #{ "my-key": 1, "if": 2, ok: [1, 2,], };
+    let time = 'x';
+    let text = `a "b" ${ `c ${1 + 2}` } }`;
+    let raw = #"a "quoted" \ text"#;
+    let err = "line \
+        goes on";
+    for (x, i) in [1, 2] { log("info", `${x} ${i}`); }
+    for i in 0..=3 { log("info", `${i}`) }
+    for i in range(0, 6, 2) { log("info", `${i}`); }
+    do { log("info", time.to_string()) } while false;
+    let kind = if json.ok.len() > 1 { "many" } else if err == "" { "none" } else { "one" };
+    switch kind { "many" | "one" => (), "none" if ctx.attempt > 1 => (), 1..5 => (), _ => log("info", raw) }
+    let f = |data, end| data + end;
+    let pair = (1 + 2) * 3;
+    let none = ctx.event?.data ?? ();
+    let f2 = || 5;
+    log("info", `${f.call(1, 2)} ${pair} ${none} ${f2.call()} ${text} ${global::DATA} ${good::pause()}`);
+    act("kernel.restart", #{
+        kernel: ctx.target,
+    });
+    notify(ctx.target);
+    throw "odd";
+}
+
+fn notify(data) { log("info", data) }
+fn verify(ctx) { true }
+"##;
+
+#[test]
+fn what_looks_like_a_slip_and_is_right_is_told_nothing() {
+    let known = crate::actions::BUILTIN.map(String::from);
+    for text in [ALIKE.to_string(), ALIKE.replace('\n', "\r\n"), format!("{}\n//! ---", ALIKE.trim_end())] {
+        let good = file("lib/good", "const PAUSE = 1;\nfn pause() { 1 }");
+        let told = match Library::load_fitting("playbooks", &[file("alike", &text), good], &known, &specs()) {
+            Ok(library) => library.warnings().to_vec(),
+            Err(problems) => problems,
+        };
+        assert!(told.is_empty(), "{}", told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+}
+
+#[test]
+fn a_script_that_is_broken_anywhere_is_told_where_and_what_to_do() {
+    let whole = LARGE.replace("`${ctx.target}`", "`Ü ${ctx.target}`");
+    let cut = (0..whole.len()).step_by(37).filter(|at| whole.is_char_boundary(*at));
+    let mut broken = 0;
+    for (n, at) in cut.enumerate() {
+        let sign = ["", "(", ")", "{", "}", "\"", "`", "/*", ";", "\0", "é", "#{", ":", " for "][n % 14];
+        let rest = whole[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+        for text in [whole[..at].to_string(), format!("{}{sign}{}", &whole[..at], &whole[rest..])] {
+            let Err(problems) = Library::load("playbooks", &[file("large", &text)], &[]) else { continue };
+            for problem in problems.iter().filter(|it| it.code == "P0207") {
+                broken += 1;
+                let line = text.split('\n').nth(problem.line as usize - 1).unwrap();
+                assert!(problem.column as usize <= line.chars().count() + 1, "{problem}\n{text}");
+                assert!(problem.help.is_some(), "{problem}\n{text}");
+            }
+        }
+    }
+    assert!(broken > 100, "{broken}");
+}

@@ -1,13 +1,7 @@
 //! Mistakes that are seen before anything runs, though the script can be read: arguments, names, words of other
 //! languages, whole files.
 
-use super::{loaded, with_body};
-
-type Told = Vec<(&'static str, String)>;
-
-fn of_bodies<const N: usize>(cases: [(&'static str, &str); N]) -> Told {
-    cases.into_iter().map(|(name, body)| (name, loaded(&with_body(body)))).collect()
-}
+use super::{Told, loaded, of_bodies};
 
 /// Arguments of host functions.
 pub fn arguments() -> Told {
