@@ -80,13 +80,20 @@ pub fn missing(text: &str) -> (Range<usize>, &'static str, &'static str) {
     };
     if text.starts_with("//!") {
         let help = "a line `//! ---` is missing, between what it does and `//! actions: [kernel.restart]`";
+        let fence = |line: &str| {
+            let inner = line.strip_prefix("//!").map(str::trim).unwrap_or_default();
+            inner.len() > 1 && inner.chars().all(|c| "-=_*~–—".contains(c))
+        };
+        if let Some(at) = text.lines().find(|it| fence(it)).and_then(|it| line(it.trim_end())) {
+            return (at, "this line does not begin a header", "write `//! ---`");
+        }
         return (0..0, "these comments are no header", help);
     }
     if let Some(at) = line("//!") {
         let help = "move it up: nothing stands before its `//!`, no line and no space";
         return (at, "a header begins in the first line of the file", help);
     }
-    if let Some(at) = line("// ---").or_else(|| line("---")) {
+    if let Some(at) = line("// ---").or_else(|| line("/// ---")).or_else(|| line("---")) {
         return (at, "a header is of comments with `//!`", "begin each of its lines with `//! `");
     }
     let help = "begin the file with `//! What it does.`, `//! ---`, `//! actions: [kernel.restart]`";
@@ -181,7 +188,9 @@ impl Reader<'_> {
                     return None;
                 }
                 let text = format!("the header is not YAML: {}", error.message);
-                let help = error.help.or_else(|| words::unread(&error.message));
+                let line = self.block.yaml[line..].lines().next().unwrap_or_default();
+                let two = line.split([',', ' ']).filter(|it| is_key(it)).count() > 1;
+                let help = error.help.filter(|_| !two).or_else(|| words::unread(&error.message, two));
                 let help = help.map(|it| it.replace("in column 1,", "right after `//! `,"));
                 self.problem("P0202", error.at, text, help);
                 return None;

@@ -288,6 +288,9 @@ impl Loader<'_> {
         let known = self.known_actions.iter().map(String::as_str);
         // Most forget the group: `restart` for `kernel.restart`.
         let last = |name: &str| name.rsplit('.').next() == Some(action);
+        if action.contains('*') {
+            return error.help("name each by itself: nothing stands for several actions");
+        }
         match nearest(action, known.clone()).or_else(|| known.clone().find(|name| last(name))) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error.help("`paramedic actions` lists those there are"),

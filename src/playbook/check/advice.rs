@@ -130,6 +130,9 @@ pub fn function(name: &str) -> Option<&'static str> {
 
 /// What to do where nothing is imported as `name`.
 fn module(name: &str, text: &str) -> String {
+    if variables(text).iter().any(|it| it == name) {
+        return format!("a field stands behind a dot: `{name}.…`");
+    }
     if let Some(help) = elsewhere::function(name).or_else(|| elsewhere::word(name)) {
         return help.into();
     }
@@ -213,7 +216,7 @@ pub fn is_foreign(word: &str, text: &str) -> bool {
 }
 
 /// Whether the script itself calls something `word`.
-fn is_named(word: &str, text: &str) -> bool {
+pub fn is_named(word: &str, text: &str) -> bool {
     variables(text).iter().any(|it| it == word) || text.contains(&format!("fn {word}("))
 }
 
@@ -259,6 +262,7 @@ fn expression(text: &str, at: usize) -> Option<String> {
     let last = text[..at.min(text.len())].trim_end().chars().next_back();
     Some(match (last, rest.chars().next()) {
         (_, Some('{')) => "a map begins with `#{`".into(),
+        (Some('}'), Some(',')) => "take the `,` out: functions and statements stand one after another".into(),
         (Some('}'), Some('}')) => "one `}` too many; or look above for a `{` that is missing".into(),
         (Some('=' | '('), Some(';')) | (Some('='), _) => "a value is missing after `=`".into(),
         (Some(','), Some(')' | ']' | '}')) => "take out the `,`, or add what is to follow it".into(),

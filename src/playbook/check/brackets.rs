@@ -123,7 +123,11 @@ fn missing(seen: &Seen) -> Option<Slip> {
             .then(|| Slip::help("separate cases with `,`").says("`,` is missing here").at(end_before(seen)));
     }
     if word == ";" && closes_ahead(seen, seen.i + 1, inner) && !script.is_first(seen.i + 1) {
-        return Some(Slip::help("separate items with `,`").says("a `;` stands where a `,` should"));
+        let help = match script.closes(inner, seen.i + 1) {
+            true => "take it out",
+            false => "separate items with `,`",
+        };
+        return Some(Slip::help(help).says("a `;` stands where none can"));
     }
     if closes_ahead(seen, seen.i, inner) {
         let comma = (seen.misses(",") || seen.misses("}")) && script.is_first(seen.i);

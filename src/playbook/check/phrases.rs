@@ -66,6 +66,15 @@ fn texts(seen: &Seen) -> Option<Slip> {
     if seen.before() == "." && word == "match" {
         return Some(pattern());
     }
+    if matches!(seen.kind, ParseErrorType::MissingToken(..)) && i > 0 && seen.touch(i - 1) {
+        let last = script.word(i - 1);
+        if script.kind(i - 1) == Some(Kind::Text) && last.starts_with('`') && last.contains('\n') {
+            let at = script.range(i - 1).start;
+            let slip = Slip::help("end it with a backtick where it should end");
+            let text = "this text goes on to the next backtick, some lines below";
+            return Some(slip.says(text).at(at..at + 1));
+        }
+    }
     if seen.misses(",")
         && i > 0
         && script.kind(i - 1) == Some(Kind::Text)
@@ -75,7 +84,9 @@ fn texts(seen: &Seen) -> Option<Slip> {
         let help = "write `\\\"` for a quote within a text, or put the text between backticks";
         return Some(Slip::help(help).says("the text ended at the quote before this"));
     }
-    None
+    let joins = seen.misses(",") && i > 0 && script.kind(i - 1) == Some(Kind::Text) && !script.is_first(i);
+    (joins && script.kind(i) == Some(Kind::Word) && !super::advice::is_foreign(word, script.text))
+        .then(|| Slip::help("separate two values with `,`, or join texts with `+`"))
 }
 
 /// There are none.

@@ -50,6 +50,10 @@ fn header(seen: &Seen) -> Option<Slip> {
     let text = seen.script.text;
     let line = text.get(seen.at..)?.lines().next()?;
     let key = line.trim_end() == "---" || line.split_once(':').is_some_and(|(key, _)| KEYS.contains(&key));
+    if seen.at == 0 && key {
+        let help = "begin each of its lines with `//! `, and put `//! ---` above them";
+        return Some(Slip::help(help).says("the header stands in comments").at(0..line.trim_end().len()));
+    }
     let first = seen.i == 0 && text[..seen.at].ends_with('\n') && text.starts_with("//");
     (first && key).then(|| {
         let at = seen.at..seen.at + line.trim_end().len();
@@ -102,6 +106,10 @@ fn unseen(seen: &Seen) -> Option<Slip> {
     if sign.is_whitespace() && !sign.is_control() {
         let text = format!("the sign U+{code:04X} stands here, which is no plain space");
         return Some(Slip::help("put a plain space in its place").says(text).at(place));
+    }
+    if sign.is_alphabetic() {
+        let help = "a name is of the letters a-z and A-Z, digits and `_`; other text stands in quotes";
+        return Some(Slip::help(help).says(format!("`{sign}` cannot stand in a name")).at(place));
     }
     (sign.is_control() || hidden).then(|| {
         let text = format!("the sign U+{code:04X} stands here, which cannot be seen");

@@ -69,7 +69,8 @@ pub fn param_key(given: &str) -> Option<&'static str> {
 pub fn list(value: &Node) -> String {
     match &value.kind {
         yaml::Kind::Text(text) if text.len() <= 100 => {
-            let names = text.split([',', ' ']).filter(|it| !it.is_empty()).collect::<Vec<_>>().join(", ");
+            let names =
+                text.split([',', ' ', '(', ')']).filter(|it| !it.is_empty()).collect::<Vec<_>>().join(", ");
             format!("write `[{names}]`")
         }
         yaml::Kind::Null => "write `[]` for none, or such as [kernel.restart, kernel.health]".into(),
@@ -100,7 +101,16 @@ pub fn default(kind: Kind, given: &Value) -> String {
     }
 }
 
-/// What to do about YAML that cannot be read, where its reader has no advice.
-pub fn unread(message: &str) -> Option<String> {
-    message.contains("is not closed").then(|| "close it; each key begins a line of its own".into())
+/// What to do about YAML that cannot be read, where its reader has no advice, or there are `two` keys in a line.
+pub fn unread(message: &str, two: bool) -> Option<String> {
+    let help = match message {
+        _ if two => "write each key on a line of its own",
+        it if it.contains("is not closed") => "close it; each key begins a line of its own",
+        it if it.contains("block sequence") => {
+            "write `[a, b]`, or each `- a` on a line of its own below the key"
+        }
+        it if it.contains("expected key") => "write each key on a line of its own",
+        _ => "look here for a comma, quote or bracket that is missing or too many",
+    };
+    Some(help.into())
 }

@@ -2,6 +2,7 @@
 
 use rhai::{LexError, ParseErrorType};
 
+use crate::playbook::check::elsewhere;
 use crate::playbook::check::slip::{Seen, Slip};
 use crate::playbook::check::tokens::Kind;
 
@@ -46,6 +47,9 @@ fn each(seen: &Seen) -> Option<Slip> {
             .then(|| Slip::help("write `for x in list { … }`, and take it apart below"));
     }
     let name = script.word(from);
+    if let ("=", "to") = (script.word(from + 1), script.word(from + 3)) {
+        return write(format!("{name} in {}..={}", script.word(from + 2), script.between(from + 4, end)));
+    }
     if let Some(first) = (from..end).find(|j| script.word(*j) == ";") {
         let limit = (first + 1..end).find(|j| matches!(script.word(*j), "<" | "<=" | "!="));
         let last = (first + 1..end).find(|j| script.word(*j) == ";").unwrap_or(end);
@@ -80,6 +84,19 @@ fn each(seen: &Seen) -> Option<Slip> {
 fn words(seen: &Seen) -> Option<Slip> {
     let (script, i) = (seen.script, seen.i);
     let literal = |j: &usize| matches!(script.kind(*j), Some(Kind::Text | Kind::Number));
+    let count = (script.word(i + 1), script.word(i + 2));
+    if i >= 3 && script.kind(i) == Some(Kind::Number) && script.word(i - 1) == "in" {
+        let (name, low) = (script.word(i - 2), seen.word());
+        match count {
+            (":" | ",", high) if script.kind(i + 2) == Some(Kind::Number) && script.word(i + 3) == "{" => {
+                return Some(Slip::help(format!("write `for {name} in {low}..{high} {{ … }}`")).says(GOES));
+            }
+            ("{", _) => {
+                return Some(Slip::help(format!("write `for {name} in 0..{low} {{ … }}`")).says(GOES));
+            }
+            _ => {}
+        }
+    }
     let items: Vec<&str> = (i..script.line_end(i)).take_while(literal).map(|j| script.word(j)).collect();
     if items.len() < 2 || i < 3 || script.word(i - 1) != "in" || script.word(i - 3) != "for" {
         return None;
@@ -130,6 +147,16 @@ fn condition(seen: &Seen) -> Option<Slip> {
     let (script, i, word) = (seen.script, seen.i, seen.word());
     let start = script.line_start(i.saturating_sub(usize::from(script.is_first(i))));
     let keyword = (start..i).rev().find(|j| matches!(script.word(*j), "if" | "while" | "until" | "for"));
+    if seen.misses("{") && seen.before() == "else" && script.is_first(i) {
+        let end = script.range(i - 1).end;
+        let help = "what `else` does stands between `{` and `}`";
+        return Some(Slip::help(help).says("a `{` is missing here").at(end..end + 1));
+    }
+    if seen.misses(")") && matches!(seen.kind, ParseErrorType::MissingToken(_, why) if why.contains("catch"))
+    {
+        let help = "write `catch (e) { … }`: it takes every failure, `e.kind` says which";
+        return Some(Slip::help(help).says("a `catch` has one name"));
+    }
     if seen.misses("{") && seen.before() == "else" && word != ":" {
         let help = "with a condition write `else if x { … }`, without one `else { … }`";
         return Some(Slip::help(help));
@@ -182,6 +209,13 @@ fn condition(seen: &Seen) -> Option<Slip> {
         if !help.is_empty() {
             return Some(Slip::help(help).says(format!("`{word}` means nothing here")));
         }
+    }
+    if let ParseErrorType::MismatchedType(..) = seen.kind
+        && script.kind(i + 1) == Some(Kind::Word)
+        && let Some(help) = elsewhere::word(seen.after()).filter(|_| elsewhere::is_keyword(seen.after()))
+    {
+        let text = format!("`{}` means nothing here", seen.after());
+        return Some(Slip::help(help).says(text).at(script.range(i + 1)));
     }
     let bash = matches!(seen.kind, ParseErrorType::VariableUndefined(_)) && seen.before() == "-"
         || matches!(seen.kind, ParseErrorType::MismatchedType(..));

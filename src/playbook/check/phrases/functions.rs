@@ -70,7 +70,9 @@ fn anonymous(seen: &Seen) -> Option<Slip> {
     if KEYWORDS.contains(&seen.word()) && seen.after() == "(" {
         let fits = matches!(
             seen.kind,
-            ParseErrorType::VariableUndefined(_) | ParseErrorType::BadInput(LexError::UnexpectedInput(_))
+            ParseErrorType::VariableUndefined(_)
+                | ParseErrorType::MissingToken(..)
+                | ParseErrorType::BadInput(LexError::UnexpectedInput(_))
         );
         let end = script.closed_by(i + 1).unwrap_or(i + 2);
         return fits
@@ -108,12 +110,19 @@ fn anonymous(seen: &Seen) -> Option<Slip> {
 fn parameters(seen: &Seen) -> Option<Slip> {
     let (script, word) = (seen.script, seen.word());
     if let ParseErrorType::FnMissingBody(_) = seen.kind {
-        let start = script.line_start(seen.i);
+        let start = script.line_start(seen.i.saturating_sub(1));
         let name = (start..seen.i).find(|j| script.word(*j) == "fn")? + 1;
         let written = written(seen, name);
         return match word {
             "->" => {
                 Some(Slip::help(format!("leave the type out: `{written}`")).says("a function has no types"))
+            }
+            ";" => Some(Slip::help(format!("write `{written}`")).says("a function needs a body")),
+            ")" => Some(Slip::help("take it out").says("one `)` too many")),
+            _ if seen.script.is_first(seen.i) => {
+                let end = seen.i.checked_sub(1).map_or(0, |it| script.range(it).end);
+                let slip = Slip::help(format!("write `{written}`")).says("a `{` is missing here");
+                Some(slip.at(end..end + 1))
             }
             "=>" | "=" | ":" => Some(
                 Slip::help(format!("write `{written}`"))

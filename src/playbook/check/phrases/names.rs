@@ -75,6 +75,14 @@ fn declaration(seen: &Seen) -> Option<Slip> {
         return Some(Slip::help(help).says("a variable has no type"));
     }
     if let ParseErrorType::VariableExpected = seen.kind
+        && matches!(word, "$" | "@" | "let" | "const")
+        && i >= 1
+        && declares(i - 1)
+    {
+        let text = format!("no `{word}` follows `{}`", seen.before());
+        return Some(Slip::help(format!("leave `{word}` out: `{} x = …`", seen.before())).says(text));
+    }
+    if let ParseErrorType::VariableExpected = seen.kind
         && i >= 1
         && declares(i - 1)
         && matches!(word, "[" | "(" | "{" | "#{")

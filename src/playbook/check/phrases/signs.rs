@@ -52,6 +52,19 @@ fn comments(seen: &Seen) -> Option<Slip> {
 
 fn operators(seen: &Seen) -> Option<Slip> {
     let (script, i, word) = (seen.script, seen.i, seen.word());
+    if word == "*" && seen.after() == "/" && seen.touch(i) && unexpected(seen) {
+        let slip = Slip::help("take it out, or begin the comment with `/*`").says("this ends no comment");
+        return Some(slip.at(script.range(i).start..script.range(i + 1).end));
+    }
+    if word == "->" && i > 0 && seen.touch(i - 1) && script.kind(i + 1) == Some(Kind::Word) {
+        return Some(
+            Slip::help(format!("write `{}.{}`", seen.before(), seen.after()))
+                .says("a field stands behind a dot"),
+        );
+    }
+    if seen.misses("(") && seen.before() == "!" && matches!(word, ";" | ")" | "," | ".") {
+        return Some(Slip::help("leave it out").says("nothing is promised by `!`").at(script.range(i - 1)));
+    }
     let help = |text: &str| Some(Slip::help(text));
     let joined = i > 0 && seen.touch(i - 1);
     let compares = matches!(
@@ -201,6 +214,10 @@ fn references(seen: &Seen) -> Option<Slip> {
         );
     }
     let closure = matches!(seen.kind, ParseErrorType::MissingToken(_, why) if why.contains("anonymous"));
+    if closure && script.kind(i) == Some(Kind::Word) {
+        let help = format!("write `|{}| …`, or `|a, b| …` for two", seen.before());
+        return Some(Slip::help(help).says("the second `|` of the closure is missing"));
+    }
     if closure && matches!(word, ":" | "=") {
         let help = format!("leave it out: `|{}| …`", seen.before());
         return Some(Slip::help(help).says("what a closure takes has neither type nor default"));

@@ -2,6 +2,7 @@
 
 use rhai::{LexError, ParseErrorType};
 
+use crate::playbook::check::advice::is_named;
 use crate::playbook::check::slip::{Seen, Slip};
 use crate::playbook::check::tokens::Kind;
 use crate::playbook::{engine, host, reference};
@@ -22,7 +23,11 @@ pub fn find(seen: &Seen) -> Option<Slip> {
         }
         _ => return None,
     };
-    typed(seen).or_else(|| command(seen, word)).or_else(|| unquoted(seen)).or_else(|| written(seen, word))
+    capital(seen, word)
+        .or_else(|| typed(seen))
+        .or_else(|| command(seen, word))
+        .or_else(|| unquoted(seen))
+        .or_else(|| written(seen, word))
 }
 
 /// `int x = 5`.
@@ -69,14 +74,29 @@ fn unquoted(seen: &Seen) -> Option<Slip> {
     })
 }
 
+/// `If x { … }`.
+fn capital(seen: &Seen, word: &str) -> Option<Slip> {
+    let small = word.to_lowercase();
+    let fits = small != word && OWN.contains(&small.as_str()) && seen.after() != "(";
+    fits.then(|| Slip::help(format!("write `{small}`")).says("words of the language are in small letters"))
+}
+
 /// What is written otherwise.
 fn written(seen: &Seen, word: &str) -> Option<Slip> {
     let (script, i) = (seen.script, seen.i);
-    let small = word.to_lowercase();
-    if small != word && OWN.contains(&small.as_str()) {
+    let outside = script.enclosing(i).iter().all(|it| script.word(*it) != "{");
+    if outside && matches!(word, "run" | "verify" | "rollback") && seen.after() == "=" {
         return Some(
-            Slip::help(format!("write `{small}`")).says("words of the language are in small letters"),
+            Slip::help(format!("write `fn {word}(ctx) {{ … }}`")).says("a function begins with `fn`"),
         );
+    }
+    if outside && word == "ctx" && script.word(script.line_start(i)) != "fn" {
+        let help = "take the line out: the engine itself calls `run`, `verify` and `rollback`";
+        return Some(Slip::help(help).says("outside of functions there is no `ctx`"));
+    }
+    let index = seen.before() == "[" && seen.after() == "]" && i > 1 && seen.touch(i - 2);
+    if index && script.kind(i - 2) == Some(Kind::Word) && !is_named(word, script.text) {
+        return Some(Slip::help(format!("write `[\"{word}\"]`, or `.{word}`")));
     }
     if seen.before() == "-" && i > 1 {
         let sign = match word {

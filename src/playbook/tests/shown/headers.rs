@@ -21,6 +21,9 @@ pub fn values() -> Told {
         ("header_tab_in_list", "actions:\n\t- kernel.restart".into()),
         ("header_equals", format!("{good}\nrisk = low")),
         ("header_no_space", format!("{good}\nrisk:low")),
+        ("header_list_inline", "actions: - kernel.restart".into()),
+        ("header_two_in_line", format!("{good}\nrisk: low, timeout: 5m")),
+        ("header_actions_star", "actions: [kernel.*]".into()),
         ("header_param_twice", format!("{good}\nparams:\n  n: int\n  n: string")),
         ("header_param_required", format!("{good}\nparams: {{ n: {{ type: int, required: yes }} }}")),
         ("header_param_quoted", format!("{good}\nparams: {{ n: {{ type: int, default: \"3\" }} }}")),
@@ -44,6 +47,8 @@ pub fn places() -> Told {
             "header_line_lost",
             format!("//! Fix it.\n//! ---\n//! risk: low\nactions: [kernel.restart]\n//! timeout: 5m\n{RUN}"),
         ),
+        ("header_fence_short", format!("//! Fix it.\n//! --\n//! actions: [kernel.restart]\n{RUN}")),
+        ("header_keys_alone", format!("actions: [kernel.restart]\n{RUN}")),
         ("header_fence_lost", format!("//! Fix it.\n---\n//! actions: [kernel.restart]\n{RUN}")),
         (
             "header_line_plain",
