@@ -137,6 +137,25 @@ fn a_file_that_cannot_be_read_hides_no_other_mistake() {
 }
 
 #[test]
+fn what_a_file_holds_is_never_obeyed_by_the_terminal() {
+    let header = "//! Fix it.\n//! ---\n//! actions: []\n";
+    let broken = format!("{header}fn run(ctx) {{ \u{1b}]0;owned\u{7} \u{9b}2J \u{202e} }}\n");
+    let named = format!("{header}fn run(ctx) {{ act(\"a\u{1b}[2J\", #{{}}) }}\n");
+    let dir = folder(&[
+        ("playbooks/broken.rhai", broken.as_bytes()),
+        ("playbooks/named.rhai", named.as_bytes()),
+        ("playbooks/program.rhai", b"\x7fELF\x02\0\0\x1b[2J\xff\xfe"),
+    ]);
+    let output = check(dir.path(), &[]);
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let obeyed = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    assert!(!said.contains(obeyed), "{said:?}");
+    for told in ["broken.rhai:4:15", "named.rhai:4:19", "the file is no text"] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+}
+
+#[test]
 fn a_comment_allows_a_warning_where_it_stands_and_no_other() {
     let quiet = |comment: &str| WARNED.replace("data.x == 2", &format!("data.x == 2 {comment}"));
     for (rule, warnings) in [

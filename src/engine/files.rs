@@ -263,12 +263,16 @@ fn text(path: &Path) -> Result<String, Box<Diagnostic>> {
         let wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
         let why = match bytes.get(good) {
             _ if wide => "the file is UTF-16, not UTF-8".to_owned(),
+            _ if bytes.contains(&0) => {
+                "the file is no text, but a program, an archive or the like".to_owned()
+            }
             Some(byte) => format!("the file is not UTF-8 text: byte {good} is 0x{byte:02x}"),
             None => "the file is not UTF-8 text".to_owned(),
         };
         let end = text[good..].chars().next().map_or(good, |c| good + c.len_utf8());
         let error = Diagnostic::error(code::NOT_TEXT, &name, &text, good..end, why);
-        Box::new(error.help("save it as UTF-8"))
+        let binary = !wide && bytes.contains(&0);
+        Box::new(error.help(if binary { "take it out of the folder" } else { "save it as UTF-8" }))
     })
 }
 

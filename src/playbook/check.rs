@@ -53,6 +53,14 @@ pub fn parse(file: &File) -> Result<AST, Box<Diagnostic>> {
     })
 }
 
+/// A comment that does not end, which the parser takes for the end of the file.
+pub fn unclosed(file: &File) -> Option<Diagnostic> {
+    let open = if file.text.contains("/*") { tokens::Script::read(&file.text).open } else { None };
+    let at = open.filter(|at| file.text[at.clone()].starts_with("/*"))?;
+    let text = "this comment does not end, so nothing below it counts";
+    Some(Diagnostic::error("P0207", &file.path, &file.text, at, text).help("end it with `*/`"))
+}
+
 /// What `ast`, the tree of `file`, imports.
 pub fn imports(
     file: &File,

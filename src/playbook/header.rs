@@ -9,6 +9,7 @@
 mod block;
 mod words;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -23,6 +24,8 @@ use crate::rules::yaml::{self, Key, Node};
 
 /// What a header can say.
 pub const KEYS: [&str; 5] = ["risk", "cost", "timeout", "actions", "params"];
+/// Most mistakes that are told of one header; each costs a walk through the file.
+const MAX_PROBLEMS: usize = 100;
 const PARAM_KEYS: [&str; 4] = ["type", "default", "required", "doc"];
 const RISKS: [&str; 3] = ["low", "medium", "high"];
 
@@ -168,7 +171,7 @@ impl Reader<'_> {
             let what = "this line is no part of the header, so it does not count";
             found.push((at, what, "begin it with `//! `, right below the others", true));
         }
-        for (at, what, help, harmless) in found {
+        for (at, what, help, harmless) in found.into_iter().take(MAX_PROBLEMS) {
             let told = Diagnostic::error("P0202", &self.file.path, text, at, what).help(help);
             self.problems.push(if harmless { told.warning() } else { told });
         }
@@ -213,13 +216,18 @@ impl Reader<'_> {
 
     /// Keys written twice, of which only the last would count.
     fn repeated(&mut self, map: &[(Key, Node)]) {
-        for (n, (key, value)) in map.iter().enumerate() {
-            if let Some((first, _)) = map[..n].iter().find(|(it, _)| it.name == key.name) {
-                let at = self.block.place(&first.at).start;
-                let line = self.file.text[..at].matches('\n').count() + 1;
-                let text = format!("`{}` stands here a second time", key.name);
-                let help = format!("take one of them out: the first is in line {line}");
-                self.problem("P0204", key.at.clone(), text, Some(help));
+        let mut seen: BTreeMap<&str, &Key> = BTreeMap::new();
+        for (key, value) in map {
+            match seen.get(key.name.as_str()) {
+                None => drop(seen.insert(&key.name, key)),
+                Some(first) if self.problems.len() < MAX_PROBLEMS => {
+                    let at = self.block.place(&first.at).start;
+                    let line = self.file.text[..at].matches('\n').count() + 1;
+                    let text = format!("`{}` stands here a second time", key.name);
+                    let help = format!("take one of them out: the first is in line {line}");
+                    self.problem("P0204", key.at.clone(), text, Some(help));
+                }
+                Some(_) => return,
             }
             if let yaml::Kind::Map(inner) = &value.kind {
                 self.repeated(inner);
@@ -357,6 +365,9 @@ impl Reader<'_> {
 
     /// What is wrong at bytes `at` of the YAML.
     fn problem(&mut self, code: &str, at: Range<usize>, text: String, help: Option<String>) {
+        if self.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
         let at = self.block.place(&at);
         let error = Diagnostic::error(code, &self.file.path, &self.file.text, at, text);
         self.problems.push(match help {

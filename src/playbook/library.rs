@@ -153,6 +153,7 @@ impl Loader<'_> {
                 return self.problems.push(*problem);
             }
         };
+        self.problems.extend(check::unclosed(&file));
         let first = self.problems.len();
         // What follows does not hinder looking further.
         let (header, problems) = header::read(&file);

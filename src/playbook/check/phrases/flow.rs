@@ -152,7 +152,9 @@ fn condition(seen: &Seen) -> Option<Slip> {
         let help = "what `else` does stands between `{` and `}`";
         return Some(Slip::help(help).says("a `{` is missing here").at(end..end + 1));
     }
-    if seen.misses(")") && matches!(seen.kind, ParseErrorType::MissingToken(_, why) if why.contains("catch"))
+    if seen.misses(")")
+        && matches!(seen.kind, ParseErrorType::MissingToken(_, why) if why.contains("catch"))
+        && script.kind(i) == Some(Kind::Word)
     {
         let help = "write `catch (e) { … }`: it takes every failure, `e.kind` says which";
         return Some(Slip::help(help).says("a `catch` has one name"));

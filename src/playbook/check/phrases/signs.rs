@@ -63,7 +63,7 @@ fn operators(seen: &Seen) -> Option<Slip> {
         );
     }
     if seen.misses("(") && seen.before() == "!" && matches!(word, ";" | ")" | "," | ".") {
-        return Some(Slip::help("leave it out").says("nothing is promised by `!`").at(script.range(i - 1)));
+        return Some(Slip::help("leave it out").says("nothing follows this `!`").at(script.range(i - 1)));
     }
     let help = |text: &str| Some(Slip::help(text));
     let joined = i > 0 && seen.touch(i - 1);
@@ -214,6 +214,9 @@ fn references(seen: &Seen) -> Option<Slip> {
         );
     }
     let closure = matches!(seen.kind, ParseErrorType::MissingToken(_, why) if why.contains("anonymous"));
+    if closure && script.kind(i) == Some(Kind::Word) && seen.before() == "mut" {
+        return Some(Slip::help(format!("leave `mut` out: `|{word}| …`")));
+    }
     if closure && script.kind(i) == Some(Kind::Word) {
         let help = format!("write `|{}| …`, or `|a, b| …` for two", seen.before());
         return Some(Slip::help(help).says("the second `|` of the closure is missing"));

@@ -163,6 +163,7 @@ pub fn files() -> Told {
         ("file_empty", String::new()),
         ("file_of_space", "\n  \n".into()),
         ("file_without_function", "log(\"info\", \"x\");\n".into()),
+        ("file_comment_open", format!("{head}fn run(ctx) {{ 1 }}\n/* not yet\nfn verify(ctx) {{ true }}\n")),
         ("file_with_main", "fn main(ctx) { log(\"info\", \"x\") }\n".into()),
         ("file_main_for_run", format!("{head}fn main(ctx) {{ log(\"info\", \"x\") }}\n")),
         ("file_header_only", head.into()),
