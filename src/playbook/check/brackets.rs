@@ -18,7 +18,7 @@ pub fn find(seen: &Seen) -> Option<Slip> {
         ParseErrorType::WrongFnDefinition => function(seen),
         ParseErrorType::MissingToken(..) | ParseErrorType::UnexpectedEOF => missing(seen),
         ParseErrorType::BadInput(LexError::UnexpectedInput(sign))
-            if matches!(sign.as_str(), ")" | "]" | "}" | ";") =>
+            if matches!(sign.as_str(), ")" | "]" | "}" | ";" | "_") =>
         {
             missing(seen)
         }
@@ -134,7 +134,8 @@ fn missing(seen: &Seen) -> Option<Slip> {
         return comma
             .then(|| Slip::help("separate items with `,`").says("`,` is missing here").at(end_before(seen)));
     }
-    let missing = seen.misses(",") || seen.misses(closer) || word == ";";
+    // The `_` is that of a `switch`, behind a case that is not closed.
+    let missing = seen.misses(",") || seen.misses(closer) || matches!(word, ";" | "_");
     missing.then(|| Slip::help(help).says(format!("`{closer}` is missing here")).at(end_before(seen)))
 }
 

@@ -21,7 +21,11 @@ pub fn find(seen: &Seen) -> Option<Slip> {
 fn texts(seen: &Seen) -> Option<Slip> {
     let (script, i, word) = (seen.script, seen.i, seen.word());
     let text_next = script.kind(i + 1) == Some(Kind::Text) && seen.touch(i);
-    if matches!(seen.kind, ParseErrorType::VariableUndefined(_)) && text_next && word.len() <= 2 {
+    if matches!(seen.kind, ParseErrorType::VariableUndefined(_))
+        && text_next
+        && word.len() <= 2
+        && script.open.is_none()
+    {
         return Some(match word {
             "f" | "F" => Slip::help("a text with values in it stands between backticks: `took ${n} s`")
                 .says(format!("a text has no `{word}` before it")),
@@ -68,8 +72,10 @@ fn texts(seen: &Seen) -> Option<Slip> {
     }
     if matches!(seen.kind, ParseErrorType::MissingToken(..)) && i > 0 && seen.touch(i - 1) {
         let last = script.word(i - 1);
-        if script.kind(i - 1) == Some(Kind::Text) && last.starts_with('`') && last.contains('\n') {
-            let at = script.range(i - 1).start;
+        if script.kind(i - 1) == Some(Kind::Text) && !last.starts_with('"') && last.contains('\n') {
+            // With values in it, a text is of several parts.
+            let first = (0..i).rev().find(|j| script.word(*j).starts_with('`')).unwrap_or(i - 1);
+            let at = script.range(first).start;
             let slip = Slip::help("end it with a backtick where it should end");
             let text = "this text goes on to the next backtick, some lines below";
             return Some(slip.says(text).at(at..at + 1));

@@ -179,6 +179,11 @@ fn condition(seen: &Seen) -> Option<Slip> {
         let slip = Slip::help("add `catch (e) { … }` behind its `}`").says("a `try` needs its `catch`");
         return Some(slip.at(end..end + 1));
     }
+    if seen.misses("{") && keyword.is_none() && script.is_first(i) && i > 0 {
+        let end = script.range(i - 1).end;
+        let help = "what stands below belongs between `{` and `}`";
+        return Some(Slip::help(help).says("a `{` is missing here").at(end..end + 1));
+    }
     let keyword = keyword?;
     let what = script.word(keyword);
     if seen.misses("{") && matches!(word, "then" | "do") {
