@@ -2,12 +2,14 @@
 //! calls, their arguments and what it reads of `ctx` make sense, with advice in the words of people who make such slips.
 
 pub(super) mod advice;
+mod answers;
 mod arguments;
 pub(super) mod calls;
 pub(super) mod ctx;
 mod elsewhere;
 mod fit;
 mod literal;
+pub(super) mod quiet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -109,6 +111,20 @@ pub fn texts(ast: &AST) -> BTreeSet<String> {
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::StringConstant(text, _))) = path.last() {
             found.insert(text.to_string());
+        }
+        true
+    });
+    found
+}
+
+/// The statements of the function `name` of `n` arguments.
+fn body(ast: &AST, name: &str, n: usize) -> Vec<Stmt> {
+    let mut alone = ast.clone_functions_only();
+    alone.retain_functions(|_, _, it, arguments| it == name && arguments == n);
+    let mut found = Vec::new();
+    alone.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(statement)] = path {
+            found.push((*statement).clone());
         }
         true
     });

@@ -5,6 +5,7 @@ use super::*;
 const LARGE: &str = r#"//! Uses everything, and is right.
 //! ---
 //! risk: low
+//! timeout: 2h
 //! actions: [kernel.restart, kernel.health, alert.operator]
 //! params:
 //!   grace: { type: duration, default: 5s }
@@ -58,6 +59,15 @@ fn run(ctx) {
     let text = "a, b".split(", ").reduce(|s, x| s + x, "");
     text.replace("a", "b");
     if steps() > 4000 { continue_as_new(#{ n: again }); }
+    let home = "${HOME}/x ${other}";
+    sleep(3600);
+    sleep(1.5);
+    let equal = ctx.attempt == 1.0 && ctx.target != () && "a" == ctx.rule && ctx.confidence > 0;
+    let n = 0;
+    loop { n += 1; if n > 3 { break; } }
+    loop { n += 1; if n > 5 { return n; } helper(n); }
+    while true { sleep(1); if equal { break; } }
+    n == 5 || helper(home);
     #{ now: now(), id: uuid(), chance: random(), event: event, answer: answer, any: any, rule: ctx.rule.len() }
 }
 
@@ -86,6 +96,9 @@ fn shadow(ctx) {
 }
 fn sleep(list, n) { n }
 fn emit(pattern) { pattern }
+fn undo(what) { what }
+fn check(ctx) { ctx.attempt }
+fn checked(ctx) { check(ctx) }
 fn unused() { emit("a.>"); sleep("5 bananas", 1); log("no level", 1, 2) }
 "#;
 
