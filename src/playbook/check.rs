@@ -131,6 +131,24 @@ fn body(ast: &AST, name: &str, n: usize) -> Vec<Stmt> {
     found
 }
 
+/// Everything that is a variable somewhere in the script.
+fn variables(ast: &AST) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> = ast
+        .iter_functions()
+        .flat_map(|it| it.params.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .collect();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Var(it, ..))) = path.last() {
+            found.insert(it.0.name.to_string());
+        }
+        if let Some(ASTNode::Stmt(Stmt::For(it, _))) = path.last() {
+            found.insert(it.0.name.to_string());
+        }
+        true
+    });
+    found
+}
+
 /// Shows every call of a function to `look`, those of methods not among them.
 pub fn each_call(ast: &AST, look: &mut dyn FnMut(&FnCallExpr, Position)) {
     ast.walk(&mut |path: &[ASTNode]| {

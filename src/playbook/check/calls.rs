@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::{advice, arguments, fit};
-use super::{each_call, range};
+use super::{each_call, range, variables};
 use crate::actions::Spec;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
@@ -30,6 +30,7 @@ pub fn check(file: &File, ast: &AST, files: &BTreeMap<String, File>, known: &[Sp
         file,
         own: functions(ast),
         modules: modules(ast, files),
+        variables: variables(ast),
         words: BTreeSet::new(),
         imports: false,
         found: Vec::new(),
@@ -111,6 +112,7 @@ struct Reader<'a> {
     file: &'a File,
     own: BTreeSet<Signature>,
     modules: BTreeMap<String, Option<BTreeSet<Signature>>>,
+    variables: BTreeSet<String>,
     /// Names of fields and texts of the script: any could be that of a closure in a map.
     words: BTreeSet<String>,
     imports: bool,
@@ -184,6 +186,9 @@ impl Reader<'_> {
         let host = host::FUNCTIONS.iter().map(|(it, _)| *it);
         let own = self.own.iter().map(|(it, _)| it.as_str()).filter(|it| !it.starts_with("anon$"));
         let near = nearest(name, host.chain(own).chain(engine::functions().keys().map(String::as_str)));
+        if self.variables.contains(name) {
+            return format!("a function that is kept in a variable is called as `{name}.call(…)`");
+        }
         if let Some(help) = advice::function(name) {
             return help.into();
         }

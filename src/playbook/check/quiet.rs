@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::literal::{Kind, fields, value};
-use super::{answers, body, each_call, range};
+use super::{answers, body, each_call, range, variables};
 use crate::model::diagnostic::nearest;
 use crate::model::{Diagnostic, Span};
 use crate::playbook::header::Header;
@@ -54,24 +54,6 @@ fn hidden(ast: &AST) -> Vec<(String, usize)> {
         |name: &str, n: usize| host::FUNCTIONS.iter().any(|(it, takes)| *it == name && takes.contains(&n));
     let own = ast.iter_functions().map(|it| (it.name.to_string(), it.params.len()));
     own.filter(|(name, n)| is_hosts(name, *n)).collect()
-}
-
-/// Everything that is a variable somewhere in the script.
-fn variables(ast: &AST) -> BTreeSet<String> {
-    let mut found: BTreeSet<String> = ast
-        .iter_functions()
-        .flat_map(|it| it.params.iter().map(ToString::to_string).collect::<Vec<_>>())
-        .collect();
-    ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Stmt(Stmt::Var(it, ..))) = path.last() {
-            found.insert(it.0.name.to_string());
-        }
-        if let Some(ASTNode::Stmt(Stmt::For(it, _))) = path.last() {
-            found.insert(it.0.name.to_string());
-        }
-        true
-    });
-    found
 }
 
 struct Reader<'a> {

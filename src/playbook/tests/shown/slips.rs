@@ -203,6 +203,10 @@ pub fn quiet() -> Told {
         ("quiet_compared", "let a = 1; a == 2; log(\"info\", a);"),
         ("quiet_compared_in_branch", "let a = 1; if a > 0 { a == 2; log(\"info\", a); }"),
         ("quiet_endless", "let n = 0; loop { n += 1; }"),
+        ("name_closure", "let f = |x| x + 1; f(2);"),
+        ("argument_wait_template", "wait_for(\"a.b\", \"data.x == ${ctx.target}\", \"5s\");"),
+        ("argument_act_option_inside", "act(\"kernel.restart\", #{ kernel: \"a\", timeout: \"5s\" });"),
+        ("argument_act_list_as_text", "act(\"kernel.scale\", #{ kernel: [\"a\"], replicas: \"2\" });"),
         ("quiet_hidden", "sleep(1); }\nfn sleep(n) { n"),
     ]);
     let whole = |rest: &str| loaded(&format!("{}{rest}\n", with_body("")));
