@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::{advice, arguments, fit};
 use super::{each_call, range, variables};
@@ -43,8 +43,12 @@ pub fn check(file: &File, ast: &AST, files: &BTreeMap<String, File>, known: &[Sp
         }
     });
     ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Expr(Expr::MethodCall(call, position))) = path.last() {
-            reader.method(call, *position);
+        match path.last() {
+            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => reader.method(call, *position),
+            Some(ASTNode::Expr(Expr::Variable(it, _, position))) if !it.2.is_empty() => {
+                reader.constant(it.2.path.as_slice(), &it.1, *position);
+            }
+            _ => {}
         }
         true
     });
@@ -88,18 +92,24 @@ fn functions(ast: &AST) -> BTreeSet<Signature> {
     ast.iter_functions().map(|it| (it.name.to_string(), it.params.len())).collect()
 }
 
-/// What can be called of each file that is imported, by the name that it is given here; none where that is not one file.
-fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option<BTreeSet<Signature>>> {
+/// What an imported file gives: functions, and the constants that it exports.
+#[derive(Default)]
+struct Exports {
+    functions: BTreeSet<Signature>,
+    constants: BTreeSet<String>,
+    /// All others, which it keeps for itself.
+    kept: BTreeSet<String>,
+}
+
+/// What each file gives that is imported, by the name that it is given here; none where that is not one file.
+fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option<Exports>> {
     let mut found = BTreeMap::new();
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = path.last()
             && let Expr::StringConstant(path, _) = &import.0
         {
             let file = normalized(path).and_then(|name| files.get(&name));
-            let there = file.and_then(|file| super::parse(file).ok()).map(|ast| {
-                let public = ast.iter_functions().filter(|it| it.access == rhai::FnAccess::Public);
-                public.map(|it| (it.name.to_string(), it.params.len())).collect()
-            });
+            let there = file.and_then(|file| super::parse(file).ok()).map(|ast| Exports::of(&ast));
             let twice = found.contains_key(import.1.name.as_str());
             found.insert(import.1.name.to_string(), there.filter(|_| !twice));
         }
@@ -108,10 +118,34 @@ fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option
     found
 }
 
+impl Exports {
+    fn of(ast: &AST) -> Self {
+        let public = ast.iter_functions().filter(|it| it.access == rhai::FnAccess::Public);
+        let mut exports = Self {
+            functions: public.map(|it| (it.name.to_string(), it.params.len())).collect(),
+            ..Self::default()
+        };
+        for statement in ast.statements() {
+            match statement {
+                Stmt::Var(it, flags, _) if flags.contains(ASTFlags::EXPORTED) => {
+                    exports.constants.insert(it.0.name.to_string());
+                }
+                Stmt::Var(it, ..) => drop(exports.kept.insert(it.0.name.to_string())),
+                Stmt::Export(it, _) => {
+                    let name = if it.1.name.is_empty() { &it.0.name } else { &it.1.name };
+                    exports.constants.insert(name.to_string());
+                }
+                _ => {}
+            }
+        }
+        exports
+    }
+}
+
 struct Reader<'a> {
     file: &'a File,
     own: BTreeSet<Signature>,
-    modules: BTreeMap<String, Option<BTreeSet<Signature>>>,
+    modules: BTreeMap<String, Option<Exports>>,
     variables: BTreeSet<String>,
     /// Names of fields and texts of the script: any could be that of a closure in a map.
     words: BTreeSet<String>,
@@ -200,7 +234,8 @@ impl Reader<'_> {
 
     fn imported(&mut self, call: &FnCallExpr, position: Position) {
         let [module] = call.namespace.path.as_slice() else { return };
-        let Some(Some(there)) = self.modules.get(module.name.as_str()) else { return };
+        let Some(Some(exports)) = self.modules.get(module.name.as_str()) else { return };
+        let there = &exports.functions;
         let (name, given) = (call.name.as_str(), call.args.len());
         if there.contains(&(name.into(), given)) {
             return;
@@ -218,6 +253,22 @@ impl Reader<'_> {
             (format!("the file imported as `{module}` has no function `{name}`"), help)
         } else {
             (counts(&format!("{module}::{name}"), &takes, given), "see where it is defined".into())
+        };
+        self.wrong(position, text, help);
+    }
+
+    /// A constant of an imported file.
+    fn constant(&mut self, path: &[rhai::Ident], name: &str, position: Position) {
+        let [module] = path else { return };
+        let Some(Some(exports)) = self.modules.get(module.name.as_str()) else { return };
+        if exports.constants.contains(name) {
+            return;
+        }
+        let text = format!("the file imported as `{}` gives no constant `{name}`", module.name);
+        let help = match nearest(name, exports.constants.iter().map(String::as_str)) {
+            _ if exports.kept.contains(name) => format!("write `export const {name} = …` there"),
+            Some(near) => format!("did you mean `{}::{near}`?", module.name),
+            None => "what it gives begins with `export const` there".into(),
         };
         self.wrong(position, text, help);
     }

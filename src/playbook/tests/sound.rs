@@ -46,7 +46,7 @@ fn run(ctx) {
     let done = all([]).filter(|it| it.ok).len();
     let lists = [[3, 1, 2], [], [1]];
     lists.sort(|x, y| x.len() - y.len());
-    for (list, i) in lists { good::pause(); list.for_each(|| this += i); }
+    for (list, i) in lists { good::pause(); good::MOST; good::LEAST; list.for_each(|| this += i); }
     let helpers = #{ twice: |x| x * 2, len: |x| x };
     let six = helpers.twice.call(3);
     let f = Fn("helper");
@@ -106,7 +106,10 @@ fn unused() { emit("a.>"); sleep("5 bananas", 1); log("no level", 1, 2) }
 fn a_playbook_that_is_right_is_told_nothing() {
     let known = crate::actions::BUILTIN.map(String::from);
     let specs = specs();
-    let good = file("lib/good", "const PAUSE = 1;\nfn pause() { 1 }\nfn apply(f, x) { f.call(x) }");
+    let good = file(
+        "lib/good",
+        "export const MOST = 1;\nconst FEW = 2;\nexport FEW as LEAST;\nfn pause() { 1 }\nfn apply(f, x) { f.call(x) }",
+    );
     let told = match Library::load_fitting("playbooks", &[file("large", LARGE), good], &known, &specs) {
         Ok(library) => library.warnings().to_vec(),
         Err(problems) => problems,

@@ -207,6 +207,8 @@ pub fn quiet() -> Told {
         ("argument_wait_template", "wait_for(\"a.b\", \"data.x == ${ctx.target}\", \"5s\");"),
         ("argument_act_option_inside", "act(\"kernel.restart\", #{ kernel: \"a\", timeout: \"5s\" });"),
         ("argument_act_list_as_text", "act(\"kernel.scale\", #{ kernel: [\"a\"], replicas: \"2\" });"),
+        ("module_constant", "import \"lib/good\" as good; sleep(good::PAUSE);"),
+        ("module_constant_far", "import \"lib/good\" as good; sleep(good::PAUSES);"),
         ("quiet_hidden", "sleep(1); }\nfn sleep(n) { n"),
     ]);
     let whole = |rest: &str| loaded(&format!("{}{rest}\n", with_body("")));
