@@ -10,6 +10,7 @@ mod elsewhere;
 mod fit;
 mod literal;
 pub(super) mod quiet;
+pub(super) mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -85,8 +86,10 @@ fn one_import(
         return wrong(*at, format!("`{path}` leads outside of the playbooks' folder"), Some(help.into()));
     };
     if !files.contains_key(&name) {
-        let help =
-            nearest(&name, files.keys().map(String::as_str)).map(|it| format!("did you mean \"{it}\"?"));
+        let last = |it: &&str| it.rsplit('/').next() == Some(name.as_str());
+        let names = || files.keys().map(String::as_str);
+        let near = nearest(&name, names()).or_else(|| names().find(last));
+        let help = near.map(|it| format!("did you mean \"{it}\"?"));
         return wrong(*at, format!("there is no file `{name}.rhai` in the playbooks' folder"), help);
     }
     Ok(Import { name, at: range(&file.text, *at) })

@@ -12,7 +12,7 @@ use crate::actions::Spec;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 use crate::playbook::program::{File, normalized};
-use crate::playbook::{engine, host, reference};
+use crate::playbook::{engine, header, host, reference};
 
 /// What Rhai gives any number of arguments.
 const ANY_NUMBER: [&str; 9] =
@@ -31,6 +31,7 @@ pub fn check(file: &File, ast: &AST, files: &BTreeMap<String, File>, known: &[Sp
         own: functions(ast),
         modules: modules(ast, files),
         variables: variables(ast),
+        shared: shared(files),
         words: BTreeSet::new(),
         imports: false,
         found: Vec::new(),
@@ -118,6 +119,16 @@ fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option
     found
 }
 
+/// Functions of the files that are there to be imported.
+fn shared(files: &BTreeMap<String, File>) -> BTreeMap<String, BTreeSet<String>> {
+    let texts = files.iter().filter(|(_, file)| !header::is_there(&file.text));
+    let names = |file: &File| {
+        let named = file.text.split("fn ").skip(1).filter_map(|it| it.split_once('('));
+        named.map(|(name, _)| name.trim().to_string()).collect()
+    };
+    texts.map(|(name, file)| (name.clone(), names(file))).collect()
+}
+
 impl Exports {
     fn of(ast: &AST) -> Self {
         let public = ast.iter_functions().filter(|it| it.access == rhai::FnAccess::Public);
@@ -147,6 +158,8 @@ struct Reader<'a> {
     own: BTreeSet<Signature>,
     modules: BTreeMap<String, Option<Exports>>,
     variables: BTreeSet<String>,
+    /// What files that are no playbooks define, by name.
+    shared: BTreeMap<String, BTreeSet<String>>,
     /// Names of fields and texts of the script: any could be that of a closure in a map.
     words: BTreeSet<String>,
     imports: bool,
@@ -222,6 +235,17 @@ impl Reader<'_> {
         let near = nearest(name, host.chain(own).chain(engine::functions().keys().map(String::as_str)));
         if self.variables.contains(name) {
             return format!("a function that is kept in a variable is called as `{name}.call(…)`");
+        }
+        if matches!(name, "verify" | "rollback") {
+            return format!(
+                "write `fn {name}(ctx) {{ … }}`, which the engine calls by itself; take this call out"
+            );
+        }
+        let exports = self.shared.iter().find(|(_, functions)| functions.contains(name));
+        if let Some((file, _)) = exports {
+            return format!(
+                "it is in {file}: `import \"{file}\" as lib;` at the top, and `lib::{name}(…)` here"
+            );
         }
         if let Some(help) = advice::function(name) {
             return help.into();

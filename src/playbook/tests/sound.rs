@@ -59,6 +59,14 @@ fn run(ctx) {
     let text = "a, b".split(", ").reduce(|s, x| s + x, "");
     text.replace("a", "b");
     if steps() > 4000 { continue_as_new(#{ n: again }); }
+    let state = act("kernel.health", #{ kernel: "a" });
+    log("info", state.elsewhere ?? state.uptime);
+    let late = wait_for("a.b", "1s");
+    late = late ?? #{ kernel: "k" };
+    log("info", late.kernel);
+    try { throw #{ mesage: 1 }; } catch (e) { log("info", e.mesage); }
+    let said = ask("Go?", ["yes", "no"], "1m");
+    if said == "yes" || said != "no" || said == () { log("info", said); }
     let home = "${HOME}/x ${other}";
     sleep(3600);
     sleep(1.5);

@@ -209,6 +209,26 @@ pub fn quiet() -> Told {
         ("argument_act_list_as_text", "act(\"kernel.scale\", #{ kernel: [\"a\"], replicas: \"2\" });"),
         ("module_constant", "import \"lib/good\" as good; sleep(good::PAUSE);"),
         ("module_constant_far", "import \"lib/good\" as good; sleep(good::PAUSES);"),
+        (
+            "quiet_field_of_result",
+            "let r = act(\"kernel.health\", #{ kernel: \"a\" }); if r.healty { log(\"info\", 1); }",
+        ),
+        (
+            "quiet_field_of_call",
+            "if !act(\"kernel.health\", #{ kernel: \"a\" }).healty { log(\"info\", 1); }",
+        ),
+        ("quiet_field_of_failure", "try { sleep(1); } catch (e) { log(\"info\", e.mesage); }"),
+        (
+            "quiet_field_of_event",
+            "let e = wait_for(\"a.b\", \"5s\"); if e != () { log(\"info\", e.kernel); }",
+        ),
+        (
+            "quiet_answer",
+            "let a = ask(\"go?\", [\"yes\", \"no\"], \"1m\"); if a == \"Yes\" { log(\"info\", 1); }",
+        ),
+        ("import_missing_folder", "import \"good\" as lib; lib::pause();"),
+        ("name_function_shared", "import \"lib/good\" as lib; pause();"),
+        ("name_function_rollback", "rollback(ctx);"),
         ("quiet_hidden", "sleep(1); }\nfn sleep(n) { n"),
     ]);
     let whole = |rest: &str| loaded(&format!("{}{rest}\n", with_body("")));
