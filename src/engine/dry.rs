@@ -119,15 +119,26 @@ impl Told {
             && !self.functions.iter().any(|it| it.phase == Phase::Verify && it.result != json!(true))
     }
 
-    /// Which calls would not be done, in one line; none if all would.
+    /// Which calls would not be done, in one line, each place once; none if all would.
     pub fn not_done(&self) -> Option<String> {
-        let calls: Vec<String> = self
-            .steps
-            .iter()
-            .flat_map(|step| step.not_done.iter().map(move |action| format!("{action} ({})", step.at)))
-            .collect();
-        let many = if calls.len() == 1 { "1 call".into() } else { format!("{} calls", calls.len()) };
-        (!calls.is_empty()).then(|| format!("{many} would not be done: {}", calls.join(", ")))
+        let mut places: Vec<((&str, &str), usize)> = Vec::new();
+        for step in &self.steps {
+            for action in &step.not_done {
+                let place = (action.as_str(), step.at.as_str());
+                match places.iter_mut().find(|(it, _)| *it == place) {
+                    Some((_, times)) => *times += 1,
+                    None => places.push((place, 1)),
+                }
+            }
+        }
+        let all: usize = places.iter().map(|(_, times)| times).sum();
+        let many = if all == 1 { "1 call".into() } else { format!("{all} calls") };
+        let told = places.iter().map(|((action, at), times)| match times {
+            1 => format!("{action} ({at})"),
+            _ => format!("{action} ({at}, {times} times)"),
+        });
+        let told = told.collect::<Vec<_>>().join(", ");
+        (all > 0).then(|| format!("{many} would not be done: {told}"))
     }
 }
 
