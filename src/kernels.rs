@@ -42,6 +42,8 @@ use unit::{Operation, Unit};
 pub struct Registry {
     kernels: Arc<BTreeMap<String, Arc<Unit>>>,
     context: Arc<Context>,
+    /// Whether it only knows what an operator wrote.
+    planned: bool,
 }
 
 /// Why a registry cannot be made.
@@ -94,13 +96,27 @@ impl Registry {
         }
         let kernels = Arc::new(kernels);
         context.kernels.get_or_init(|| Arc::downgrade(&kernels));
-        Ok(Self { kernels, context })
+        Ok(Self { kernels, context, planned: false })
     }
 
     /// A registry without kernels, which touches nothing.
     pub fn none(publisher: Arc<dyn Publisher>, clock: Clock) -> Self {
         let context = Context::new(publisher, Spawner::none(), PathBuf::new(), clock);
-        Self { kernels: Arc::default(), context }
+        Self { kernels: Arc::default(), context, planned: false }
+    }
+
+    /// A registry that knows `specs` as they are written, to say what would be done to them. It touches nothing, and none
+    /// of its kernels may be operated.
+    pub fn planned(specs: Vec<Spec>, publisher: Arc<dyn Publisher>, clock: Clock) -> Self {
+        let context = Context::new(publisher, Spawner::none(), PathBuf::new(), clock);
+        let unit = |spec: Spec| (spec.name.clone(), Arc::new(Unit::planned(spec, &context)));
+        let kernels = Arc::new(specs.into_iter().map(unit).collect());
+        Self { kernels, context, planned: true }
+    }
+
+    /// Whether it only knows what an operator wrote, and not how its kernels are.
+    pub fn is_planned(&self) -> bool {
+        self.planned
     }
 
     /// Boots every kernel, each when those it depends on are healthy: the engine's own are started, those outside are

@@ -33,6 +33,7 @@ use serde_json::{Map, Value};
 
 pub use drive::{drive, traced};
 pub use library::{Library, SourceFile};
+pub use locate::beginning;
 pub use params::{Kind, Param, Params};
 pub use request::{ActRequest, Burst, Env, Limits, Request};
 

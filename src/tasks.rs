@@ -253,6 +253,11 @@ impl Service {
         !lock(&self.shared.working).is_empty() || !lock(&self.shared.lot).is_empty()
     }
 
+    /// Whether any intent is being acted on. What only waits is durable, and is taken up again at the next start.
+    pub fn is_acting(&self) -> bool {
+        !lock(&self.shared.working).is_empty()
+    }
+
     /// Serves until told to stop.
     pub async fn run(self) {
         loop {

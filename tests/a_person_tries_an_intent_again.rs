@@ -17,7 +17,7 @@ use support::{Engine, Home};
 
 const SOON: Duration = Duration::from_secs(20);
 
-const CHECK: &str = "//! Look whether the file is there.\n//! ---\n//! actions: [exec.run]\nfn run(ctx) {\n    for i in 0..100 { log(\"info\", `line ${i}`); }\n    act(\"exec.run\", #{ argv: [\"sh\", \"-c\", \"echo first >&2; echo second >&2; echo third >&2; test -e ready\"] });\n}\n";
+const CHECK: &str = "//! Look whether the file is there.\n//! ---\n//! actions: [exec.run]\nfn run(ctx) {\n    for i in 0..100 { log(\"info\", `line ${i}`); }\n    act(\"exec.run\", #{ argv: [\"sh\", \"-c\", \"echo first >&2; echo second >&2; echo third >&2; test -e ready\"] });\n}\nfn verify(ctx) { true }\n";
 
 fn paramedic(engine: &Engine, args: &[&str]) -> (bool, String) {
     let run = Command::new(env!("CARGO_BIN_EXE_paramedic"));
@@ -84,6 +84,12 @@ async fn a_retry_is_a_new_intent_that_names_the_old_one() {
     assert_eq!(code, 202, "{third}");
     let third = ended(&engine, third["id"].as_str().unwrap()).await;
     assert_eq!((&third["status"], &third["retry_of"]), (&json!("succeeded"), &json!(second)), "{third:#}");
+
+    // What the first two told is over with it.
+    let alerts = engine.get("/api/alerts").await;
+    let told: Vec<_> =
+        alerts["items"].as_array().unwrap().iter().map(|it| (&it["key"], &it["status"])).collect();
+    assert_eq!(told, [(&json!("fell/k1"), &json!("resolved"))], "{alerts:#}");
 
     for (path, code, words) in [
         (format!("/api/intents/{}/retry", third["id"].as_str().unwrap()), 409, "it succeeded"),

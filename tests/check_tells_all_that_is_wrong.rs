@@ -77,7 +77,6 @@ fn the_exit_status_and_the_counts_say_whether_it_may_go_live() {
     }
     for (args, told) in [
         (&["nowhere"][..], "nowhere is not there"),
-        (&["playbooks/fix.rhai"], "no rule file"),
         (&["--rules", "nowhere"], "is not a directory"),
         (&["--explain", "P0017"], "did you mean"),
         (&["--explain", "P0107", "rules"], "cannot be used with"),
@@ -217,5 +216,44 @@ fn every_code_that_is_shown_can_be_explained() {
             output.status.success() && said.starts_with(&format!("{code}: ")) && said.contains("Mended:"),
             "{said}"
         );
+    }
+}
+
+#[test]
+fn playbooks_can_be_checked_alone_with_what_they_import() {
+    let bad = "//! Fix.\n//! ---\n//! actions: []\nfn run(ctx) { slep(1) }\n";
+    let importing = PLAYBOOK.replace("fn run", "import \"lib/k\" as k;\nfn run");
+    let dir = folder(&[
+        ("playbooks/fix.rhai", PLAYBOOK.as_bytes()),
+        ("playbooks/bad.rhai", bad.as_bytes()),
+        ("playbooks/use.rhai", importing.as_bytes()),
+        ("playbooks/lib/k.rhai", b"fn f( { 1 }\n"),
+        ("rules/bad.yaml", BAD.as_bytes()),
+        ("elsewhere/own.rhai", bad.as_bytes()),
+        ("notes.txt", b"no file to check"),
+    ]);
+    for (path, wanted, fine) in [
+        ("playbooks/fix.rhai", vec![], Some(1)),
+        ("playbooks/bad.rhai", vec!["playbooks/bad.rhai P0212"], None),
+        ("playbooks/use.rhai", vec!["playbooks/lib/k.rhai P0207"], None),
+        ("playbooks", vec!["playbooks/bad.rhai P0212", "playbooks/lib/k.rhai P0207"], None),
+        ("elsewhere", vec!["elsewhere/own.rhai P0212"], None),
+        ("elsewhere/own.rhai", vec!["elsewhere/own.rhai P0212"], None),
+    ] {
+        let (said, exit) = report(dir.path(), &[path]);
+        let mut found = codes(&said);
+        found.sort();
+        assert_eq!(
+            (found, exit),
+            (wanted.iter().map(ToString::to_string).collect(), i32::from(fine.is_none())),
+            "{path}"
+        );
+        assert_eq!(said["playbooks"], json!(fine), "{path}");
+    }
+    let output = check(dir.path(), &["playbooks/fix.rhai"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1 playbook file is fine, 0 warnings");
+    assert_eq!(report(dir.path(), &["playbooks/bad.rhai", "rules"]).1, 1, "with rules, all is checked");
+    for wrong in [&["notes.txt"][..], &["playbooks/fix.rhai", "elsewhere"]] {
+        assert_eq!(check(dir.path(), wrong).status.code(), Some(2), "{wrong:?}");
     }
 }

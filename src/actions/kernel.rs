@@ -178,8 +178,17 @@ impl Action for Kernel {
         let grace = span(&call.params, "grace")
             .map(|grace| format!(", with {grace} between SIGTERM and SIGKILL"))
             .unwrap_or_default();
-        let now =
-            format!("kernel `{kernel}`, which is {} with {} replicas", view.state.as_str(), running(&view));
+        let planned = self.kernels.is_planned();
+        let now = match planned {
+            true => format!("kernel `{kernel}` ({})", written(&view)),
+            false => {
+                format!(
+                    "kernel `{kernel}`, which is {} with {} replicas",
+                    view.state.as_str(),
+                    running(&view)
+                )
+            }
+        };
         match self.verb {
             Verb::Restart => {
                 let taken =
@@ -190,6 +199,7 @@ impl Action for Kernel {
                 };
                 format!("would restart {now}{grace}{taken}")
             }
+            Verb::Start if planned => format!("would start {now}, if it does not run"),
             Verb::Start if running(&view) >= view.desired => {
                 format!("would do nothing: it would start {now}")
             }
@@ -198,6 +208,9 @@ impl Action for Kernel {
             Verb::Scale => {
                 let to = number(&call.params, "replicas").unwrap_or_default();
                 if (u64::from(view.min)..=u64::from(view.max)).contains(&to) {
+                    if planned {
+                        return format!("would scale {now} to {to}");
+                    }
                     format!("would scale {now}, from {} to {to}", view.desired)
                 } else {
                     format!(
@@ -209,6 +222,15 @@ impl Action for Kernel {
             Verb::Health => format!("would look whether kernel `{kernel}` works"),
             Verb::Logs => format!("would read the log of kernel `{kernel}`"),
         }
+    }
+}
+
+/// What an operator wrote of it that says what an operation touches.
+fn written(view: &View) -> String {
+    let provider = view.provider.as_str();
+    match view.depends_on.as_slice() {
+        [] => format!("provider {provider}"),
+        names => format!("provider {provider}, depends on {}", names.join(", ")),
     }
 }
 

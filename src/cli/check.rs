@@ -1,13 +1,15 @@
 //! `paramedic check`: every mistake in rules, playbooks and the configuration, at once. Starts nothing.
 
+mod given;
 mod pages;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use self::given::Given;
 use super::{Setup, output};
 use crate::engine::Config;
 use crate::engine::config::problems;
@@ -20,8 +22,8 @@ use crate::{actions, plugins};
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Rule files and folders of them to check, instead of the configured ones; a folder with a `paramedic.yaml` is
-    /// checked as a whole
+    /// Rule files, playbooks and folders of them to check, instead of the configured ones; a folder with a
+    /// `paramedic.yaml` is checked as a whole
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -68,27 +70,53 @@ struct Entry<'a> {
     help: Option<&'a str>,
 }
 
+/// What was checked.
+struct Checked {
+    built: Built,
+    /// The playbooks that alone were to be checked, if so.
+    meant: Option<BTreeSet<String>>,
+}
+
+impl Checked {
+    fn errors(&self) -> usize {
+        self.built.errors()
+    }
+
+    /// How many rules are fine; none if one has a mistake.
+    fn rules(&self) -> Option<usize> {
+        self.built.rules.as_ref().map(|set| set.rules().len())
+    }
+
+    /// How many playbooks are fine; none if one has a mistake.
+    fn playbooks(&self) -> Option<usize> {
+        match &self.meant {
+            Some(meant) => (self.errors() == 0).then_some(meant.len()),
+            None => self.built.library.as_ref().map(|library| library.list().count()),
+        }
+    }
+}
+
 /// Prints every mistake; exit status 1 if there is one, 2 if what is to be checked is not there.
 pub fn main(args: &Args) -> ExitCode {
     if let Some(code) = &args.explain {
         return explain(code, args.json);
     }
-    let built = match read(args) {
-        Ok(built) => built,
+    let checked = match read(args) {
+        Ok(checked) => checked,
         Err(exit) => return exit,
     };
-    let errors = built.errors();
+    let (built, errors) = (&checked.built, checked.errors());
     let warnings = built.diagnostics.len() - errors;
     if args.json {
         output::json(&Report {
             diagnostics: built.diagnostics.iter().map(Entry::of).collect(),
             errors,
             warnings,
-            rules: built.rules.as_ref().map(|set| set.rules().len()),
-            playbooks: built.library.as_ref().map(|library| library.list().count()),
+            rules: checked.rules(),
+            playbooks: checked.playbooks(),
         });
     } else {
-        print_all(&built, errors, warnings);
+        print_all(&checked, errors, warnings);
     }
     // What is only not there on this machine says nothing against the files.
     let machine = built.diagnostics.iter().filter(|it| it.code == problems::code::MACHINE).count();
@@ -97,22 +125,14 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 /// Everything that is to be checked, checked; or the exit status, where it is not there.
-fn read(args: &Args) -> Result<Built, ExitCode> {
+fn read(args: &Args) -> Result<Checked, ExitCode> {
     let given = [args.rules.as_ref(), args.playbooks.as_ref()].into_iter().flatten();
     for dir in given {
         if !dir.is_dir() {
             return Err(output::misused(&format!("{} is not a directory", dir.display())));
         }
     }
-    for path in &args.paths {
-        if !path.exists() {
-            return Err(output::misused(&format!("{} is not there", path.display())));
-        }
-        if path.is_file() && !path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
-            let told = format!("{} is no rule file: those end in .yaml or .yml", path.display());
-            return Err(output::misused(&told));
-        }
-    }
+    let given = Given::sort(&args.paths).map_err(|why| output::misused(&why))?;
     let whole = match args.paths.as_slice() {
         [path] if path.join("paramedic.yaml").is_file() && args.setup.config.is_none() => Some(path),
         _ => None,
@@ -134,14 +154,19 @@ fn read(args: &Args) -> Result<Built, ExitCode> {
     if let Some(playbooks) = &args.playbooks {
         config.playbooks.clone_from(playbooks);
     }
+    if whole.is_none() && !given.playbooks.is_empty() {
+        config.playbooks = given.root(&config).map_err(|why| output::misused(&why))?;
+    }
     let mut sources = Sources::default();
     sources.add_problems(problems);
     sources.add_playbooks(&config.playbooks);
     let configured: [&Path; 1] = [&config.rules];
     let rules: Vec<&Path> = match whole {
-        None if !args.paths.is_empty() => args.paths.iter().map(PathBuf::as_path).collect(),
+        None if !args.paths.is_empty() => given.rules.iter().map(PathBuf::as_path).collect(),
         _ => configured.into(),
     };
+    let only = whole.is_none() && !given.playbooks.is_empty() && given.rules.is_empty();
+    let meant = only.then(|| given.meant(&config.playbooks, sources.playbook_files()));
     for path in rules {
         sources.add_rules(path);
     }
@@ -174,7 +199,10 @@ fn read(args: &Args) -> Result<Built, ExitCode> {
         let mistakes = rehearse::mistakes(&files, rules, library, &added);
         built.diagnostics.extend(mistakes);
     }
-    Ok(built)
+    if let Some(meant) = &meant {
+        built.diagnostics.retain(|it| meant.contains(&it.file));
+    }
+    Ok(Checked { built, meant })
 }
 
 impl<'a> Entry<'a> {
@@ -192,12 +220,16 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn print_all(built: &Built, errors: usize, warnings: usize) {
-    built.diagnostics.iter().for_each(print);
-    let rules = built.rules.as_ref().map(|set| set.rules().len());
-    let playbooks = built.library.as_ref().map(|library| library.list().count());
-    match (errors, rules, playbooks) {
-        (0, Some(rules), Some(playbooks)) => {
+fn print_all(checked: &Checked, errors: usize, warnings: usize) {
+    checked.built.diagnostics.iter().for_each(print);
+    match (errors, checked.rules(), checked.playbooks(), &checked.meant) {
+        (0, _, Some(files), Some(_)) => {
+            let [files, warnings] =
+                [(files, "playbook file"), (warnings, "warning")].map(|(n, what)| count(n, what));
+            let verb = if files.starts_with("1 ") { "is" } else { "are" };
+            output::line(output::good(format!("{files} {verb} fine, {warnings}")));
+        }
+        (0, Some(rules), Some(playbooks), None) => {
             let counted = [(rules, "rule"), (playbooks, "playbook"), (warnings, "warning")];
             let [rules_text, playbooks, warnings] = counted.map(|(n, what)| count(n, what));
             output::line(output::good(format!("{rules_text} and {playbooks} are fine, {warnings}")));

@@ -1,11 +1,16 @@
 //! `paramedic intents`: what is being repaired, what became of it, and a person's answers.
 
+mod asked;
+mod which;
+
 use std::process::ExitCode;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::client::{Remote, items, text};
 use super::output;
+use crate::model::{RunStatus, Status};
 
 /// Options of `intents`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +40,7 @@ struct Filter {
 enum Command {
     /// Show one with its attempts, their steps, and why each playbook was chosen
     Show {
-        /// Its id
+        /// Its id, or its first characters where no other begins like it
         id: String,
         /// Show every step of a long journal
         #[arg(long)]
@@ -43,17 +48,17 @@ enum Command {
     },
     /// Say yes to one that waits for approval
     Approve {
-        /// Its id
+        /// Its id, or its first characters where no other begins like it
         id: String,
     },
     /// Say no to one
     Deny {
-        /// Its id
+        /// Its id, or its first characters where no other begins like it
         id: String,
     },
     /// Answer what a playbook asks
     Answer {
-        /// Its id
+        /// Its id, or its first characters where no other begins like it
         id: String,
         /// The answer, one of the choices where there are any
         answer: String,
@@ -63,12 +68,12 @@ enum Command {
     },
     /// Have one that ended without success tried again, as a new intent
     Retry {
-        /// Its id
+        /// Its id, or its first characters where no other begins like it
         id: String,
     },
     /// End one; its run stops before its next effect
     Cancel {
-        /// Its id
+        /// Its id, or its first characters where no other begins like it
         id: String,
     },
 }
@@ -77,16 +82,35 @@ enum Command {
 pub fn main(args: Args) -> ExitCode {
     let done = match &args.command {
         None => list(&args),
-        Some(Command::Show { id, all }) => show(&args.remote, id, *all),
-        Some(Command::Approve { id }) => answer(&args.remote, id, "approve"),
-        Some(Command::Deny { id }) => answer(&args.remote, id, "deny"),
-        Some(Command::Answer { id, answer, question }) => {
-            reply(&args.remote, id, answer, question.as_deref())
+        Some(command) => {
+            which::id(&args.remote, command.id()).and_then(|id| carry_out(&args.remote, command, &id))
         }
-        Some(Command::Retry { id }) => retry(&args.remote, id),
-        Some(Command::Cancel { id }) => answer(&args.remote, id, "cancel"),
     };
     done.map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
+}
+
+impl Command {
+    fn id(&self) -> &str {
+        match self {
+            Self::Show { id, .. }
+            | Self::Approve { id }
+            | Self::Deny { id }
+            | Self::Answer { id, .. }
+            | Self::Retry { id }
+            | Self::Cancel { id } => id,
+        }
+    }
+}
+
+fn carry_out(remote: &Remote, command: &Command, id: &str) -> Result<(), String> {
+    match command {
+        Command::Show { all, .. } => show(remote, id, *all),
+        Command::Approve { .. } => answer(remote, id, "approve"),
+        Command::Deny { .. } => answer(remote, id, "deny"),
+        Command::Answer { answer, question, .. } => reply(remote, id, answer, question.as_deref()),
+        Command::Retry { .. } => retry(remote, id),
+        Command::Cancel { .. } => answer(remote, id, "cancel"),
+    }
 }
 
 fn list(args: &Args) -> Result<(), String> {
@@ -137,16 +161,17 @@ fn show(remote: &Remote, id: &str, all: bool) -> Result<(), String> {
         output::line(format!("  {reason}"));
     }
     output::line(format!(
-        "  rule {}, target {}, group {}, {} matches since {}",
+        "  rule {}, target {}, group {}, {} since {}",
         text(&intent["rule"]),
         text(&intent["target"]),
         text(&intent["group"]),
-        text(&intent["count"]),
+        if intent["count"] == 1 { "1 match".into() } else { format!("{} matches", text(&intent["count"])) },
         text(&intent["created_at"])
     ));
     if let Some(old) = intent["retry_of"].as_str() {
         output::line(format!("  tries {old} again"));
     }
+    asked::show(&intent);
     for why in intent["decision"]["why"].as_array().into_iter().flatten() {
         output::line(format!("  {} {}", output::dim("why:"), text(why)));
     }
@@ -161,9 +186,25 @@ fn show(remote: &Remote, id: &str, all: bool) -> Result<(), String> {
             output::dim(attempt["message"].as_str().and_then(|it| it.lines().next()).unwrap_or(""))
         ));
         let run = remote.get(&format!("/api/runs/{}", text(&attempt["run"])))?;
-        steps(run["steps"].as_array().map_or(&[], Vec::as_slice), all);
+        let mut journal = run["steps"].as_array().cloned().unwrap_or_default();
+        if !(is_open::<Status>(&intent, Status::is_open) && is_open::<RunStatus>(&run, RunStatus::is_open)) {
+            journal.iter_mut().for_each(close);
+        }
+        steps(&journal, all);
     }
     Ok(())
+}
+
+fn is_open<T: DeserializeOwned>(of: &Value, is_open: impl FnOnce(T) -> bool) -> bool {
+    serde_json::from_value(of["status"].clone()).is_ok_and(is_open)
+}
+
+/// A step that had begun when its run ended is not under way any more: an action was cut off, a wait is over.
+fn close(step: &mut Value) {
+    if step["status"] == "started" {
+        let acts = step["kind"] == "act" || step["kind"] == "all";
+        step["status"] = if acts { "cut off" } else { "over" }.into();
+    }
 }
 
 fn steps(steps: &[Value], all: bool) {

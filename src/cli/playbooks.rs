@@ -6,6 +6,7 @@ mod follow;
 mod given;
 mod show;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 use super::client::Remote;
 use super::{Setup, check, list, output};
 use crate::engine::Config;
-use crate::engine::files::Sources;
-use crate::model::diagnostic::nearest;
+use crate::engine::files::{Built, Sources};
+use crate::model::Diagnostic;
+use crate::model::diagnostic::{Severity, nearest};
 use crate::playbook::{Library, Playbook};
 
 /// Options of `playbooks`.
@@ -92,18 +94,40 @@ impl Place {
     }
 }
 
-/// All playbooks of `dir`; what is wrong with any of them is told.
-fn library(dir: &Path) -> Result<Library, Stop> {
+/// The playbooks of `dir`, to carry out the one called `name`: of another that is broken it is only said that it is left
+/// out.
+fn library(dir: &Path, name: &str) -> Result<Library, Stop> {
     let mut sources = Sources::default();
     sources.add_playbooks(dir);
-    let built = sources.build(&[]);
-    if let Some(library) = built.library {
-        return Ok(library);
+    let root = sources.root().to_owned();
+    let mut files = sources.playbook_files().to_vec();
+    let mut built = sources.build(&[]);
+    let first: Vec<Diagnostic> = mistakes(&built).cloned().collect();
+    let mut left_out = BTreeSet::new();
+    let is_it = |file: &str| Path::new(file).file_stem().is_some_and(|stem| stem == name);
+    loop {
+        if let Some(library) = built.library {
+            for file in left_out {
+                output::progress(format!(
+                    "warning: {file} is broken and left out: `paramedic check {file}` says why"
+                ));
+            }
+            return Ok(library);
+        }
+        let before = left_out.len();
+        left_out.extend(mistakes(&built).map(|mistake| mistake.file.clone()));
+        if left_out.len() == before || left_out.iter().any(|file| is_it(file)) {
+            // Those that were there before anything was left out: it may need what is broken.
+            first.iter().for_each(check::print);
+            return Err(Stop::Told);
+        }
+        files.retain(|file| !left_out.contains(&file.path));
+        built = Sources::read_before(&root, Vec::new(), files.clone()).build(&[]);
     }
-    let errors =
-        built.diagnostics.iter().filter(|it| it.severity == crate::model::diagnostic::Severity::Error);
-    errors.for_each(check::print);
-    Err(Stop::Told)
+}
+
+fn mistakes(built: &Built) -> impl Iterator<Item = &Diagnostic> {
+    built.diagnostics.iter().filter(|it| it.severity == Severity::Error)
 }
 
 /// The playbook called `name`.

@@ -1,7 +1,7 @@
 //! A person's answer to what a playbook asks.
 
 use super::{DeliverError, Engine};
-use crate::model::IntentId;
+use crate::model::{IntentId, Status};
 use crate::tasks::ask;
 
 /// Why an answer was not taken.
@@ -35,10 +35,26 @@ impl Engine {
         by: &str,
     ) -> Result<(), Error> {
         let intent = self.0.board.get(id).ok_or(Error::Unknown(id))?;
+        if intent.status == Status::AwaitingApproval {
+            return Err(ask::Refused::Approval(id).into());
+        }
         let run = intent.attempts.last().map(|attempt| attempt.run).ok_or(ask::Refused::NotAsked)?;
         let steps = self.0.store.steps(run).await?;
         let event = ask::answer(&intent, &steps, question, answer, by, self.0.clock.now())?;
         self.deliver(vec![event]).await?;
         Ok(())
+    }
+
+    /// What the playbook that runs for intent `id` asks a person just now, if it asks.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn question(&self, id: IntentId) -> Result<Option<ask::Asked>, crate::store::Error> {
+        let Some(intent) = self.0.board.get(id) else { return Ok(None) };
+        let at_work = matches!(intent.status, Status::Running | Status::Verifying);
+        let Some(attempt) = intent.attempts.last().filter(|_| at_work) else { return Ok(None) };
+        let Some((run, steps)) = self.0.store.run_and_steps(attempt.run).await? else { return Ok(None) };
+        let asked = ask::asked(&steps).filter(|_| run.status.is_open());
+        Ok(asked.map(|asked| ask::Asked { until: asked.until.min(run.deadline), ..asked }))
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::model::Span;
+use crate::model::diagnostic::Severity;
 use crate::{actions, intents, kernels, observability, plugins, sources, tasks};
 
 /// The configuration, as written by a person. Paths are relative to the file's own directory.
@@ -110,6 +111,18 @@ pub enum Error {
         /// Why.
         error: std::io::Error,
     },
+    /// Something in it is not what it should be.
+    #[error("{}:{line}:{column}: {error}", .path.display())]
+    Mistake {
+        /// Which file.
+        path: PathBuf,
+        /// Where, from 1.
+        line: u32,
+        /// Where in the line, from 1.
+        column: u32,
+        /// What is wrong, and what would be right.
+        error: String,
+    },
     /// The file is not what it should be.
     #[error("{path} is not a valid configuration: {error}")]
     Invalid {
@@ -120,10 +133,21 @@ pub enum Error {
     },
 }
 
-/// What the reader of YAML says, with the file's name where it points into the text.
-fn pointed(error: &str, path: &Path) -> String {
-    let error = error.strip_prefix("error: ").unwrap_or(error);
-    error.replacen("--> <input>:", &format!("--> {}:", path.display()), 1)
+/// The first mistake in `text`, in one line with its place; where none is found, what the reader of YAML says.
+fn mistake(path: &Path, text: &str, error: &str) -> Error {
+    let mut mistakes = problems::of_text(path, text).into_iter().filter(|it| it.severity == Severity::Error);
+    let Some(first) = mistakes.next() else {
+        let error = error.strip_prefix("error: ").unwrap_or(error);
+        let error = error.replacen("--> <input>:", &format!("--> {}:", path.display()), 1);
+        return Error::Invalid { path: path.into(), error };
+    };
+    let help = first.help.map(|help| format!("; {help}")).unwrap_or_default();
+    let more = match mistakes.count() {
+        0 => "",
+        _ => " (and more: `paramedic check` tells all)",
+    };
+    let error = format!("{}{help}{more}", first.message);
+    Error::Mistake { path: path.into(), line: first.line, column: first.column, error }
 }
 
 impl Config {
@@ -136,7 +160,7 @@ impl Config {
         let invalid = |error: String| Error::Invalid { path: path.into(), error };
         let mut config: Self = match text.trim() {
             "" => Self::default(),
-            _ => serde_saphyr::from_str(&text).map_err(|error| invalid(pointed(&error.to_string(), path)))?,
+            _ => serde_saphyr::from_str(&text).map_err(|error| mistake(path, &text, &error.to_string()))?,
         };
         config.rebase(path.parent().unwrap_or(Path::new("")));
         let tree = crate::rules::yaml::read(&text).map(|tree| tree.to_json()).unwrap_or_default();

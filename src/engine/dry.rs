@@ -13,14 +13,19 @@ use super::rehearse::mock::usual;
 use super::rehearse::{in_virtual_time, play};
 use crate::actions::{self, Call, Registry};
 use crate::intents::board::MANUAL;
+use crate::kernels;
 use crate::model::intent::Plan;
 use crate::model::run::Phase;
 use crate::model::{Event, Failure, Intent, IntentId, Pattern, RunId, Span, Step, StepStatus, Time, Topic};
 use crate::playbook::{self, ActRequest, Burst, Env, Limits, Playbook, Request};
 use crate::tasks::attempt;
 
-/// Steps that are shown at most; a playbook that polls for ever would fill the screen.
-const MOST_STEPS: usize = 500;
+/// Steps that are shown at most, as many as a run has; a playbook that polls for ever would fill the screen.
+const MOST_STEPS: usize = 5_000;
+
+/// How an action begins to say that a call would not be done.
+const NOT_DONE: [&str; 2] = ["would fail", "would be refused"];
+
 /// How often a run may go on as a new one.
 const MOST_RUNS: usize = 3;
 
@@ -49,6 +54,8 @@ pub struct Wish {
     pub now: Time,
     /// What actions may touch.
     pub config: actions::Config,
+    /// The kernels that there are; none of them is looked at.
+    pub kernels: Vec<kernels::Spec>,
 }
 
 /// One step that would be made.
@@ -66,6 +73,10 @@ pub struct Line {
     pub at: String,
     /// What would be done, in words.
     pub does: String,
+    /// Calls in it that would be refused or fail, by action; the script is given what they give when all is well, so that
+    /// the whole way is seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_done: Vec<String>,
     /// What the script is given for it here.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub gives: Value,
@@ -101,10 +112,33 @@ pub struct Told {
 }
 
 impl Told {
-    /// Whether `run` came to its end, and `verify` did not say that it did not help.
+    /// Whether every call would be done, `run` came to its end, and `verify` did not say that it did not help.
     pub fn went_well(&self) -> bool {
-        self.functions.iter().filter(|it| it.phase != Phase::Rollback).all(|it| it.failure.is_none())
+        self.steps.iter().all(|it| it.not_done.is_empty())
+            && self.functions.iter().filter(|it| it.phase != Phase::Rollback).all(|it| it.failure.is_none())
             && !self.functions.iter().any(|it| it.phase == Phase::Verify && it.result != json!(true))
+    }
+
+    /// Which calls would not be done, in one line, each place once; none if all would.
+    pub fn not_done(&self) -> Option<String> {
+        let mut places: Vec<((&str, &str), usize)> = Vec::new();
+        for step in &self.steps {
+            for action in &step.not_done {
+                let place = (action.as_str(), step.at.as_str());
+                match places.iter_mut().find(|(it, _)| *it == place) {
+                    Some((_, times)) => *times += 1,
+                    None => places.push((place, 1)),
+                }
+            }
+        }
+        let all: usize = places.iter().map(|(_, times)| times).sum();
+        let many = if all == 1 { "1 call".into() } else { format!("{all} calls") };
+        let told = places.iter().map(|((action, at), times)| match times {
+            1 => format!("{action} ({at})"),
+            _ => format!("{action} ({at}, {times} times)"),
+        });
+        let told = told.collect::<Vec<_>>().join(", ");
+        (all > 0).then(|| format!("{many} would not be done: {told}"))
     }
 }
 
@@ -116,7 +150,8 @@ pub fn run(wish: &Wish) -> std::io::Result<Told> {
     let broke = || std::io::Error::other("the dry run broke off");
     std::thread::scope(|scope| {
         let work = || {
-            let registry = in_virtual_time(async { play::actions(wish.config.clone()) })?;
+            let registry =
+                in_virtual_time(async { play::actions(wish.config.clone(), wish.kernels.clone()) })?;
             Ok(Dry::new(wish, registry.ok_or_else(broke)?).all())
         };
         let thread = std::thread::Builder::new().name("dry-run".into()).stack_size(playbook::STACK);
@@ -187,7 +222,11 @@ impl<'a> Dry<'a> {
             Phase::Rollback => self.now + attempt::ROLLBACK_TIME,
             _ => self.wish.now + self.wish.playbook.timeout.delta(),
         };
-        let result = self.carried_out(phase, deadline);
+        let mut result = self.carried_out(phase, deadline);
+        if phase == Phase::Verify {
+            result =
+                result.and_then(|answer| attempt::verdict(&self.wish.playbook, &answer).map(Value::from));
+        }
         self.told.functions.push(Ended {
             phase,
             result: result.clone().unwrap_or_default(),
@@ -213,26 +252,21 @@ impl<'a> Dry<'a> {
                 &burst;
             for step in steps {
                 let at = self.place(phase, &places);
-                self.show(step, at, String::new(), &Ok(Value::Null));
+                self.show(step, at, Done::default());
                 self.journal.push(step.clone());
             }
             let (mut step, request) = match burst {
                 Burst::Done { value, .. } => return Ok(value),
-                Burst::Failed { failure, .. } => return Err(failure),
+                Burst::Failed { failure, .. } => return Err(self.placed(failure, phase)),
                 Burst::Suspended { step, request, .. } => (*step, request),
             };
+            let at = self.place(phase, &places);
             if self.told.steps.len() >= MOST_STEPS {
-                let text = format!("a dry run shows {MOST_STEPS} steps, and this is not over yet");
+                let text = format!("a dry run shows {MOST_STEPS} steps, and this is not over yet ({at})");
                 return Err(Failure::new("budget", text));
             }
-            let at = self.place(phase, &places);
             if let Request::Continue(carried) = request {
-                self.show(
-                    &step,
-                    at,
-                    "would go on as a new run with an empty journal".into(),
-                    &Ok(Value::Null),
-                );
+                self.show(&step, at, Done::of("would go on as a new run with an empty journal", Value::Null));
                 self.runs += 1;
                 if self.runs > MOST_RUNS {
                     self.told.notes.push(format!("it was left there, after {MOST_RUNS} runs"));
@@ -242,8 +276,14 @@ impl<'a> Dry<'a> {
                 self.journal.clear();
                 continue;
             }
-            let (does, result) = self.answer(&step, &request);
-            self.show(&step, at, does, &result);
+            let done = self.answer(&step, &request);
+            let result = done.result.clone();
+            self.show(&step, at, done);
+            if self.now > deadline {
+                // The wait is cut off there, and the next burst says so.
+                self.now = deadline;
+                continue;
+            }
             step.status = StepStatus::Finished;
             step.finished_at = Some(self.now);
             match result {
@@ -260,11 +300,22 @@ impl<'a> Dry<'a> {
         places.get(made).cloned().unwrap_or_default()
     }
 
-    fn show(&mut self, step: &Step, at: String, does: String, result: &Result<Value, Failure>) {
+    /// A failure that comes from no call, as when the time is up, with the place that the run had come to.
+    fn placed(&self, failure: Failure, phase: Phase) -> Failure {
+        if !matches!(failure.kind.as_str(), "deadline" | "budget") || failure.message.ends_with(')') {
+            return failure;
+        }
+        let last = self.told.steps.iter().rfind(|it| it.phase == phase && !it.at.is_empty());
+        let place = last.map_or_else(|| playbook::beginning(&self.wish.playbook, phase), |it| it.at.clone());
+        Failure { message: format!("{} ({place})", failure.message), ..failure }
+    }
+
+    fn show(&mut self, step: &Step, at: String, done: Done) {
+        let Done { does, not_done, result } = done;
         let kind = serde_json::to_value(step.kind).unwrap_or_default();
         let kind = kind.as_str().unwrap_or_default();
         let call = if step.name.is_empty() { kind.to_owned() } else { format!("{kind} {}", step.name) };
-        let gives = match (result, &step.result) {
+        let gives = match (&result, &step.result) {
             (Ok(Value::Null), Some(own)) => own.clone(),
             (result, _) => result.clone().unwrap_or_default(),
         };
@@ -275,30 +326,31 @@ impl<'a> Dry<'a> {
             request: step.request.clone(),
             at,
             does,
+            not_done,
             gives,
-            fails: result.clone().err(),
+            fails: result.err(),
         });
     }
 
     /// What would be done for `request`, and what the script is given for it.
-    fn answer(&mut self, step: &Step, request: &Request) -> (String, Result<Value, Failure>) {
+    fn answer(&mut self, step: &Step, request: &Request) -> Done {
         match request {
             Request::Act(act) => self.act(act, step.seq),
             Request::All { actions, partial } => self.together(actions, *partial, step.seq),
             Request::Sleep(time) => {
                 self.now += time.delta();
-                (format!("would wait for {time}; here it is over at once"), Ok(Value::Null))
+                Done::of(format!("would wait for {time}; here it is over at once"), Value::Null)
             }
             Request::WaitFor { pattern, when, timeout } => self.wait(pattern, when.as_deref(), *timeout),
-            Request::Emit { topic, .. } => (format!("would send an event `{topic}`"), Ok(Value::Null)),
+            Request::Emit { topic, .. } => Done::of(format!("would send an event `{topic}`"), Value::Null),
             Request::Ask { question, choices, timeout, details } => {
                 self.ask(question, choices, *timeout, *details)
             }
-            Request::Continue(_) => (String::new(), Ok(Value::Null)),
+            Request::Continue(_) => Done::default(),
         }
     }
 
-    fn act(&self, act: &ActRequest, step: u32) -> (String, Result<Value, Failure>) {
+    fn act(&self, act: &ActRequest, step: u32) -> Done {
         let call = Call {
             name: act.action.clone(),
             params: act.params.clone(),
@@ -311,25 +363,32 @@ impl<'a> Dry<'a> {
             ..Call::default()
         };
         let Some(action) = self.registry.get(&act.action) else {
-            let text =
-                format!("no action is named `{}` here: a plugin of the engine may have it", act.action);
-            return (text.clone(), Err(Failure::new("invalid", text).of(&act.action)));
+            let text = format!(
+                "would fail: no action is named `{}` here; a plugin of the engine may have it",
+                act.action
+            );
+            return Done { not_done: vec![act.action.clone()], ..Done::of(text, Value::Null) };
         };
-        if let Err(failure) = actions::check(action.spec(), &call) {
-            return ("would be refused".into(), Err(failure.of(&act.action)));
-        }
-        let does = action.dry_run(&call);
+        let does = match actions::check(action.spec(), &call) {
+            Ok(()) => action.dry_run(&call),
+            Err(failure) => format!("would be refused: {}", failure.message),
+        };
         if self.wish.fails.contains(&act.action) {
-            return (does, Err(Failure::new("failed", "it is to fail here").of(&act.action)));
+            let failure = Failure::new("failed", "it is to fail here").of(&act.action);
+            return Done { does, result: Err(failure), ..Done::default() };
         }
-        (does, Ok(usual(action.spec(), &call)))
+        let is_done = !NOT_DONE.iter().any(|words| does.starts_with(words));
+        let not_done = if is_done { Vec::new() } else { vec![act.action.clone()] };
+        Done { not_done, ..Done::of(does, usual(action.spec(), &call)) }
     }
 
-    fn together(&self, acts: &[ActRequest], partial: bool, step: u32) -> (String, Result<Value, Failure>) {
-        let (mut does, mut results, mut failed) = (Vec::new(), Vec::new(), None);
+    fn together(&self, acts: &[ActRequest], partial: bool, step: u32) -> Done {
+        let (mut does, mut not_done, mut results, mut failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         for act in acts {
-            let (text, result) = self.act(act, step);
-            does.push(format!("{}: {text}", act.action));
+            let done = self.act(act, step);
+            let result = done.result;
+            not_done.extend(done.not_done);
+            does.push(format!("{}: {}", act.action, done.does));
             results.push(match (partial, &result) {
                 (true, Ok(result)) => json!({ "ok": true, "result": result }),
                 (true, Err(failure)) => json!({ "ok": false, "error": failure }),
@@ -341,10 +400,10 @@ impl<'a> Dry<'a> {
             Some(failure) if !partial => Err(failure),
             _ => Ok(Value::Array(results)),
         };
-        (does.join("; "), result)
+        Done { does: does.join("; "), not_done, result }
     }
 
-    fn wait(&mut self, pattern: &str, when: Option<&str>, timeout: Span) -> (String, Result<Value, Failure>) {
+    fn wait(&mut self, pattern: &str, when: Option<&str>, timeout: Span) -> Done {
         let would = match when {
             Some(when) => format!("would wait up to {timeout} for `{pattern}` where {when}"),
             None => format!("would wait up to {timeout} for `{pattern}`"),
@@ -361,19 +420,13 @@ impl<'a> Dry<'a> {
         };
         let Some(topic) = topic else {
             self.now += timeout.delta();
-            return (format!("{would}; here none comes"), Ok(Value::Null));
+            return Done::of(format!("{would}; here none comes"), Value::Null);
         };
         let event = Event::new("dry-run", topic, "dry-run", self.now, data).about(self.wish.target.clone());
-        (format!("{would}; {how}"), Ok(json!(event)))
+        Done::of(format!("{would}; {how}"), json!(event))
     }
 
-    fn ask(
-        &mut self,
-        question: &str,
-        choices: &[String],
-        timeout: Span,
-        details: bool,
-    ) -> (String, Result<Value, Failure>) {
+    fn ask(&mut self, question: &str, choices: &[String], timeout: Span, details: bool) -> Done {
         let would = format!("would ask a person, for up to {timeout}: {question}");
         let given = self.answers.pop_front();
         if let Some(answer) = given.as_ref().filter(|it| !choices.is_empty() && !choices.contains(it)) {
@@ -384,7 +437,7 @@ impl<'a> Dry<'a> {
             Some(answer) if answer != "none" => answer,
             Some(_) => {
                 self.now += timeout.delta();
-                return (format!("{would}; here nobody answers"), Ok(Value::Null));
+                return Done::of(format!("{would}; here nobody answers"), Value::Null);
             }
             None => choices.first().cloned().unwrap_or_else(|| "yes".into()),
         };
@@ -392,7 +445,26 @@ impl<'a> Dry<'a> {
             true => json!({ "answer": answer, "by": "dry run", "at": self.now }),
             false => json!(answer),
         };
-        (format!("{would}; here the answer is `{answer}`"), Ok(value))
+        Done::of(format!("{would}; here the answer is `{answer}`"), value)
+    }
+}
+
+/// What would be done for a request, which calls of it would not, and what the script is given.
+struct Done {
+    does: String,
+    not_done: Vec<String>,
+    result: Result<Value, Failure>,
+}
+
+impl Done {
+    fn of(does: impl Into<String>, gives: Value) -> Self {
+        Self { does: does.into(), not_done: Vec::new(), result: Ok(gives) }
+    }
+}
+
+impl Default for Done {
+    fn default() -> Self {
+        Self::of("", Value::Null)
     }
 }
 

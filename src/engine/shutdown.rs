@@ -14,12 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CHORES: Duration = Duration::from_secs(10);
 
 impl Engine {
-    /// Takes nothing more in, lets actions under way end, stops the kernels, and makes everything durable.
+    /// Takes nothing more in, lets actions under way end (runs that wait need no time), stops the kernels, and makes everything durable.
     pub async fn shutdown(&self) {
         let inner = &self.0;
         inner.stop.cancel();
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while inner.tasks.is_working() && tokio::time::Instant::now() < deadline {
+        while inner.tasks.is_acting() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         inner.kernels.shutdown().await;

@@ -13,8 +13,10 @@ use super::problem::Problem;
 use crate::actions::NewIntent;
 use crate::engine;
 use crate::intents::board;
+use crate::intents::lifecycle::Illegal;
 use crate::model::{Intent, IntentId, Priority, Run, Status};
 use crate::store::{IntentQuery, Page};
+use crate::tasks::ask::Asked;
 
 /// The routes of this resource.
 pub fn routes() -> Router<Api> {
@@ -52,12 +54,14 @@ async fn list(State(api): State<Api>, Query(filter): Query<Filter>) -> Result<Js
 /// Runs that are shown with an intent, the latest.
 const RUNS: usize = 50;
 
-/// An intent with its runs.
+/// An intent with its runs, and what a person is asked just now.
 #[derive(Debug, Serialize)]
 struct Shown {
     #[serde(flatten)]
     intent: Intent,
     runs: Vec<Run>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    question: Option<Asked>,
 }
 
 async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Shown>, Problem> {
@@ -67,7 +71,8 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<S
     let mut runs = api.engine.store().runs_of(id).await?;
     // A run that went on as another again and again leaves many.
     runs.drain(..runs.len().saturating_sub(RUNS));
-    Ok(Json(Shown { intent, runs }))
+    let question = api.engine.question(id).await?;
+    Ok(Json(Shown { intent, runs, question }))
 }
 
 #[derive(Debug, Deserialize)]
@@ -172,6 +177,25 @@ async fn answer(
         Ok(intent) => Ok(Json(intent.as_ref().clone())),
         // It may have ended, which is something else than never having been.
         Err(board::Error::Unknown(_)) => Err(ended(&api, id, &answer).await),
+        Err(board::Error::Illegal(why)) if answer != "cancel" => Err(match api.engine.question(id).await? {
+            Some(asked) => unfit(id, &why, &asked),
+            None => board::Error::Illegal(why).into(),
+        }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Who says yes or no to the whole of an intent whose playbook asks something of its own is told how to answer that.
+fn unfit(id: IntentId, why: &Illegal, asked: &Asked) -> Problem {
+    let answers = match asked.choices.as_slice() {
+        [] => "any text".to_owned(),
+        choices => choices.join(", "),
+    };
+    let question = &asked.question;
+    Problem::new(
+        409,
+        format!(
+            "cannot {why}: its playbook asks \"{question}\", so use `paramedic intents answer {id} TEXT`, with {answers}"
+        ),
+    )
 }

@@ -103,7 +103,7 @@ impl From<answer::Error> for Problem {
     fn from(error: answer::Error) -> Self {
         match error {
             answer::Error::Unknown(_) => Self::not_found(error.to_string()),
-            answer::Error::Refused(Refused::NotAsked | Refused::Over { .. }) => {
+            answer::Error::Refused(Refused::NotAsked | Refused::Approval(_) | Refused::Over { .. }) => {
                 Self::new(409, error.to_string())
             }
             answer::Error::Refused(Refused::NoChoice { .. }) => {

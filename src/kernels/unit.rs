@@ -63,8 +63,19 @@ impl Unit {
                 Box::new(External::new(Arc::clone(&spec), Arc::clone(&context), outside))
             }
         };
+        Ok(Self::of(spec, context, body))
+    }
+
+    /// One that is only spoken of: whoever provides it is not made ready.
+    pub(super) fn planned(spec: Spec, context: &Arc<Context>) -> Self {
+        let (spec, context) = (Arc::new(spec), Arc::clone(context));
+        let body = Box::new(Replicas::new(Arc::clone(&spec), Arc::clone(&context)));
+        Self::of(spec, context, body)
+    }
+
+    fn of(spec: Arc<Spec>, context: Arc<Context>, body: Box<dyn Body>) -> Self {
         let (restarts, waits) = (AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Self { spec, context, body, past: Default::default(), restarts, waits })
+        Self { spec, context, body, past: Default::default(), restarts, waits }
     }
 
     /// Carries out `operation`, unless one with the same `key` was before. An empty key is not remembered.

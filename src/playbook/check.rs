@@ -2,6 +2,7 @@
 //! calls, their arguments and what it reads of `ctx` make sense, with advice in the words of people who make such slips.
 
 pub(super) mod advice;
+mod answers;
 mod arguments;
 mod brackets;
 pub(super) mod calls;
@@ -10,6 +11,8 @@ mod elsewhere;
 mod fit;
 mod literal;
 mod phrases;
+pub(super) mod quiet;
+pub(super) mod results;
 mod slip;
 mod tokens;
 mod whole;
@@ -100,8 +103,10 @@ fn one_import(
         return wrong(*at, format!("`{path}` leads outside of the playbooks' folder"), Some(help.into()));
     };
     if !files.contains_key(&name) {
-        let help =
-            nearest(&name, files.keys().map(String::as_str)).map(|it| format!("did you mean \"{it}\"?"));
+        let last = |it: &&str| it.rsplit('/').next() == Some(name.as_str());
+        let names = || files.keys().map(String::as_str);
+        let near = nearest(&name, names()).or_else(|| names().find(last));
+        let help = near.map(|it| format!("did you mean \"{it}\"?"));
         return wrong(*at, format!("there is no file `{name}.rhai` in the playbooks' folder"), help);
     }
     Ok(Import { name, at: range(&file.text, *at) })
@@ -126,6 +131,38 @@ pub fn texts(ast: &AST) -> BTreeSet<String> {
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::StringConstant(text, _))) = path.last() {
             found.insert(text.to_string());
+        }
+        true
+    });
+    found
+}
+
+/// The statements of the function `name` of `n` arguments.
+fn body(ast: &AST, name: &str, n: usize) -> Vec<Stmt> {
+    let mut alone = ast.clone_functions_only();
+    alone.retain_functions(|_, _, it, arguments| it == name && arguments == n);
+    let mut found = Vec::new();
+    alone.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(statement)] = path {
+            found.push((*statement).clone());
+        }
+        true
+    });
+    found
+}
+
+/// Everything that is a variable somewhere in the script.
+fn variables(ast: &AST) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> = ast
+        .iter_functions()
+        .flat_map(|it| it.params.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .collect();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Var(it, ..))) = path.last() {
+            found.insert(it.0.name.to_string());
+        }
+        if let Some(ASTNode::Stmt(Stmt::For(it, _))) = path.last() {
+            found.insert(it.0.name.to_string());
         }
         true
     });

@@ -1,10 +1,12 @@
-//! From Rhai's errors to failures that say where and what, and back to what a script can catch.
+//! From Rhai's errors to failures that say where and what, and back to what a script can catch. What they say stands in
+//! [`words`].
+
+mod words;
 
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 use serde_json::Value;
 
 use super::burst::Thrown;
-use super::{engine, reference};
 use crate::model::{Failure, StepKind};
 
 /// A failure as a script catches it: `#{kind, action, message, retryable}`.
@@ -31,8 +33,8 @@ pub fn uncaught(error: &EvalAltResult, file: &str) -> Failure {
         | EvalAltResult::ErrorTooManyVariables(_)
         | EvalAltResult::ErrorTooManyModules(_)
         | EvalAltResult::ErrorStackOverflow(_)
-        | EvalAltResult::ErrorDataTooLarge(..) => Failure::new("budget", words(inner)),
-        _ => Failure::new("script", words(inner)),
+        | EvalAltResult::ErrorDataTooLarge(..) => Failure::new("budget", words::of(inner)),
+        _ => Failure::new("script", words::of(inner)),
     };
     let call =
         if failure.action.is_empty() { String::new() } else { format!(", act(\"{}\")", failure.action) };
@@ -123,65 +125,4 @@ fn thrown(value: &Dynamic) -> Failure {
         };
     }
     Failure::new("failed", value.to_string())
-}
-
-/// What to say of a call that nothing takes, such as `+ (int, map)`.
-fn unfit(call: &str) -> String {
-    let (name, given) = call.split_once(" (").unwrap_or((call, ""));
-    let given = given.trim_end_matches(')');
-    if let Some(function) = reference::FUNCTIONS.iter().find(|it| it.name == name) {
-        let form = function.forms.iter().find(|it| it.matches(": ").count() == given.split(", ").count());
-        let form = form.or(function.forms.first()).and_then(|it| it.split_once(" ->")).map_or("", |it| it.0);
-        return format!("`{name}` takes {form}, and was given ({given}): write it as {}", function.example);
-    }
-    let nothing = given.split(", ").any(|it| it == "()" || it == "(");
-    let why = if nothing {
-        "`()` is what a field or result that is not there reads as: ask before with `??` or `!= ()`"
-    } else {
-        "no function takes values of these types"
-    };
-    format!("nothing can do `{call}`: {why}")
-}
-
-/// Rhai's own text without its position, beginning small as ours do.
-fn words(error: &EvalAltResult) -> String {
-    match error {
-        EvalAltResult::ErrorFunctionNotFound(call, _) => {
-            let call = call
-                .replace("i64", "int")
-                .replace("f64", "float")
-                .replace("&str | ImmutableString | String", "string");
-            return unfit(&call);
-        }
-        EvalAltResult::ErrorDotExpr(text, _) if text.contains("'()'") => {
-            let name = text.split('\'').nth(1).unwrap_or("this");
-            return format!(
-                "what `.{name}` is read of is `()`: a field or result that is not there reads so; \
-                 ask before with `??` or `!= ()`"
-            );
-        }
-        EvalAltResult::ErrorStackOverflow(_) => {
-            return "calls inside calls are too deep: does a function call itself without end?".into();
-        }
-        EvalAltResult::ErrorDataTooLarge(what, _) => {
-            let what = match what.as_str() {
-                "Length of string" => format!("a text would be longer than {} bytes", engine::MAX_TEXT),
-                "Size of object map" => format!("a map would have more than {} entries", engine::MAX_ITEMS),
-                _ => format!("a list would have more than {} items", engine::MAX_ITEMS),
-            };
-            return format!("{what}: does a loop make it longer without end?");
-        }
-        EvalAltResult::ErrorTooManyVariables(_) => {
-            return "more variables at a time than a function may have: keep them in a map, or use functions"
-                .into();
-        }
-        _ => {}
-    }
-    let text = error.to_string();
-    let text = match text.rfind(" (line ") {
-        Some(at) if text.ends_with(')') => &text[..at],
-        _ => &text,
-    };
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }

@@ -44,7 +44,10 @@ fn specs() -> Vec<Spec> {
         params: json!({
             "type": "object", "required": required, "additionalProperties": false, "properties": properties,
         }),
-        result: json!({}),
+        result: match name {
+            "kernel.health" => json!({ "properties": { "healthy": {}, "state": {}, "uptime": {} } }),
+            _ => json!({}),
+        },
         idempotent: true,
         risk: Risk::Low,
         timeout: Span::secs(60),

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Parts;
@@ -24,6 +25,11 @@ pub enum Refused {
     /// Nothing is asked.
     #[error("its playbook asks nothing just now")]
     NotAsked,
+    /// A person's yes or no to the whole of it is waited for.
+    #[error(
+        "it waits for approval, and its playbook asks nothing: use `paramedic intents approve {0}` or `paramedic intents deny {0}`"
+    )]
+    Approval(IntentId),
     /// Something else is asked by now.
     #[error("question {question} is over; it asks {now} now: look at it before you answer")]
     Over {
@@ -40,6 +46,19 @@ pub enum Refused {
         /// What may be.
         choices: String,
     },
+}
+
+/// A question that waits for its answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Asked {
+    /// Its name, `RUN/STEP`.
+    pub name: String,
+    /// In words.
+    pub question: String,
+    /// What may be answered; none: anything.
+    pub choices: Vec<String>,
+    /// Until when.
+    pub until: Time,
 }
 
 /// What a person is asked.
@@ -89,6 +108,19 @@ pub async fn ask(
     Ok(answered.map(|event| event.map_or(Value::Null, result)))
 }
 
+/// The question that the journal `steps` ends with, if it is one.
+pub fn asked(steps: &[Step]) -> Option<Asked> {
+    let open = |step: &&Step| step.kind == StepKind::Ask && step.status == StepStatus::Started;
+    let step = steps.last().filter(open)?;
+    let timeout: Span = serde_json::from_value(step.request["timeout"].clone()).ok()?;
+    Some(Asked {
+        name: name(step.run, step.seq),
+        question: step.request["question"].as_str().unwrap_or_default().to_owned(),
+        choices: serde_json::from_value(step.request["choices"].clone()).unwrap_or_default(),
+        until: step.started_at + timeout.delta(),
+    })
+}
+
 /// The event that answers the question which the journal `steps` ends with. Where `question` names one (`RUN/STEP`), it
 /// must be that.
 ///
@@ -102,21 +134,17 @@ pub fn answer(
     by: &str,
     now: Time,
 ) -> Result<Event, Refused> {
-    let open = |step: &&Step| step.kind == StepKind::Ask && step.status == StepStatus::Started;
-    let step = steps.last().filter(open).ok_or(Refused::NotAsked)?;
-    let open = name(step.run, step.seq);
-    if let Some(question) = question.filter(|question| *question != open) {
-        let now = format!("{} ({open})", step.request["question"]);
+    let asked = asked(steps).ok_or(Refused::NotAsked)?;
+    if let Some(question) = question.filter(|question| *question != asked.name) {
+        let now = format!("\"{}\" ({})", asked.question, asked.name);
         return Err(Refused::Over { question: question.into(), now });
     }
-    let choices: Vec<String> = serde_json::from_value(step.request["choices"].clone()).unwrap_or_default();
-    if !is_choice(answer, &choices) {
-        return Err(Refused::NoChoice { answer: answer.into(), choices: choices.join(", ") });
+    if !is_choice(answer, &asked.choices) {
+        return Err(Refused::NoChoice { answer: answer.into(), choices: asked.choices.join(", ") });
     }
     let topic = Topic::try_new(TOPIC).map_err(|_| Refused::NotAsked)?;
-    let data = json!({ "answer": answer, "question": step.request["question"], "by": by });
-    let mut event =
-        Event::new(name(step.run, step.seq), topic, SOURCE, now, data).about(intent.target.clone());
+    let data = json!({ "answer": answer, "question": asked.question, "by": by });
+    let mut event = Event::new(asked.name, topic, SOURCE, now, data).about(intent.target.clone());
     event.correlationid = Some(intent.id.to_string());
     Ok(event)
 }

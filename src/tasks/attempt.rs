@@ -22,6 +22,9 @@ use crate::store::Write;
 /// Time that a rollback gets beyond the run's own deadline.
 pub const ROLLBACK_TIME: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 
+/// The kind of failure of a `verify` that answers neither yes nor no.
+pub const UNCLEAR: &str = "unclear";
+
 /// Begins an attempt with what was decided.
 pub fn begin(worker: &mut Worker<'_>, intent: &Arc<Intent>, decision: Decision) -> Result<Go, Stop> {
     let params = intent.plan.params.clone();
@@ -142,17 +145,39 @@ pub async fn verify(
         return Ok(None);
     }
     let result = phase(worker, Phase::Verify).await?;
-    let verdict = result.map(|value| value == Value::Bool(true));
+    let Some(open) = &worker.open_run else { return Ok(Some(Err(gone()))) };
+    let verdict = result.and_then(|value| verdict(&open.playbook, &value));
     close(worker, |run| run.verified = verdict.as_ref().ok().copied());
     Ok(Some(verdict))
 }
 
-/// Undoes what the playbook did, as it has failed with `why`, if it says how; a failure of that is told to a person.
-pub async fn roll_back(worker: &mut Worker<'_>, intent: &Arc<Intent>, why: &Failure) -> Result<(), Stop> {
+/// What the `answer` of a playbook's `verify` means: whether it worked.
+///
+/// # Errors
+/// When it is neither true nor false, so that nothing is known.
+pub fn verdict(playbook: &Playbook, answer: &Value) -> Result<bool, Failure> {
+    answer.as_bool().ok_or_else(|| {
+        let said = match answer {
+            Value::Null => "nothing".to_owned(),
+            other => format!("{:.80}", other.to_string()),
+        };
+        let place = playbook::beginning(playbook, Phase::Verify);
+        let text = format!("`verify` must answer true or false, and answered {said} ({place})");
+        Failure::new(UNCLEAR, text)
+    })
+}
+
+/// Undoes what the playbook did, as it has failed with `why`, if it says how. A failure of that is told to a person, and
+/// given in words.
+pub async fn roll_back(
+    worker: &mut Worker<'_>,
+    intent: &Arc<Intent>,
+    why: &Failure,
+) -> Result<Option<String>, Stop> {
     load(worker, intent).await?;
-    let Some(open) = &worker.open_run else { return Ok(()) };
+    let Some(open) = &worker.open_run else { return Ok(None) };
     if !open.playbook.has_rollback {
-        return Ok(());
+        return Ok(None);
     }
     if open.run.status != RunStatus::RollingBack {
         // Its time is set once, and written down: a restart in the middle gives it no more.
@@ -164,18 +189,17 @@ pub async fn roll_back(worker: &mut Worker<'_>, intent: &Arc<Intent>, why: &Fail
             run.ended_at = None;
         });
     }
-    if let Err(failure) = phase(worker, Phase::Rollback).await? {
+    let failed = phase(worker, Phase::Rollback).await?.err().map(|failure| super::worker::tell(&failure));
+    if let Some(failed) = &failed {
         let playbook = intent.attempts.last().map(|a| a.playbook.as_str()).unwrap_or_default();
-        let message = format!("{}; look at {} yourself", super::worker::tell(&failure), intent.target);
-        super::escalate::tell(worker.parts, intent, &format!("The rollback of {playbook} failed"), &message)
-            .await;
+        super::escalate::half_undone(worker.parts, intent, playbook, failed).await;
     }
     let now = worker.parts.clock.now();
     close(worker, |run| {
         run.status = RunStatus::Failed;
         run.ended_at = Some(now);
     });
-    Ok(())
+    Ok(failed)
 }
 
 /// Why the run of the latest attempt is being undone, if it is.

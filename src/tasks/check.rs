@@ -17,6 +17,8 @@ pub enum Verdict {
     Works(String),
     /// It did not; why that is thought.
     Broken(String),
+    /// Whether it did cannot be told, as the playbook's own check is wrong.
+    Unclear(String),
     /// Nothing is defined that would show it.
     Unknown,
 }
@@ -30,6 +32,9 @@ pub fn expect(worker: &Worker<'_>, intent: &Intent) -> Option<Ticket> {
 pub async fn check(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Verdict, Stop> {
     let own = attempt::verify(worker, intent).await?;
     match own {
+        Some(Err(failure)) if failure.kind == attempt::UNCLEAR => {
+            return Ok(Verdict::Unclear(failure.message));
+        }
         Some(Err(failure)) => {
             return Ok(Verdict::Broken(format!("the playbook's check failed: {}", tell(&failure))));
         }

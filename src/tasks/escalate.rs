@@ -119,6 +119,35 @@ pub async fn tell(parts: &Parts, intent: &Intent, title: &str, message: &str) {
     }
 }
 
+/// What `playbook` did for `intent` could only be undone in part: told under a key of its own, as it stays true whatever
+/// becomes of the intent.
+pub async fn half_undone(parts: &Parts, intent: &Intent, playbook: &str, failed: &str) {
+    let title = format!("The rollback of {playbook} failed");
+    let message = format!("{failed}; look at {} yourself", intent.target);
+    let key = format!("{}/rollback", key(intent));
+    let (level, target) = (intent.priority.into(), Some(intent.target.clone()));
+    let told = parts.alerts.raise(key, level, title.clone(), message.clone(), target, Some(intent.id)).await;
+    if let Err(failure) = told {
+        tracing::error!(intent = %intent.id, "{title}: {message} (and the alert could not be recorded: {failure})");
+    }
+}
+
+/// What `intent` was about is repaired: what a failure before it told is over. The alert is resolved at once, and that is
+/// durable once the answer is there.
+pub fn repaired(parts: &Parts, intent: &Intent) -> impl Future<Output = ()> + use<> {
+    let (resolved, id) = (parts.alerts.resolve(key(intent)), intent.id);
+    async move {
+        if let Err(failure) = resolved.await {
+            tracing::error!(intent = %id, "the alert of a failure that is repaired stays open: {failure}");
+        }
+    }
+}
+
+/// The key of its alert: whatever fails of the same rule in the same way is one alert.
+fn key(intent: &Intent) -> String {
+    format!("{}/{}", intent.rule, intent.group)
+}
+
 fn raise(parts: &Parts, intent: &Intent, title: &str, message: &str) {
     let raised = alert(parts, intent, title, message);
     let (id, line) = (intent.id, format!("{title}: {message}"));
@@ -135,7 +164,13 @@ fn alert(
     title: &str,
     message: &str,
 ) -> futures_util::future::BoxFuture<'static, Result<crate::model::AlertId, Failure>> {
-    let key = format!("{}/{}", intent.rule, intent.group);
     let target = Some(intent.target.clone());
-    parts.alerts.raise(key, intent.priority.into(), title.into(), message.into(), target, Some(intent.id))
+    parts.alerts.raise(
+        key(intent),
+        intent.priority.into(),
+        title.into(),
+        message.into(),
+        target,
+        Some(intent.id),
+    )
 }

@@ -41,11 +41,15 @@ pub async fn attempt_ended(
             (false, true) => Ok(()),
         }
     })?;
+    let repaired = (outcome == Outcome::Fixed).then(|| escalate::repaired(worker.parts, &changed));
     if let Some(record) = record {
         // Whoever sees the end also sees what was learned of it.
         worker.settled().await?;
         teach(worker.parts, record);
         edge::pass("learned");
+    }
+    if let Some(repaired) = repaired {
+        repaired.await;
     }
     worker.open_run = None;
     worker.awaits = Awaits::default();
@@ -54,11 +58,24 @@ pub async fn attempt_ended(
         (false, false) => Ok(Go::On),
         (false, true) => {
             let why = match outcome {
-                Outcome::Interrupted => message,
-                _ => format!("{tried} of at most {max} attempts made, none helped; the last: {message}"),
+                Outcome::Interrupted => {
+                    format!("nothing more is tried, as it is not known how far it came: {message}")
+                }
+                _ => given_up(tried, left, &message),
             };
             escalate::exhaust(worker, &changed, &why)
         }
+    }
+}
+
+/// Why no further attempt follows the one that ended with `message`: so many as may be were made, or no playbook is
+/// `left`.
+fn given_up(tried: usize, left: bool, message: &str) -> String {
+    match (tried, left) {
+        (1, true) => format!("the one attempt that the rule allows had no success: {message}"),
+        (1, false) => format!("the only playbook was tried without success: {message}"),
+        (n, true) => format!("all {n} attempts that the rule allows had no success; the last: {message}"),
+        (n, false) => format!("all {n} playbooks were tried without success; the last: {message}"),
     }
 }
 

@@ -95,28 +95,39 @@ impl Worker<'_> {
             }
             Err(failure) => failure,
         };
-        attempt::roll_back(self, intent, &failure).await?;
+        let undone = attempt::roll_back(self, intent, &failure).await?;
         let outcome = if failure.kind == "interrupted" { Outcome::Interrupted } else { Outcome::Failed };
-        outcome::attempt_ended(self, intent, outcome, tell(&failure)).await
+        outcome::attempt_ended(self, intent, outcome, both(tell(&failure), undone)).await
     }
 
     async fn verifying(&mut self, intent: &Arc<Intent>) -> Result<Go, Stop> {
         let verdict = match attempt::undoing(self, intent).await? {
             // Cut off while it was undone: that was decided, whatever has come since.
+            Some(why) if why.kind == attempt::UNCLEAR => check::Verdict::Unclear(why.message),
             Some(why) => check::Verdict::Broken(why.message),
             None => check::check(self, intent).await?,
         };
         edge::pass("verified");
-        let (outcome, message) = match verdict {
-            check::Verdict::Works(how) => (Outcome::Fixed, how),
-            check::Verdict::Broken(why) => (Outcome::NotFixed, why),
-            check::Verdict::Unknown => {
-                (Outcome::Unverified, "the playbook ended well; nothing is defined that checks it".into())
+        let (outcome, kind, message) = match verdict {
+            check::Verdict::Works(how) => {
+                return outcome::attempt_ended(self, intent, Outcome::Fixed, how).await;
             }
+            check::Verdict::Unknown => {
+                let how = "the playbook ended well; nothing is defined that checks it".into();
+                return outcome::attempt_ended(self, intent, Outcome::Unverified, how).await;
+            }
+            check::Verdict::Broken(why) => (Outcome::NotFixed, "not_fixed", why),
+            check::Verdict::Unclear(why) => (Outcome::Failed, attempt::UNCLEAR, why),
         };
-        if outcome == Outcome::NotFixed {
-            attempt::roll_back(self, intent, &Failure::new("not_fixed", message.clone())).await?;
-        }
-        outcome::attempt_ended(self, intent, outcome, message).await
+        let undone = attempt::roll_back(self, intent, &Failure::new(kind, message.clone())).await?;
+        outcome::attempt_ended(self, intent, outcome, both(message, undone)).await
+    }
+}
+
+/// Why an attempt failed, and why what it did could not be undone, if that failed too.
+fn both(why: String, undone: Option<String>) -> String {
+    match undone {
+        Some(failed) => format!("{why}; and the rollback failed: {failed}"),
+        None => why,
     }
 }

@@ -15,10 +15,10 @@ use crate::playbook::Playbook;
 /// Widest value that is shown on a line.
 const WIDEST: usize = 160;
 
-/// Prints what would be done; exit status 1 if that would not end well.
+/// Prints what would be done; exit status 1 if a call would not be done, or it would not end well.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Stop> {
     let config = args.place.config()?;
-    let library = library(&config.playbooks)?;
+    let library = library(&config.playbooks, &args.name)?;
     let playbook = find(&library, &args.name, &config.playbooks)?;
     let specs = dry::risks().map_err(|error| Stop::Failed(error.to_string()))?;
     for name in &args.fails {
@@ -42,6 +42,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Stop> {
         rollback: args.rollback,
         now: Clock::system().now(),
         config: config.actions,
+        kernels: config.kernels,
     };
     let told = dry::run(&wish).map_err(|error| Stop::Failed(format!("failed to try it: {error}")))?;
     if json {
@@ -104,6 +105,9 @@ fn print(told: &Told, playbook: &Playbook, wish: &Wish) {
         output::line(output::dim(text));
     }
     told.notes.iter().for_each(|note| output::line(output::warn(note)));
+    if let Some(not_done) = told.not_done() {
+        output::line(output::bad(not_done));
+    }
 }
 
 fn step(line: &Line) {
@@ -129,7 +133,8 @@ fn step(line: &Line) {
         output::line(output::dim(format!("     with {}", fields(&options))));
     }
     if !line.does.is_empty() {
-        output::line(format!("     {}", line.does));
+        let does = format!("     {}", line.does);
+        output::line(if line.not_done.is_empty() { does } else { output::bad(does) });
     }
     match &line.fails {
         Some(failure) => {

@@ -25,7 +25,7 @@ pub fn run(args: &Args, remote: &Remote) -> Result<ExitCode, Stop> {
     let known =
         args.place.config().ok().filter(|it| it.playbooks.join(format!("{}.rhai", args.name)).is_file());
     let known = match known {
-        Some(config) => Some(find(&library(&config.playbooks)?, &args.name, &config.playbooks)?),
+        Some(config) => Some(find(&library(&config.playbooks, &args.name)?, &args.name, &config.playbooks)?),
         None => None,
     };
     let params = given::params(&args.params, known.as_ref().map(|it| &it.params))?;

@@ -15,11 +15,14 @@ const EXAMPLE: &str = "\
 
 A dry run needs no engine. The script is carried out for real; each action checks its
 parameters, says what it would do and gives what it usually gives; nothing is done. A sleep
-is over at once. A wait gets the next --event that fits, else an event without data; with
+is over at once. A call that would be refused or would fail gives what it gives when all
+is well, so that the whole way is seen. Kernels are those of the configuration; none of them
+is looked at. A wait gets the next --event that fits, else an event without data; with
 `--event none` nothing comes. A question gets the next --answer, else its first choice;
 `--answer none` is nobody. --fail ACTION shows what follows when that fails.
 
-Exit status 0: it ended well (a dry run: would end well); 1: not; 2: wrong use.";
+Exit status 0: it ended well (a dry run: every call would be done, and it would end well);
+1: not; 2: wrong use.";
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]

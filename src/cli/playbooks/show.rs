@@ -22,7 +22,7 @@ pub struct Args {
 /// Prints it.
 pub fn show(args: &Args, remote: &Remote) -> Result<ExitCode, Stop> {
     let config = args.place.config()?;
-    let library = library(&config.playbooks)?;
+    let library = library(&config.playbooks, &args.name)?;
     let playbook = find(&library, &args.name, &config.playbooks)?;
     // An engine need not run; then nothing is known.
     let learned = remote.get(&format!("/api/playbooks/{}", args.name)).ok();

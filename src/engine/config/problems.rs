@@ -46,19 +46,25 @@ const KEYS: [&str; 10] = [
 /// All mistakes in the configuration at `path`; none if it cannot be read, which is told elsewhere.
 pub fn problems(path: &Path) -> Vec<Diagnostic> {
     let Ok(text) = std::fs::read_to_string(path) else { return Vec::new() };
-    let name = path.to_string_lossy();
-    let base = path.parent().unwrap_or(Path::new(""));
-    let mut found = Found { file: &name, text: &text, base, all: Vec::new() };
-    match yaml::read(&text) {
-        Err(error) => found.add(code::SYNTAX, error.at, error.message, error.help),
-        Ok(Node { kind: Kind::Null, .. }) => {}
-        Ok(tree) => found.whole(&tree),
-    }
-    if !found.all.iter().any(|it| it.severity == Severity::Error)
+    let mut all = of_text(path, &text);
+    if !all.iter().any(|it| it.severity == Severity::Error)
         && let Err(error) = Config::load(path)
     {
         // Something that is only seen of the whole; told without a place rather than not at all.
-        found.add(code::VALUE, 0..0, error.to_string(), None);
+        all.push(Diagnostic::error(code::VALUE, &path.to_string_lossy(), &text, 0..0, error.to_string()));
+    }
+    all
+}
+
+/// The same of a configuration that is read already, as far as it is seen part by part.
+pub fn of_text(path: &Path, text: &str) -> Vec<Diagnostic> {
+    let name = path.to_string_lossy();
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut found = Found { file: &name, text, base, all: Vec::new() };
+    match yaml::read(text) {
+        Err(error) => found.add(code::SYNTAX, error.at, error.message, error.help),
+        Ok(Node { kind: Kind::Null, .. }) => {}
+        Ok(tree) => found.whole(&tree),
     }
     found.all
 }
@@ -261,7 +267,7 @@ impl Found<'_> {
         if let Some(field) = error.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
             let at = key_of(node, field).unwrap_or(key.clone());
             let help = match nearest(field, named.iter().skip(1).copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => format!("did you mean `{near}`? There are {}", named[1..].join(", ")),
                 None => format!("there are {}", named[1..].join(", ")),
             };
             self.add(code::KEY, at.clone(), format!("unknown key `{field}`"), Some(help));

@@ -80,12 +80,14 @@ pub(super) async fn play(stage: &Stage, case: &Case, ask: Option<&str>) -> (Seen
 
 /// The actions that there are; within a runtime.
 pub(super) fn specs() -> Vec<actions::Spec> {
-    actions(actions::Config::default()).list()
+    actions(actions::Config::default(), Vec::new()).list()
 }
 
-/// The actions that there are, as an operator allows them; none of them may be called, only asked. Within a runtime.
-pub(in crate::engine) fn actions(config: actions::Config) -> actions::Registry {
-    let (doors, kernels) = doors(Clock::fixed(Time::UNIX_EPOCH));
+/// The actions that there are, as an operator allows them, and the kernels that they know; none of them may be called,
+/// only asked. Within a runtime.
+pub(in crate::engine) fn actions(config: actions::Config, kernels: Vec<kernels::Spec>) -> actions::Registry {
+    let (doors, _) = doors(Clock::fixed(Time::UNIX_EPOCH));
+    let kernels = kernels::Registry::planned(kernels, doors.inbox.clone(), Clock::fixed(Time::UNIX_EPOCH));
     real(&doors, &kernels, config)
 }
 

@@ -340,7 +340,7 @@ fn a_difference_shows_what_was_expected_what_was_seen_and_why() {
 +         outcome: failed
 -     status: succeeded
 +     status: escalated
-      it is escalated: 1 of at most 1 attempts made, none helped; the last: exec.run: it is stuck (close.rhai:4:15, act(\"exec.run\")); a person was told by tell, tell follows in 15m; a person was told by tell
+      it is escalated: the only playbook was tried without success: exec.run: it is stuck (close.rhai:4:15, act(\"exec.run\")); a person was told by tell, tell follows in 15m; a person was told by tell
       close, failed: exec.run: it is stuck (close.rhai:4:15, act(\"exec.run\"))
 +   rule: door-open, target: d2, status: escalated, playbook: close
   steps: 3 expected, 6 seen

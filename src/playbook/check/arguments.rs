@@ -201,6 +201,9 @@ impl Reader<'_> {
             _ if error.message.contains("`ctx`") => {
                 "of the playbook it sees `target` alone; put others in by `${…}` between backticks".into()
             }
+            _ if condition.contains("${") => {
+                "put values into a text between backticks: `data.kernel == \"${ctx.target}\"`".into()
+            }
             Some(help) => help,
             None => "it is a condition as in rules, about one event".into(),
         };

@@ -4,15 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::{advice, arguments, fit};
-use super::{each_call, range};
+use super::{each_call, range, variables};
 use crate::actions::Spec;
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 use crate::playbook::program::{File, normalized};
-use crate::playbook::{engine, host, reference};
+use crate::playbook::{engine, header, host, reference};
 
 /// What Rhai gives any number of arguments.
 const ANY_NUMBER: [&str; 9] =
@@ -30,6 +30,8 @@ pub fn check(file: &File, ast: &AST, files: &BTreeMap<String, File>, known: &[Sp
         file,
         own: functions(ast),
         modules: modules(ast, files),
+        variables: variables(ast),
+        shared: shared(files),
         words: BTreeSet::new(),
         imports: false,
         found: Vec::new(),
@@ -42,8 +44,12 @@ pub fn check(file: &File, ast: &AST, files: &BTreeMap<String, File>, known: &[Sp
         }
     });
     ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Expr(Expr::MethodCall(call, position))) = path.last() {
-            reader.method(call, *position);
+        match path.last() {
+            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => reader.method(call, *position),
+            Some(ASTNode::Expr(Expr::Variable(it, _, position))) if !it.2.is_empty() => {
+                reader.constant(it.2.path.as_slice(), &it.1, *position);
+            }
+            _ => {}
         }
         true
     });
@@ -87,18 +93,24 @@ fn functions(ast: &AST) -> BTreeSet<Signature> {
     ast.iter_functions().map(|it| (it.name.to_string(), it.params.len())).collect()
 }
 
-/// What can be called of each file that is imported, by the name that it is given here; none where that is not one file.
-fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option<BTreeSet<Signature>>> {
+/// What an imported file gives: functions, and the constants that it exports.
+#[derive(Default)]
+struct Exports {
+    functions: BTreeSet<Signature>,
+    constants: BTreeSet<String>,
+    /// All others, which it keeps for itself.
+    kept: BTreeSet<String>,
+}
+
+/// What each file gives that is imported, by the name that it is given here; none where that is not one file.
+fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option<Exports>> {
     let mut found = BTreeMap::new();
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = path.last()
             && let Expr::StringConstant(path, _) = &import.0
         {
             let file = normalized(path).and_then(|name| files.get(&name));
-            let there = file.and_then(|file| super::parse(file).ok()).map(|ast| {
-                let public = ast.iter_functions().filter(|it| it.access == rhai::FnAccess::Public);
-                public.map(|it| (it.name.to_string(), it.params.len())).collect()
-            });
+            let there = file.and_then(|file| super::parse(file).ok()).map(|ast| Exports::of(&ast));
             let twice = found.contains_key(import.1.name.as_str());
             found.insert(import.1.name.to_string(), there.filter(|_| !twice));
         }
@@ -107,10 +119,47 @@ fn modules(ast: &AST, files: &BTreeMap<String, File>) -> BTreeMap<String, Option
     found
 }
 
+/// Functions of the files that are there to be imported.
+fn shared(files: &BTreeMap<String, File>) -> BTreeMap<String, BTreeSet<String>> {
+    let texts = files.iter().filter(|(_, file)| !header::is_there(&file.text));
+    let names = |file: &File| {
+        let named = file.text.split("fn ").skip(1).filter_map(|it| it.split_once('('));
+        named.map(|(name, _)| name.trim().to_string()).collect()
+    };
+    texts.map(|(name, file)| (name.clone(), names(file))).collect()
+}
+
+impl Exports {
+    fn of(ast: &AST) -> Self {
+        let public = ast.iter_functions().filter(|it| it.access == rhai::FnAccess::Public);
+        let mut exports = Self {
+            functions: public.map(|it| (it.name.to_string(), it.params.len())).collect(),
+            ..Self::default()
+        };
+        for statement in ast.statements() {
+            match statement {
+                Stmt::Var(it, flags, _) if flags.contains(ASTFlags::EXPORTED) => {
+                    exports.constants.insert(it.0.name.to_string());
+                }
+                Stmt::Var(it, ..) => drop(exports.kept.insert(it.0.name.to_string())),
+                Stmt::Export(it, _) => {
+                    let name = if it.1.name.is_empty() { &it.0.name } else { &it.1.name };
+                    exports.constants.insert(name.to_string());
+                }
+                _ => {}
+            }
+        }
+        exports
+    }
+}
+
 struct Reader<'a> {
     file: &'a File,
     own: BTreeSet<Signature>,
-    modules: BTreeMap<String, Option<BTreeSet<Signature>>>,
+    modules: BTreeMap<String, Option<Exports>>,
+    variables: BTreeSet<String>,
+    /// What files that are no playbooks define, by name.
+    shared: BTreeMap<String, BTreeSet<String>>,
     /// Names of fields and texts of the script: any could be that of a closure in a map.
     words: BTreeSet<String>,
     imports: bool,
@@ -184,6 +233,20 @@ impl Reader<'_> {
         let host = host::FUNCTIONS.iter().map(|(it, _)| *it);
         let own = self.own.iter().map(|(it, _)| it.as_str()).filter(|it| !it.starts_with("anon$"));
         let near = nearest(name, host.chain(own).chain(engine::functions().keys().map(String::as_str)));
+        if self.variables.contains(name) {
+            return format!("a function that is kept in a variable is called as `{name}.call(…)`");
+        }
+        if matches!(name, "verify" | "rollback") {
+            return format!(
+                "write `fn {name}(ctx) {{ … }}`, which the engine calls by itself; take this call out"
+            );
+        }
+        let exports = self.shared.iter().find(|(_, functions)| functions.contains(name));
+        if let Some((file, _)) = exports {
+            return format!(
+                "it is in {file}: `import \"{file}\" as lib;` at the top, and `lib::{name}(…)` here"
+            );
+        }
         if let Some(help) = advice::function(name) {
             return help.into();
         }
@@ -195,7 +258,8 @@ impl Reader<'_> {
 
     fn imported(&mut self, call: &FnCallExpr, position: Position) {
         let [module] = call.namespace.path.as_slice() else { return };
-        let Some(Some(there)) = self.modules.get(module.name.as_str()) else { return };
+        let Some(Some(exports)) = self.modules.get(module.name.as_str()) else { return };
+        let there = &exports.functions;
         let (name, given) = (call.name.as_str(), call.args.len());
         if there.contains(&(name.into(), given)) {
             return;
@@ -213,6 +277,22 @@ impl Reader<'_> {
             (format!("the file imported as `{module}` has no function `{name}`"), help)
         } else {
             (counts(&format!("{module}::{name}"), &takes, given), "see where it is defined".into())
+        };
+        self.wrong(position, text, help);
+    }
+
+    /// A constant of an imported file.
+    fn constant(&mut self, path: &[rhai::Ident], name: &str, position: Position) {
+        let [module] = path else { return };
+        let Some(Some(exports)) = self.modules.get(module.name.as_str()) else { return };
+        if exports.constants.contains(name) {
+            return;
+        }
+        let text = format!("the file imported as `{}` gives no constant `{name}`", module.name);
+        let help = match nearest(name, exports.constants.iter().map(String::as_str)) {
+            _ if exports.kept.contains(name) => format!("write `export const {name} = …` there"),
+            Some(near) => format!("did you mean `{}::{near}`?", module.name),
+            None => "what it gives begins with `export const` there".into(),
         };
         self.wrong(position, text, help);
     }

@@ -17,7 +17,8 @@ use crate::playbook::program::File;
 /// Everything that `ctx` can have.
 pub const FIELDS: [&str; 10] =
     ["event", "events", "target", "params", "rule", "intent", "attempt", "confidence", "done", "carried"];
-const EVENT: [&str; 12] = [
+/// Everything that an event can have.
+pub const EVENT: [&str; 12] = [
     "id",
     "topic",
     "source",

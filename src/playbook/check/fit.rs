@@ -12,6 +12,9 @@ use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 use crate::playbook::program::File;
 
+/// What `act` itself takes beside the parameters.
+const OPTIONS: [&str; 4] = ["timeout", "retries", "backoff", "key"];
+
 /// The actions that `call` names, each with its parameters if they stand there: one for `act`, any number for `all`.
 pub fn wishes(call: &FnCallExpr) -> Vec<(&Expr, Option<&Expr>)> {
     match (call.name.as_str(), call.args.first()) {
@@ -51,12 +54,16 @@ fn one(file: &File, spec: &Spec, params: &Expr, found: &mut Vec<Diagnostic>) {
         let Some(schema) = takes.get(*key) else {
             if closed {
                 let help = match nearest(key, takes.keys().map(String::as_str)) {
-                    Some(near) => {
+                    _ if OPTIONS.contains(key) => {
+                        format!("it is an option: `act(\"{}\", #{{ … }}, #{{ {key}: … }})`", spec.name)
+                    }
+                    // Any three letters are near to any others.
+                    Some(near) if key.len() > 3 => {
                         misspelt.push(near);
                         format!("did you mean `{near}`?")
                     }
-                    None if takes.is_empty() => "it takes none".into(),
-                    None => format!("there are {}", listed()),
+                    _ if takes.is_empty() => "it takes none".into(),
+                    _ => format!("there are {}", listed()),
                 };
                 let text = format!("`{}` takes no parameter `{key}`", spec.name);
                 wrong(range(&file.text, *position), text, help);
@@ -85,10 +92,6 @@ fn one(file: &File, spec: &Spec, params: &Expr, found: &mut Vec<Diagnostic>) {
 
 /// Whether `expr` can be what `schema` wants of the parameter `key`.
 fn fits(key: &str, schema: &Value, expr: &Expr) -> Result<(), String> {
-    if let Some(value) = value(expr) {
-        let schema = serde_json::json!({ "properties": { key: schema } });
-        return check_schema(&schema, &serde_json::json!({ key: value }));
-    }
     let kind = Kind::of(expr);
     if kind == Kind::Function {
         return Err(format!("`{key}` is a function: give text, a number, true or false, a list or a map"));
@@ -96,12 +99,32 @@ fn fits(key: &str, schema: &Value, expr: &Expr) -> Result<(), String> {
     let wanted: Vec<&str> = match schema.get("type") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
-        _ => return Ok(()),
+        _ => Vec::new(),
     };
+    // `()` is a parameter that is not given.
     match kind.in_schema() {
-        Some(names) if !names.iter().any(|name| wanted.contains(name)) => {
-            Err(format!("`{key}` is {}: expected {}", kind.words(), wanted.join(" or ")))
+        Some(names)
+            if !wanted.is_empty() && kind != Kind::Nothing && !names.iter().any(|it| wanted.contains(it)) =>
+        {
+            let words: Vec<&str> = wanted.iter().map(|it| in_words(it)).collect();
+            return Err(format!("`{key}` is {}: give {}", kind.words(), words.join(" or ")));
         }
-        _ => Ok(()),
+        _ => {}
+    }
+    let Some(value) = value(expr) else { return Ok(()) };
+    let schema = serde_json::json!({ "properties": { key: schema } });
+    check_schema(&schema, &serde_json::json!({ key: value }))
+}
+
+/// A type of JSON Schema as playbooks have it.
+fn in_words(kind: &str) -> &str {
+    match kind {
+        "string" => "text in quotes",
+        "array" => "a list, such as `[\"a\", \"b\"]`",
+        "object" => "a map, such as `#{ name: 1 }`",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "boolean" => "true or false",
+        other => other,
     }
 }

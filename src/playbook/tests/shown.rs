@@ -201,6 +201,28 @@ fn runs() -> Vec<(&'static str, String)> {
         ("run_printed_too_long", "let s = \"x\"; for i in 0..15 { s += s; }\nprint(s);"),
         ("run_host_kinds", "let q = 7; ask(q, [], \"1h\")"),
         ("run_compare_nothing", "let a = #{}; a.count + 1"),
+        ("run_text_as_number", "let t = \"5\"; t * 2"),
+        ("run_not_bool_known_late", "let x = #{}; if x.ok { 1 }"),
+        ("run_for_nothing", "let x = #{}; for y in x.items { y }"),
+        ("run_for_number", "let n = 5; for y in n { y }"),
+        ("run_index_empty", "let a = []; a[0]"),
+        ("run_index_of_text", "let t = \"ab\"; t[5]"),
+        ("run_index_by_text", "let a = [1]; a[\"x\"]"),
+        ("run_index_of_number", "let a = 5; a[\"x\"]"),
+        ("run_index_of_nothing", "let a = #{}; a.b[0]"),
+        ("run_map_by_number", "let m = #{ a: 1 }; m[0]"),
+        ("run_field_of_text", "let t = \"x\"; t.name"),
+        ("run_parse", "parse_int(\"5s\")"),
+        ("run_overflow", "let n = 9223372036854775807; n + 1"),
+        ("run_constant_changed", "const L = [1]; L.push(2)"),
+        ("run_negate", "let t = \"x\"; -t"),
+        ("run_not", "let t = 5; !t"),
+        ("run_and", "let t = 5; t && true"),
+        ("run_call_of_number", "let t = 5; t.call(1)"),
+        ("run_this", "this.x"),
+        ("run_switch_without_arm", "let x = switch 5 { 1 => 2 }; x + 1"),
+        ("run_range_of_text", "for i in range(\"a\", 3) { i }"),
+        ("run_sort_mixed", "let a = [1, \"b\"]; a.sort(); a"),
         ("run_journal_full", "loop { log(\"info\", 1); }"),
     ]
     .into_iter()
@@ -245,6 +267,7 @@ fn each_mistake_is_shown_with_its_place_and_the_way_out() {
         phrases::names(),
         headers::values(),
         headers::places(),
+        slips::quiet(),
     ]
     .concat();
     cases.push(("run_nondeterministic", differs()));

@@ -5,6 +5,7 @@ use super::*;
 const LARGE: &str = r#"//! Uses everything, and is right.
 //! ---
 //! risk: low
+//! timeout: 2h
 //! actions: [kernel.restart, kernel.health, alert.operator]
 //! params:
 //!   grace: { type: duration, default: 5s }
@@ -45,7 +46,7 @@ fn run(ctx) {
     let done = all([]).filter(|it| it.ok).len();
     let lists = [[3, 1, 2], [], [1]];
     lists.sort(|x, y| x.len() - y.len());
-    for (list, i) in lists { good::pause(); list.for_each(|| this += i); }
+    for (list, i) in lists { good::pause(); good::MOST; good::LEAST; list.for_each(|| this += i); }
     let helpers = #{ twice: |x| x * 2, len: |x| x };
     let six = helpers.twice.call(3);
     let f = Fn("helper");
@@ -58,6 +59,23 @@ fn run(ctx) {
     let text = "a, b".split(", ").reduce(|s, x| s + x, "");
     text.replace("a", "b");
     if steps() > 4000 { continue_as_new(#{ n: again }); }
+    let state = act("kernel.health", #{ kernel: "a" });
+    log("info", state.elsewhere ?? state.uptime);
+    let late = wait_for("a.b", "1s");
+    late = late ?? #{ kernel: "k" };
+    log("info", late.kernel);
+    try { throw #{ mesage: 1 }; } catch (e) { log("info", e.mesage); }
+    let said = ask("Go?", ["yes", "no"], "1m");
+    if said == "yes" || said != "no" || said == () { log("info", said); }
+    let home = "${HOME}/x ${other}";
+    sleep(3600);
+    sleep(1.5);
+    let equal = ctx.attempt == 1.0 && ctx.target != () && "a" == ctx.rule && ctx.confidence > 0;
+    let n = 0;
+    loop { n += 1; if n > 3 { break; } }
+    loop { n += 1; if n > 5 { return n; } helper(n); }
+    while true { sleep(1); if equal { break; } }
+    n == 5 || helper(home);
     #{ now: now(), id: uuid(), chance: random(), event: event, answer: answer, any: any, rule: ctx.rule.len() }
 }
 
@@ -86,6 +104,9 @@ fn shadow(ctx) {
 }
 fn sleep(list, n) { n }
 fn emit(pattern) { pattern }
+fn undo(what) { what }
+fn check(ctx) { ctx.attempt }
+fn checked(ctx) { check(ctx) }
 fn unused() { emit("a.>"); sleep("5 bananas", 1); log("no level", 1, 2) }
 "#;
 
@@ -93,7 +114,10 @@ fn unused() { emit("a.>"); sleep("5 bananas", 1); log("no level", 1, 2) }
 fn a_playbook_that_is_right_is_told_nothing() {
     let known = crate::actions::BUILTIN.map(String::from);
     let specs = specs();
-    let good = file("lib/good", "const PAUSE = 1;\nfn pause() { 1 }\nfn apply(f, x) { f.call(x) }");
+    let good = file(
+        "lib/good",
+        "export const MOST = 1;\nconst FEW = 2;\nexport FEW as LEAST;\nfn pause() { 1 }\nfn apply(f, x) { f.call(x) }",
+    );
     let told = match Library::load_fitting("playbooks", &[file("large", LARGE), good], &known, &specs) {
         Ok(library) => library.warnings().to_vec(),
         Err(problems) => problems,

@@ -1,7 +1,7 @@
 //! Mistakes that are seen before anything runs, though the script can be read: arguments, names, words of other
 //! languages, whole files.
 
-use super::{Told, loaded, of_bodies};
+use super::{Told, loaded, of_bodies, with_body};
 
 /// Arguments of host functions.
 pub fn arguments() -> Told {
@@ -22,12 +22,12 @@ pub fn arguments() -> Told {
         ("argument_log_upper", "log(\"INFO\", \"x\");"),
         ("argument_act_options_number", "act(\"kernel.restart\", #{ kernel: \"a\" }, 3);"),
         ("argument_act_retries_fraction", "act(\"kernel.restart\", #{ kernel: \"a\" }, #{ retries: 2.5 });"),
-        ("argument_ask_choices", "ask(\"go?\", \"yes\", \"1h\");"),
-        ("argument_ask_numbers", "ask(\"go?\", [1, 2], \"1h\");"),
-        ("argument_ask_twice", "ask(\"go?\", [\"yes\", \"yes\"], \"1h\");"),
-        ("argument_ask_empty", "ask(\"\", [], \"1h\");"),
+        ("argument_ask_choices", "ask(\"go?\", \"yes\", \"1m\");"),
+        ("argument_ask_numbers", "ask(\"go?\", [1, 2], \"1m\");"),
+        ("argument_ask_twice", "ask(\"go?\", [\"yes\", \"yes\"], \"1m\");"),
+        ("argument_ask_empty", "ask(\"\", [], \"1m\");"),
         ("argument_ask_zero", "ask(\"go?\", [], 0);"),
-        ("argument_ask_option", "ask(\"go?\", [], \"1h\", #{ detail: true });"),
+        ("argument_ask_option", "ask(\"go?\", [], \"1m\", #{ detail: true });"),
         ("argument_emit_pattern", "emit(\"a.>\", #{});"),
         ("argument_emit_closure", "emit(\"a.b\", |x| x);"),
         ("argument_metric_name", "metric(\"a b\", 1);"),
@@ -183,4 +183,61 @@ pub fn files() -> Told {
     .into_iter()
     .map(|(name, text)| (name, loaded(&text)))
     .collect()
+}
+
+/// What Rhai takes without a word.
+pub fn quiet() -> Told {
+    let mut told = of_bodies([
+        ("quiet_template", "log(\"info\", \"restarting ${ctx.target}\");"),
+        ("quiet_template_of_variable", "let n = 3; log(\"info\", \"${n} kernels\");"),
+        ("quiet_milliseconds", "sleep(30000);"),
+        ("quiet_milliseconds_of_option", "act(\"kernel.restart\", #{ kernel: \"a\" }, #{ timeout: 5000 });"),
+        ("quiet_longer_than_run", "ask(\"go?\", [\"yes\"], \"1h\");"),
+        ("quiet_number_as_text", "if ctx.attempt == \"2\" { fail(\"again\"); }"),
+        ("quiet_target_as_number", "if 7 != ctx.target { fail(\"odd\"); }"),
+        ("quiet_compared", "let a = 1; a == 2; log(\"info\", a);"),
+        ("quiet_compared_in_branch", "let a = 1; if a > 0 { a == 2; log(\"info\", a); }"),
+        ("quiet_endless", "let n = 0; loop { n += 1; }"),
+        ("name_closure", "let f = |x| x + 1; f(2);"),
+        ("argument_wait_template", "wait_for(\"a.b\", \"data.x == ${ctx.target}\", \"5s\");"),
+        ("argument_act_option_inside", "act(\"kernel.restart\", #{ kernel: \"a\", timeout: \"5s\" });"),
+        ("argument_act_list_as_text", "act(\"kernel.scale\", #{ kernel: [\"a\"], replicas: \"2\" });"),
+        ("module_constant", "import \"lib/good\" as good; sleep(good::PAUSE);"),
+        ("module_constant_far", "import \"lib/good\" as good; sleep(good::PAUSES);"),
+        (
+            "quiet_field_of_result",
+            "let r = act(\"kernel.health\", #{ kernel: \"a\" }); if r.healty { log(\"info\", 1); }",
+        ),
+        (
+            "quiet_field_of_call",
+            "if !act(\"kernel.health\", #{ kernel: \"a\" }).healty { log(\"info\", 1); }",
+        ),
+        ("quiet_field_of_failure", "try { sleep(1); } catch (e) { log(\"info\", e.mesage); }"),
+        (
+            "quiet_field_of_event",
+            "let e = wait_for(\"a.b\", \"5s\"); if e != () { log(\"info\", e.kernel); }",
+        ),
+        (
+            "quiet_answer",
+            "let a = ask(\"go?\", [\"yes\", \"no\"], \"1m\"); if a == \"Yes\" { log(\"info\", 1); }",
+        ),
+        ("import_missing_folder", "import \"good\" as lib; lib::pause();"),
+        ("name_function_shared", "import \"lib/good\" as lib; pause();"),
+        ("name_function_rollback", "rollback(ctx);"),
+        ("quiet_hidden", "sleep(1); }\nfn sleep(n) { n"),
+    ]);
+    let whole = |rest: &str| loaded(&format!("{}{rest}\n", with_body("")));
+    told.extend([
+        ("quiet_verify_near", whole("fn verfiy(ctx) { true }")),
+        ("quiet_rollback_near", whole("fn undo(ctx) { log(\"info\", \"x\"); }")),
+        ("quiet_verify_text", whole("fn verify(ctx) {\n    \"ok\"\n}")),
+        ("quiet_verify_nothing", whole("fn verify(ctx) {\n    let ok = ctx.done.len() > 0;\n}")),
+        ("quiet_verify_one_way", whole("fn verify(ctx) {\n    if ctx.attempt > 1 { true }\n}")),
+        ("quiet_verify_return", whole("fn verify(ctx) {\n    if ctx.attempt > 1 { return; }\n    true\n}")),
+        (
+            "quiet_verify_loop",
+            whole("fn verify(ctx) {\n    for i in 0..3 { if i > ctx.attempt { return true; } }\n}"),
+        ),
+    ]);
+    told
 }
