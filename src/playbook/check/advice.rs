@@ -157,6 +157,13 @@ fn undefined(name: &str, text: &str, at: usize) -> String {
     if name == "f" && !after.starts_with(['"', '\'']) {
         return "declare it first: `let f = …`".into();
     }
+    let imported = text
+        .split(" as ")
+        .skip(1)
+        .any(|it| it.trim_start().strip_prefix(name).is_some_and(|it| it.trim_start().starts_with(';')));
+    if imported && after.starts_with('.') {
+        return format!("`{name}` is an imported file: write `{name}::` for `{name}.`");
+    }
     // `x -> x + 1` and `x => x + 1`.
     if after.trim_start().starts_with("->") || after.trim_start().starts_with("=>") {
         return format!("a closure is written `|{name}| …`");

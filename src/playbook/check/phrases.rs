@@ -149,7 +149,12 @@ fn statements(seen: &Seen) -> Option<Slip> {
         _ => false,
     };
     (value && !foreign(seen.before())).then(|| {
-        let help = "add what is to join the two, such as `+`, or end the first with `;`";
+        let begins =
+            matches!(word, "let" | "const" | "return" | "throw" | "for" | "while" | "loop" | "import");
+        let help = match begins {
+            true => "end the statement before this with `;`",
+            false => "add what is to join the two, such as `+`, or end the first with `;`",
+        };
         Slip::help(help).says("nothing joins this to what stands before it")
     })
 }

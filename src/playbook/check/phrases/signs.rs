@@ -148,7 +148,11 @@ fn numbers(seen: &Seen) -> Option<Slip> {
             let unit = if word == "ms" { "ms" } else { &word[..1] };
             Slip::help(format!("put it in quotes: `\"{value}{unit}\"`")).says("a length of time is text")
         } else {
-            Slip::help(format!("write {value}")).says(format!("`{value}{word}` is no number"))
+            let help = match value {
+                "0" => "numbers are written 5, 0.5, 1_000 or 0x1f".into(),
+                _ => format!("write {value}"),
+            };
+            Slip::help(help).says(format!("`{value}{word}` is no number"))
         };
         return Some(slip.at(at));
     }

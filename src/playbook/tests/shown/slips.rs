@@ -223,6 +223,8 @@ pub fn quiet() -> Told {
         ),
         ("import_missing_folder", "import \"good\" as lib; lib::pause();"),
         ("name_function_shared", "import \"lib/good\" as lib; pause();"),
+        ("name_module_dot", "import \"lib/good\" as good; good.pause();"),
+        ("word_let_without_end", "let x = 5 let y = 6;"),
         ("name_function_rollback", "rollback(ctx);"),
         ("quiet_hidden", "sleep(1); }\nfn sleep(n) { n"),
     ]);
