@@ -4,10 +4,10 @@
 //! engine dies, it kills the groups that are left. Parent-death signals reach only direct children; this reaches theirs.
 
 use std::collections::HashSet;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, PipeWriter, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -44,10 +44,13 @@ fn read(mut input: impl BufRead) -> HashSet<Pid> {
     }
 }
 
+/// Bytes that a pipe holds though nobody reads: one page is what the system promises.
+const FITS: usize = 4_096;
+
 /// The engine's side: starts the guardian, tells it of every group, starts it anew if it dies.
 pub(super) struct Guardian {
     program: PathBuf,
-    alive: Option<(Child, ChildStdin)>,
+    alive: Option<(Child, PipeWriter)>,
     groups: HashSet<Pid>,
 }
 
@@ -91,20 +94,25 @@ impl Guardian {
         }
     }
 
-    /// Starts one and tells it everything.
+    /// Starts one and tells it everything: most of it waits in the pipe before the process is there, as the engine may
+    /// die in the moment after.
     fn start(&mut self) -> io::Result<()> {
-        let mut child = Command::new(&self.program)
+        let (input, mut pipe) = io::pipe()?;
+        let all: String = self.groups.iter().map(|group| line('+', *group)).collect();
+        let whole = all.get(..FITS).and_then(|it| it.rfind('\n')).map_or(all.len(), |end| end + 1);
+        let (before, after) = all.split_at(whole);
+        pipe.write_all(before.as_bytes())?;
+        let child = Command::new(&self.program)
             .arg0("paramedic")
             .arg(COMMAND)
             .env_clear()
             .current_dir("/")
             .process_group(0)
-            .stdin(Stdio::piped())
+            .stdin(input)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut pipe = child.stdin.take().ok_or_else(|| io::Error::other("the guardian has no input"))?;
-        let told = self.groups.iter().try_for_each(|group| pipe.write_all(line('+', *group).as_bytes()));
+        let told = pipe.write_all(after.as_bytes());
         self.alive = Some((child, pipe));
         told.inspect_err(|_| self.discard())
     }
