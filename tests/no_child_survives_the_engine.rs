@@ -88,6 +88,12 @@ fn is_alive(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+/// When the process of this number began; numbers are given again.
+fn born(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(19).map(String::from)
+}
+
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
@@ -103,11 +109,12 @@ fn kill(pid: u32) {
 /// Kills the engine and checks that all it ever started, as far as one can see, goes with it.
 async fn kill_and_check(dir: &Path, mut engine: Child) -> usize {
     let pid = engine.id();
-    let seen = processes(dir, pid);
+    let seen: Vec<_> = processes(dir, pid).into_iter().map(|pid| (pid, born(pid))).collect();
     engine.kill().unwrap();
     engine.wait().unwrap();
     until("all processes of the engine are gone", || {
-        seen.iter().all(|pid| !is_alive(*pid)) && processes(dir, pid).iter().all(|pid| !is_alive(*pid))
+        seen.iter().all(|(pid, when)| !is_alive(*pid) || born(*pid) != *when)
+            && processes(dir, pid).iter().all(|pid| !is_alive(*pid))
     })
     .await;
     seen.len()
