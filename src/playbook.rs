@@ -150,8 +150,13 @@ impl Playbook {
 
     /// Every text in the script and in what it imports.
     fn texts(&self, files: &BTreeMap<String, File>) -> BTreeSet<String> {
+        self.trees(files).iter().flat_map(check::texts).collect()
+    }
+
+    /// The script, and all that it imports.
+    fn trees(&self, files: &BTreeMap<String, File>) -> Vec<rhai::AST> {
         let imported = self.program.modules.keys().filter_map(|name| check::parse(&files[name]).ok());
-        imported.chain([self.program.ast.clone()]).flat_map(|ast| check::texts(&ast)).collect()
+        imported.chain([self.program.ast.clone()]).collect()
     }
 }
 

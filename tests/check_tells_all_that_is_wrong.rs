@@ -250,6 +250,16 @@ fn playbooks_can_be_checked_alone_with_what_they_import() {
         );
         assert_eq!(said["playbooks"], json!(fine), "{path}");
     }
+    fs::write(dir.path().join("elsewhere/latin.rhai"), b"// caf\xe9\n").unwrap();
+    fs::write(dir.path().join("elsewhere/.hidden.rhai"), PLAYBOOK).unwrap();
+    std::os::unix::fs::symlink("nowhere.rhai", dir.path().join("elsewhere/dangling.rhai")).unwrap();
+    assert_eq!(codes(&report(dir.path(), &["elsewhere/latin.rhai"]).0), ["elsewhere/latin.rhai P0002"]);
+    let found = codes(&report(dir.path(), &["elsewhere"]).0);
+    assert!(
+        found.iter().any(|it| it.contains("dangling")) && found.iter().any(|it| it.contains("latin")),
+        "{found:?}"
+    );
+    assert_eq!(check(dir.path(), &["elsewhere/.hidden.rhai"]).status.code(), Some(2));
     let output = check(dir.path(), &["playbooks/fix.rhai"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1 playbook file is fine, 0 warnings");
     assert_eq!(report(dir.path(), &["playbooks/bad.rhai", "rules"]).1, 1, "with rules, all is checked");

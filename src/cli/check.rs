@@ -200,7 +200,7 @@ fn read(args: &Args) -> Result<Checked, ExitCode> {
         built.diagnostics.extend(mistakes);
     }
     if let Some(meant) = &meant {
-        built.diagnostics.retain(|it| meant.contains(&it.file));
+        built.diagnostics.retain(|it| meant.contains(&it.file) || given.covers(&it.file));
     }
     Ok(Checked { built, meant })
 }

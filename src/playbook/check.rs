@@ -12,6 +12,7 @@ mod fit;
 mod literal;
 mod phrases;
 pub(super) mod quiet;
+pub(super) mod reach;
 pub(super) mod results;
 mod slip;
 mod tokens;
@@ -106,7 +107,13 @@ fn one_import(
         let last = |it: &&str| it.rsplit('/').next() == Some(name.as_str());
         let names = || files.keys().map(String::as_str);
         let near = nearest(&name, names()).or_else(|| names().find(last));
-        let help = near.map(|it| format!("did you mean \"{it}\"?"));
+        let inside: Vec<String> =
+            names().filter(|it| it.starts_with(&format!("{name}/"))).map(|it| format!("\"{it}\"")).collect();
+        let help = match near {
+            Some(near) => Some(format!("did you mean \"{near}\"?")),
+            None if !inside.is_empty() => Some(format!("it is a folder: there are {}", inside.join(", "))),
+            None => Some(format!("write the file {name}.rhai, or name one that is there")),
+        };
         return wrong(*at, format!("there is no file `{name}.rhai` in the playbooks' folder"), help);
     }
     Ok(Import { name, at: range(&file.text, *at) })

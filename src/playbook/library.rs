@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Playbook;
-use super::check::{self, calls, ctx, quiet, results};
+use super::check::{self, calls, ctx, quiet, reach, results};
 use super::header;
 use super::program::{File, normalized};
 use crate::actions::Spec;
@@ -294,6 +294,12 @@ impl Loader<'_> {
         if action.contains('*') {
             return error.help("name each by itself: nothing stands for several actions");
         }
+        if let Some((first, _)) = action.split_once(" - ") {
+            let at = header::find(file, first);
+            let text = "this is one item, and two are meant";
+            let error = Diagnostic::error("P0214", &file.path, &file.text, at, text);
+            return error.help("each `- …` of a list stands as far to the right as the first");
+        }
         match nearest(action, known.clone()).or_else(|| known.clone().find(|name| last(name))) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error.help("`paramedic actions` lists those there are"),
@@ -302,6 +308,8 @@ impl Loader<'_> {
 
     fn actions(&mut self, file: &File, playbook: &Playbook, sound: bool) {
         let texts = playbook.texts(&self.files);
+        // A name that is put together could be any of them.
+        let sound = sound && !playbook.trees(&self.files).iter().any(reach::is_computed);
         for action in &playbook.actions {
             let at = header::find(file, action);
             if !self.exists(action) {
@@ -323,6 +331,20 @@ impl Loader<'_> {
                 self.problem(
                     Diagnostic::error("P0215", &file.path, &file.text, at, text).warning().help(help),
                 );
+            }
+        }
+        for reach in reach::reaches(file, &playbook.program.ast, &self.files) {
+            for action in &reach.actions {
+                if playbook.actions.contains(action) || !self.exists(action) {
+                    continue;
+                }
+                let text = format!(
+                    "`{}` calls `{action}`, which the header does not allow, so that call will be refused",
+                    reach.call
+                );
+                let told =
+                    Diagnostic::error("P0215", &file.path, &file.text, reach.at.clone(), text).warning();
+                self.problem(told.help("add it to `actions:` in the header"));
             }
         }
     }

@@ -78,7 +78,9 @@ impl Linker<'_> {
             if self.open.contains(&import.name) {
                 let text =
                     format!("`{}` imports itself: {} → {}", import.name, self.open.join(" → "), import.name);
-                return Err(Box::new(Diagnostic::error("P0210", &file.path, &file.text, import.at, text)));
+                let error = Diagnostic::error("P0210", &file.path, &file.text, import.at, text);
+                let help = "put what both need into a third file, which imports neither";
+                return Err(Box::new(error.help(help)));
             }
             if !self.modules.contains_key(&import.name) {
                 let module = self.module(&import.name)?;

@@ -36,6 +36,10 @@ impl Given {
                     path.display()
                 ));
             }
+            if path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+            {
+                return Err(format!("{} begins with a dot, so it is never read: rename it", path.display()));
+            }
             if playbooks && !rules {
                 given.playbooks.push(path.clone())
             } else {
@@ -68,6 +72,13 @@ impl Given {
                 roots.len()
             )),
         }
+    }
+
+    /// Whether `file` is one of the given playbooks, or lies in a given folder; it need not be one that can be read.
+    pub fn covers(&self, file: &str) -> bool {
+        let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+        let Ok(file) = whole(Path::new(file)) else { return false };
+        self.playbooks.iter().any(|it| whole(it).is_ok_and(|it| file.starts_with(it)))
     }
 
     /// Those of `files`, playbooks below `root`, that are given or imported by given ones; all if none is given.

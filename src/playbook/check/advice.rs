@@ -133,6 +133,14 @@ fn module(name: &str, text: &str) -> String {
     if variables(text).iter().any(|it| it == name) {
         return format!("a field stands behind a dot: `{name}.…`");
     }
+    let names: Vec<&str> = text
+        .match_indices("\" as ")
+        .map(|(at, it)| &text[at + it.len()..])
+        .map(|it| it.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+        .collect();
+    if let Some(near) = nearest(name, names) {
+        return format!("did you mean `{near}`?");
+    }
     if let Some(help) = elsewhere::function(name).or_else(|| elsewhere::word(name)) {
         return help.into();
     }
@@ -141,21 +149,20 @@ fn module(name: &str, text: &str) -> String {
     if let Some(path) = paths().find(|path| path.rsplit('/').next() == Some(name)) {
         return format!("give it that name where it is imported: `import \"{path}\" as {name};`");
     }
-    let names: Vec<&str> = text
-        .match_indices("\" as ")
-        .map(|(at, it)| &text[at + it.len()..])
-        .map(|it| it.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
-        .collect();
-    match nearest(name, names) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("import it at the top: `import \"lib/{name}\" as {name};`"),
-    }
+    format!("import it at the top: `import \"lib/{name}\" as {name};`")
 }
 
 fn undefined(name: &str, text: &str, at: usize) -> String {
     let after = text.get(at + name.len()..).unwrap_or_default();
     if name == "f" && !after.starts_with(['"', '\'']) {
         return "declare it first: `let f = …`".into();
+    }
+    let mut alone =
+        text.split("import \"").skip(1).filter_map(|it| it.split_once("\";")).map(|(path, _)| path);
+    if after.starts_with('.')
+        && alone.any(|path| !path.contains('\n') && path.rsplit('/').next() == Some(name))
+    {
+        return format!("give the imported file a name: `import \"…\" as {name};`, and call `{name}::…`");
     }
     let imported = text
         .split(" as ")
@@ -201,6 +208,15 @@ fn undefined(name: &str, text: &str, at: usize) -> String {
     }
     if declared && name == "ctx" {
         return "`ctx` is given to `run`, `verify` and `rollback`: pass it on as an argument".into();
+    }
+    if declared && text.lines().any(|line| starts_const(line, name)) {
+        return format!("a constant of the file is read in a function as `global::{name}`");
+    }
+    // Between the beginning of this function and here.
+    let function = text[..at.min(text.len())].rfind("\nfn ").map_or("", |begin| &text[begin..at]);
+    let here = ["let", "const"].iter().any(|word| function.contains(&format!("{word} {name} ")));
+    if here {
+        return format!("`{name}` ends with the block that it is declared in: declare it before that block");
     }
     if declared {
         return "a function sees its arguments and its own variables only: pass it on as an argument".into();
@@ -251,7 +267,16 @@ fn unexpected(text: &str, at: usize) -> String {
     }
 }
 
+/// Whether `line` begins a constant of this name outside of functions.
+fn starts_const(line: &str, name: &str) -> bool {
+    let rest = line.strip_prefix("const ").or_else(|| line.strip_prefix("export const "));
+    rest.and_then(|it| it.trim_start().strip_prefix(name)).is_some_and(|it| it.trim_start().starts_with('='))
+}
+
 fn property(text: &str, at: usize) -> String {
+    if text.get(at..).is_some_and(|rest| rest.starts_with("curry")) {
+        return elsewhere::word("curry").unwrap_or_default().into();
+    }
     match text.get(at..).and_then(|rest| rest.chars().next()) {
         Some('.') => "a map is not spread with `...`: write `a + b`, or set fields one by one".into(),
         Some('[') => "a name that must be computed is set after: `map[name] = value;`".into(),

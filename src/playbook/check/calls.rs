@@ -210,6 +210,17 @@ impl Reader<'_> {
         let own: Vec<usize> = self.own.iter().filter(|(it, _)| it == name).map(|(_, n)| *n).collect();
         let rhai: Vec<usize> = engine::functions().get(name).into_iter().flatten().copied().collect();
         if rhai.contains(&given) {
+            if name == "exit" {
+                let text = "`exit` ends the run as if all were well".into();
+                self.wrong(
+                    position,
+                    text,
+                    "write `fail(\"why\")`, or `return` where it is done early".into(),
+                );
+                if let Some(last) = self.found.last_mut() {
+                    *last = last.clone().warning();
+                }
+            }
             if name == "timestamp" {
                 let text = "`timestamp()` differs at each replay, so it is refused".into();
                 self.wrong(position, text, "use `now()`, which is recorded".into());

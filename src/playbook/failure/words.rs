@@ -71,6 +71,10 @@ fn unfit(call: &str) -> String {
         let form = form.or(function.forms.first()).and_then(|it| it.split_once(" ->")).map_or("", |it| it.0);
         return format!("`{name}` takes {form}, and was given ({given}): write it as {}", function.example);
     }
+    if name.starts_with("anon$") {
+        let n = if given.is_empty() { 0 } else { given.split(", ").count() };
+        return format!("the closure was given {n} values ({given}), and takes another number of them");
+    }
     let kinds: Vec<&str> = given.split(", ").collect();
     let why = if kinds.iter().any(|it| matches!(*it, "()" | "(")) {
         NOTHING.to_owned()
@@ -89,7 +93,8 @@ fn unfit(call: &str) -> String {
 fn operator(name: &str, kinds: &[&str]) -> String {
     match kinds.contains(&"string") {
         true if kinds.iter().any(|it| matches!(*it, "int" | "float")) => {
-            "one is text and the other a number: write `parse_int(text)` or `parse_float(text)` for the text"
+            "one is text and the other a number: `parse_int(text)` makes a number of digits; with a length of time such \
+             as \"5s\" nothing can be computed, so give a number of seconds"
                 .into()
         }
         _ if name == "+" => {
@@ -110,6 +115,9 @@ fn field(text: &str) -> String {
             "what `.{name}` is read of is `()`: {}",
             NOTHING.replace("`()` is what a", "a").replace("reads as", "reads so")
         ),
+        kind @ ("array" | "string") if matches!(name, "length" | "size" | "count" | "len") => {
+            format!("{} has no `.{name}`: write `.len()`", words_of(kind))
+        }
         kind => format!(
             "{} has no `.{name}`: only maps have fields; `type_of(x)` says what something is",
             words_of(kind)

@@ -68,6 +68,9 @@ pub fn param_key(given: &str) -> Option<&'static str> {
 /// How a list of actions is written that stands as something else.
 pub fn list(value: &Node) -> String {
     match &value.kind {
+        yaml::Kind::Text(text) if matches!(text.trim(), "all" | "any" | "*") => {
+            "name each action that it may call, such as [kernel.restart, kernel.health]".into()
+        }
         yaml::Kind::Text(text) if text.len() <= 100 => {
             let names =
                 text.split([',', ' ', '(', ')']).filter(|it| !it.is_empty()).collect::<Vec<_>>().join(", ");

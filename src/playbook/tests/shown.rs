@@ -23,6 +23,10 @@ fn loaded(text: &str) -> String {
         file("fix", text),
         file("lib/good", "const PAUSE = 1;\nfn pause() { 1 }"),
         file("lib/acts", "sleep(1);\nfn f() { 1 }"),
+        file(
+            "lib/health",
+            "fn is_well(k) { look(k).healthy }\nfn look(k) { act(\"kernel.health\", #{ kernel: k }) }",
+        ),
         file("lib/round", "import \"lib/round\" as r;\nfn f() { 1 }"),
     ];
     // Files that are wrong by themselves are there for those who import them.
@@ -129,6 +133,8 @@ fn headers() -> Vec<(&'static str, String)> {
         ("header_action_unknown", "actions: [kernel.restrat, kernel.restart]".into()),
         ("header_action_nothing", "actions: [reboot_all, kernel.restart]".into()),
         ("header_action_unused", "actions: [kernel.restart, kernel.health]".into()),
+        ("header_actions_all", "actions: all".into()),
+        ("header_list_out_of_line", "actions:\n- kernel.restart\n  - kernel.health".into()),
         ("header_not_yaml", "actions: [kernel.restart".into()),
         ("header_tab", format!("{good}\n\trisk: low")),
         ("header_no_map", "just words".into()),
@@ -203,6 +209,8 @@ fn runs() -> Vec<(&'static str, String)> {
         ("run_compare_nothing", "let a = #{}; a.count + 1"),
         ("run_text_as_number", "let t = \"5\"; t * 2"),
         ("run_not_bool_known_late", "let x = #{}; if x.ok { 1 }"),
+        ("run_length", "let l = [1]; l.length"),
+        ("run_closure_arguments", "[1].filter(|a, b, c, d| a)"),
         ("run_for_nothing", "let x = #{}; for y in x.items { y }"),
         ("run_for_number", "let n = 5; for y in n { y }"),
         ("run_index_empty", "let a = []; a[0]"),

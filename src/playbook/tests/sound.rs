@@ -126,6 +126,25 @@ fn a_playbook_that_is_right_is_told_nothing() {
 }
 
 #[test]
+fn an_action_whose_name_is_put_together_may_be_any_that_the_header_allows() {
+    let known = crate::actions::BUILTIN.map(String::from);
+    for body in [
+        "for verb in [\"stop\", \"start\"] { act(\"kernel.\" + verb, #{ kernel: ctx.target }); }",
+        "act(ctx.params.what ?? \"kernel.stop\", #{ kernel: ctx.target });",
+        "all([\"kernel.stop\"].map(|it| #{ action: it, params: #{ kernel: ctx.target } }));",
+        "import \"lib/any\" as any; any::any(`kernel.${ctx.params.verb}`, ctx.target);",
+    ] {
+        let text = format!(
+            "//! It.\n//! ---\n//! actions: [kernel.stop, kernel.start]\nfn run(ctx) {{\n{body}\n}}\n"
+        );
+        let any = file("lib/any", "fn any(name, kernel) { act(name, #{ kernel: kernel }) }");
+        let library =
+            Library::load_fitting("playbooks", &[file("it", &text), any], &known, &specs()).unwrap();
+        assert!(library.warnings().is_empty(), "{body}: {:?}", library.warnings());
+    }
+}
+
+#[test]
 fn every_file_that_is_shipped_is_told_nothing_of_its_calls() {
     let specs = specs();
     for dir in [
