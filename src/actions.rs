@@ -77,6 +77,8 @@ pub struct Spec {
     pub result: Value,
     /// Whether every call may be repeated with the same key.
     pub idempotent: bool,
+    /// Whether it changes anything but what people and the engine know: what does is held while it is frozen.
+    pub acts: bool,
     /// How much harm it can do.
     pub risk: Risk,
     /// How long it may take, if the call does not say.

@@ -7,6 +7,7 @@ pub mod check;
 pub mod client;
 pub mod demo;
 pub mod explain;
+pub mod freeze;
 pub mod intents;
 pub mod kernels;
 pub mod list;
@@ -71,6 +72,10 @@ enum Command {
     Plugin(plugin::Args),
     /// List what people were told; ack, resolve
     Alerts(alerts::Args),
+    /// Stop acting, now: everything, a group, a playbook or a rule
+    Freeze(freeze::Args),
+    /// Act again where it was frozen
+    Thaw(freeze::ThawArgs),
     /// Describe rule files and playbooks to an editor
     #[command(subcommand)]
     Schema(schema::Command),
@@ -141,6 +146,8 @@ pub fn main() -> ExitCode {
         Command::Actions(args) => list::actions(&args),
         Command::Plugin(args) => plugin::main(&args),
         Command::Alerts(args) => alerts::main(args),
+        Command::Freeze(args) => freeze::main(args),
+        Command::Thaw(args) => freeze::thaw(args),
         Command::Schema(command) => schema::main(&command),
         Command::Completions { shell } => completions(shell),
     }

@@ -9,6 +9,7 @@ pub mod decisions;
 mod disk;
 pub mod dry;
 pub mod explain;
+mod freeze;
 pub mod failing;
 pub mod files;
 mod good;

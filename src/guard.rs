@@ -9,6 +9,7 @@
 mod ask_below;
 mod cooldown;
 mod expiry;
+mod freeze;
 mod hold_down;
 mod max_attempts;
 mod rate;
@@ -18,6 +19,7 @@ pub use max_attempts::DEFAULT as MAX_ATTEMPTS;
 
 use serde::{Deserialize, Serialize};
 
+use crate::freeze::Freeze;
 use crate::model::{Intent, Time};
 
 /// What a guard says.
@@ -47,6 +49,11 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// The end of a wait that only a person ends.
+    pub const NEVER: Time = Time::MAX_UTC;
+}
+
 /// All that guards look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -63,6 +70,8 @@ pub struct Facts<'a> {
     pub confidence: Option<f64>,
     /// Whether a person has approved what would be run; what they may allow is not asked again.
     pub approved: bool,
+    /// What keeps it from acting until a person thaws it.
+    pub frozen: Option<&'a Freeze>,
 }
 
 /// A verdict and the guard that gave it.
@@ -81,6 +90,7 @@ pub type Guard = (&'static str, fn(&Facts<'_>) -> Verdict);
 pub const GUARDS: &[Guard] = &[
     ("target", target::check),
     ("expire", expiry::check),
+    ("freeze", freeze::check),
     ("max_attempts", max_attempts::check),
     ("hold_down", hold_down::check),
     ("cooldown", cooldown::check),

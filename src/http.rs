@@ -4,6 +4,7 @@ pub mod actions;
 pub mod alerts;
 pub mod events;
 pub mod explain;
+pub mod freeze;
 pub mod intents;
 pub mod kernels;
 pub mod observability;
@@ -100,6 +101,7 @@ pub fn router(engine: Engine) -> Router {
         .merge(actions::routes())
         .merge(alerts::routes())
         .merge(explain::routes())
+        .merge(freeze::routes())
         .merge(intents::routes())
         .merge(kernels::routes())
         .merge(observability::routes())

@@ -20,6 +20,7 @@ pub mod actions;
 pub mod plugins;
 pub mod playbook;
 pub mod journal;
+pub mod freeze;
 pub mod intents;
 pub mod guard;
 pub mod observability;

@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod check;
 pub mod effect;
 pub mod escalate;
+pub mod hold;
 pub mod lot;
 pub mod note;
 pub mod outcome;
@@ -33,6 +34,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::actions;
+use crate::freeze::Switch;
 use crate::intents::Board;
 use crate::intents::board::Changes;
 use crate::kernels;
@@ -78,6 +80,8 @@ pub struct Parts {
     pub inbox: Arc<dyn Inbox>,
     /// What can be done.
     pub actions: Arc<actions::Registry>,
+    /// The kill switch.
+    pub freeze: Switch,
     /// Whom to tell.
     pub alerts: Arc<dyn actions::Alerts>,
     /// Where scripts compute.

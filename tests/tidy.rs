@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["rules", "learning"],
     &["store"],
     &["bus"],
-    &["journal", "kernels"],
+    &["freeze", "journal", "kernels"],
     &["actions"],
     &["plugins"],
     &["playbook"],

@@ -66,6 +66,7 @@ impl Operator {
             params,
             result,
             idempotent: true,
+            acts: false,
             risk: Risk::Low,
             timeout: Span::secs(60),
         };

@@ -123,6 +123,7 @@ impl Run {
             params,
             result,
             idempotent: true,
+            acts: false,
             risk: Risk::Low,
             timeout: Span::secs(30),
         };

@@ -69,6 +69,7 @@ impl Run {
             params,
             result,
             idempotent: false,
+            acts: true,
             risk: Risk::Medium,
             timeout: Span::secs(60),
         };

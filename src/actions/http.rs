@@ -71,6 +71,7 @@ impl Request {
             params,
             result,
             idempotent: false,
+            acts: true,
             risk: Risk::Medium,
             timeout: Span::secs(30),
         };

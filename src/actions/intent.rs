@@ -36,6 +36,7 @@ impl Create {
             params,
             result: json!({ "type": "object", "properties": { "intent": { "type": "string" } } }),
             idempotent: true,
+            acts: false,
             risk: Risk::Low,
             timeout: Span::secs(15),
         };

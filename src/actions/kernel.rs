@@ -106,6 +106,7 @@ impl Verb {
             params,
             result: self.result(),
             idempotent: true,
+            acts: !matches!(self, Self::Health | Self::Logs),
             risk,
             timeout: Span::secs(timeout),
         }

@@ -45,6 +45,14 @@ impl Remote {
         self.ask(Method::POST, path, Some(body))
     }
 
+    /// What the engine says to `DELETE path`.
+    ///
+    /// # Errors
+    /// In words: it is not there, or it refuses and says why.
+    pub fn delete(&self, path: &str) -> Result<Value, String> {
+        self.ask(Method::DELETE, path, None)
+    }
+
     fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -105,6 +113,16 @@ fn answer(status: StatusCode, text: &str) -> Result<Value, String> {
             (None, _) => format!("{status}: {problem}"),
         }),
         (false, Err(_)) => Err(format!("{status}: {text:.200}")),
+    }
+}
+
+/// `path` with these in its query.
+pub fn query<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    let url = reqwest::Url::parse_with_params("http://engine/", &pairs);
+    match url.ok().as_ref().and_then(reqwest::Url::query).filter(|it| !it.is_empty()) {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ use super::wire::{Doors, Rest};
 use super::{Config, Engine, StartError};
 use crate::actions::Alerts;
 use crate::bus::Publisher;
+use crate::freeze::Switch;
 use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
 use crate::model::{Chance, Clock, Event};
@@ -45,6 +46,8 @@ impl Engine {
     /// When the store cannot be opened, or rules, playbooks or kernels have mistakes.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let other = |what: &str, why: String| StartError::Other { what: what.into(), why };
+        // Before anything else, so that nothing is done that is frozen.
+        let freeze = Switch::of(&config.data, clock.clone());
         let store: Arc<dyn Store> = Arc::new(
             Sqlite::open(&config.data, clock.clone())
                 .map_err(|error| StartError::Store { dir: config.data.clone(), error })?,
@@ -98,7 +101,8 @@ impl Engine {
             first.map_err(StartError::Invalid)?;
         let pool =
             tasks::pool::Pool::start().map_err(|e| other("start the threads of playbooks", e.to_string()))?;
-        let rest = Rest { kernels, plugins, actions, rules, library, learner, first: None, observed, pool };
+        let rest =
+            Rest { kernels, plugins, actions, rules, library, learner, first: None, observed, pool, freeze };
         let engine = Self::assemble(doors, rest);
         let warnings = if earlier { Vec::new() } else { diagnostics.clone() };
         engine.0.reload.loaded(stamp, warnings, kept, since);
@@ -141,6 +145,7 @@ impl Engine {
         inner.tracker.spawn(self.clone().watch_files());
         inner.tracker.spawn(self.clone().housekeep());
         inner.tracker.spawn(self.clone().watch_disk());
+        inner.tracker.spawn(self.clone().watch_freeze());
         inner.tracker.spawn(self.clone().watch_plugins());
         self.follow_files()?;
         let kernels = inner.kernels.clone();

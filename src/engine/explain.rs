@@ -163,6 +163,7 @@ impl Engine {
         }
         let last = self.0.board.last_start(&intent.rule, &intent.target);
         let all = self.0.board.starts(&intent.rule);
+        let frozen = self.0.parts.freeze.on(&intent, None);
         let facts = Facts {
             intent: &intent,
             now,
@@ -170,6 +171,7 @@ impl Engine {
             rule_starts: &all,
             confidence: None,
             approved: false,
+            frozen: frozen.as_ref(),
         };
         let ruling = guard::combine(&facts);
         match (ruling.verdict, intent.plan.mode) {

@@ -35,6 +35,8 @@ pub struct Metrics {
     pub open_intents: Gauge,
     /// Events waiting to be taken in.
     pub inbox: Gauge,
+    /// What is frozen.
+    pub frozen: Gauge,
     /// Rules loaded.
     pub rules: Gauge,
     /// Kernels, by state.
@@ -101,6 +103,7 @@ impl Default for Metrics {
             first_action: Histogram::new(exponential_buckets(50e-6, 2.0, 18)),
             open_intents: Gauge::default(),
             inbox: Gauge::default(),
+            frozen: Gauge::default(),
             rules: Gauge::default(),
             kernels: Family::default(),
             reported: Family::default(),
@@ -143,6 +146,11 @@ impl Default for Metrics {
         );
         registry.register("open_intents", "Intents that are open", metrics.open_intents.clone());
         registry.register("inbox_events", "Events waiting to be taken in", metrics.inbox.clone());
+        registry.register(
+            "frozen",
+            "Scopes that are frozen: 0 if everything may act",
+            metrics.frozen.clone(),
+        );
         registry.register("rules_loaded", "Rules that are loaded", metrics.rules.clone());
         registry.register("kernels", "Kernels by state", metrics.kernels.clone());
         registry.register(

@@ -15,6 +15,7 @@ use super::publish::Publish;
 use super::told::{self, Told};
 use super::{Config, Delivery, Engine, Inner, reload, replay};
 use crate::bus::{Lanes, Taps};
+use crate::freeze::Switch;
 use crate::intents::Board;
 use crate::learning::Learner;
 use crate::model::{Chance, Clock};
@@ -54,6 +55,8 @@ pub(super) struct Rest {
     pub(super) first: Option<String>,
     pub(super) observed: Aggregator,
     pub(super) pool: tasks::pool::Pool,
+    /// The kill switch.
+    pub(super) freeze: Switch,
 }
 
 impl Doors {
@@ -98,7 +101,7 @@ impl Engine {
     /// Puts the parts together; nothing runs yet.
     pub(super) fn assemble(doors: Doors, rest: Rest) -> Self {
         let Doors { config, inbox, alerts, told, store, clock, chance, board, lanes } = doors;
-        let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool } = rest;
+        let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool, freeze } = rest;
         let metrics = Arc::new(Metrics::default());
         metrics.rules.set(rules.rules().len() as i64);
         let observed = Arc::new(Mutex::new(observed));
@@ -116,6 +119,7 @@ impl Engine {
             waits: tasks::lot::Waits::default(),
             inbox,
             actions: actions.clone(),
+            freeze,
             alerts: told.clone(),
             library: RwLock::new(Arc::new(library)),
             sources: Mutex::default(),

@@ -34,7 +34,15 @@ fn attempt(number: u32, escalation: bool) -> Attempt {
 }
 
 fn facts(intent: &Intent, now: i64) -> Facts<'_> {
-    Facts { intent, now: at(now), last_start: None, rule_starts: &[], confidence: None, approved: false }
+    Facts {
+        intent,
+        now: at(now),
+        last_start: None,
+        rule_starts: &[],
+        confidence: None,
+        approved: false,
+        frozen: None,
+    }
 }
 
 fn ruling(facts: &Facts<'_>) -> (String, &'static str, Option<Time>) {

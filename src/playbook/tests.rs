@@ -49,6 +49,7 @@ fn specs() -> Vec<Spec> {
             _ => json!({}),
         },
         idempotent: true,
+        acts: true,
         risk: Risk::Low,
         timeout: Span::secs(60),
     };

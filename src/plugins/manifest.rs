@@ -108,6 +108,7 @@ fn known(action: &ActionSpec, most: Option<Span>) -> Result<Known, String> {
         params: action.params.clone(),
         result: action.result.clone(),
         idempotent: action.idempotent,
+        acts: true,
         risk,
         timeout: most.map_or(timeout, |most| Span(most.0.min(timeout.0))),
     };

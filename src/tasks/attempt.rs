@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::effect;
+use super::hold;
 use super::note;
 use super::renew;
 use super::worker::{Go, OpenRun, Stop, Worker};
@@ -250,6 +251,9 @@ async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Fa
                 record(worker, steps);
                 let mut step = *step;
                 let seq = step.seq;
+                if let Some(failure) = hold::hold(worker, &request).await? {
+                    return Ok(Err(in_doubt(worker, phase).unwrap_or(failure)));
+                }
                 let acts = matches!(step.kind, StepKind::Act | StepKind::All);
                 let known = worker.open_run.as_ref().is_some_and(|open| match acts {
                     true => open.doubtful == Some(seq),

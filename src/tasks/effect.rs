@@ -118,6 +118,8 @@ struct Planned {
     retries: u32,
     backoff: Duration,
     chance: Chance,
+    /// Whether it was frozen meanwhile.
+    frozen: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Result<Planned, Failure> {
@@ -144,7 +146,12 @@ fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Resu
     let timeout = act.timeout.unwrap_or(action.spec().timeout);
     let backoff = act.backoff.map_or(Duration::from_secs(1), |span| span.0);
     let chance = worker.parts.chance.clone();
-    Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff, chance })
+    let playbook = worker.open_run.as_ref().map(|open| open.run.playbook.clone());
+    let (switch, acts) = (worker.parts.freeze.clone(), action.spec().acts);
+    let frozen = Box::new(move || {
+        acts && intent.as_ref().is_some_and(|intent| switch.on(intent, playbook.as_deref()).is_some())
+    });
+    Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff, chance, frozen })
 }
 
 async fn limited(
@@ -196,6 +203,10 @@ async fn tries(
         }
         if let Some(slot) = &mut slot {
             slot.acquire().await;
+        }
+        if (plan.frozen)() {
+            let message = format!("{}; frozen, so it is not tried again", failure.message);
+            return Ok(Err(Failure { message, ..failure }));
         }
         pause = (pause * 2).min(MAX_BACKOFF);
     }

@@ -71,6 +71,7 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
     let looks_back = first && guard.cooldown.is_some();
     let last_start = looks_back.then(|| board.last_start(&intent.rule, &intent.target)).flatten();
     let rule_starts = if first && guard.rate.is_some() { board.starts(&intent.rule) } else { Vec::new() };
+    let frozen = worker.parts.freeze.on(intent, Some(&decision.playbook));
     let ruling = guard::combine(&Facts {
         intent,
         now,
@@ -78,6 +79,7 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
         rule_starts: &rule_starts,
         confidence: Some(decision.confidence),
         approved: is_approved,
+        frozen: frozen.as_ref(),
     });
     edge::pass("decided");
     let because = |reason: String| format!("{}: {reason}", ruling.guard);

@@ -20,6 +20,7 @@ use super::{Stage, alone, prior};
 use crate::engine::explain::Explanation;
 use crate::engine::wire::{Doors, Rest};
 use crate::engine::{Config, Engine};
+use crate::freeze::Switch;
 use crate::model::{Chance, Clock, Event, Pattern, Time};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::plugins::Plugins;
@@ -128,6 +129,7 @@ fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
         first: case.playbook.clone(),
         observed: Aggregator::default(),
         pool: tasks::pool::Pool::in_place(),
+        freeze: Switch::none(world.clock.clone()),
     };
     (Engine::assemble(doors, rest), world)
 }

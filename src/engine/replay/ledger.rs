@@ -285,6 +285,7 @@ impl Ledger {
             rule_starts: &rule_starts,
             confidence: None,
             approved: false,
+            frozen: None,
         });
         let because = |reason: &str| format!("{}: {reason}", ruling.guard);
         match &ruling.verdict {

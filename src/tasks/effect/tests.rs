@@ -36,6 +36,7 @@ async fn a_person_who_ends_an_intent_sees_no_further_try() {
             params: json!({}),
             result: json!({}),
             idempotent,
+            acts: true,
             risk: Risk::Low,
             timeout: Span::secs(1),
         };
@@ -47,6 +48,7 @@ async fn a_person_who_ends_an_intent_sees_no_further_try() {
             retries: 10,
             backoff: Duration::from_secs(20),
             chance: Chance::seeded(1),
+            frozen: Box::new(|| false),
         };
         let cancel = CancellationToken::new();
         let work = limited(plan, false, Duration::from_secs(600), &cancel, None);

@@ -70,6 +70,7 @@ async fn engine(set: RuleSet) -> Engine {
     let store = Arc::new(Memory::new(clock.clone()));
     let doors = Doors::open(Config::default(), store, clock.clone(), Chance::seeded(1), Book::default());
     let inbox: Arc<dyn Publisher> = doors.inbox.clone();
+    let freeze = crate::freeze::Switch::none(clock.clone());
     let kernels = kernels::Registry::none(inbox, clock);
     let ports = actions::Ports {
         kernels: kernels.clone(),
@@ -88,6 +89,7 @@ async fn engine(set: RuleSet) -> Engine {
         first: None,
         observed: Aggregator::default(),
         pool: tasks::pool::Pool::in_place(),
+        freeze,
     };
     let engine = Engine::assemble(doors, rest);
     let (ingest, publish, is_ready) = engine.pipe();

@@ -1,0 +1,99 @@
+//! `/api/freeze`: the kill switch.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+
+use super::Api;
+use super::page::{Body, List, Query, list};
+use super::problem::Problem;
+use crate::freeze::{Freeze, Scope, Unwritten};
+use crate::model::Span;
+
+/// The routes of this resource.
+pub fn routes() -> Router<Api> {
+    Router::new().route("/api/freeze", get(all).post(freeze).delete(thaw))
+}
+
+/// What is meant: everything, unless one of them is named.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    group: Option<String>,
+    playbook: Option<String>,
+    rule: Option<String>,
+}
+
+/// A wish to freeze.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    group: Option<String>,
+    playbook: Option<String>,
+    rule: Option<String>,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    by: String,
+    r#for: Option<Span>,
+}
+
+async fn all(State(api): State<Api>) -> Json<List<Freeze>> {
+    list(api.engine.frozen())
+}
+
+async fn freeze(
+    State(api): State<Api>,
+    Body(wish): Body<Wish>,
+) -> Result<(StatusCode, Json<Freeze>), Problem> {
+    let Wish { group, playbook, rule, reason, by, r#for } = wish;
+    if r#for.is_some_and(Span::is_zero) {
+        let field = Some("for".into());
+        return Err(Problem::bad_request("a freeze of no length freezes nothing").at(None, field));
+    }
+    let scope = scope(Which { group, playbook, rule })?;
+    let freeze = api.engine.freeze(scope, reason, by, r#for)?;
+    Ok((StatusCode::CREATED, Json(freeze)))
+}
+
+async fn thaw(State(api): State<Api>, Query(which): Query<Which>) -> Result<Json<List<Freeze>>, Problem> {
+    let scope = scope(which)?;
+    if !api.engine.thaw(&scope)? {
+        let frozen: Vec<String> = api.engine.frozen().iter().map(|it| it.scope.to_string()).collect();
+        let there = if frozen.is_empty() {
+            "nothing is".into()
+        } else {
+            format!("frozen are: {}", frozen.join(", "))
+        };
+        return Err(Problem::not_found(format!("{scope} is not frozen; {there}")));
+    }
+    Ok(list(api.engine.frozen()))
+}
+
+fn scope(which: Which) -> Result<Scope, Problem> {
+    let named =
+        [which.group.map(Scope::Group), which.playbook.map(Scope::Playbook), which.rule.map(Scope::Rule)];
+    let named: Vec<Scope> = named.into_iter().flatten().collect();
+    let empty = |it: &Scope| matches!(it, Scope::Group(name) | Scope::Playbook(name) | Scope::Rule(name) if name.is_empty());
+    match named.as_slice() {
+        [] => Ok(Scope::All),
+        [one] if empty(one) => {
+            Err(Problem::bad_request("the name is empty: name it, or leave it out for everything"))
+        }
+        [one] => Ok(one.clone()),
+        _ => Err(Problem::bad_request(
+            "name one of `group`, `playbook` and `rule`; freeze the others one by one",
+        )),
+    }
+}
+
+impl From<Unwritten> for Problem {
+    fn from(error: Unwritten) -> Self {
+        let text = format!(
+            "{error}; as long as this engine lives, what was to be frozen is frozen, and what was to be thawed is not"
+        );
+        Self::new(503, text).retry_after(1)
+    }
+}
