@@ -60,6 +60,29 @@ async fn a_dry_run_asks_the_plugin_and_does_nothing() {
     }
 }
 
+#[test]
+fn a_dry_run_of_a_playbook_knows_the_actions_of_plugins() {
+    let dir = tempfile::tempdir().unwrap();
+    libraries::compile("plugins/hello-c/hello.c", &dir.path().join("hello.so"), &[]);
+    let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir(dir.path().join("playbooks")).unwrap();
+    put("paramedic.yaml", "plugins:\n  - { name: hello, path: hello.so }\n");
+    let run = |params: &str| {
+        let header = "//! Greet.\n//! ---\n//! actions: [hello_c.greet]\n";
+        let script = format!("{header}fn run(ctx) {{ act(\"hello_c.greet\", #{{ {params} }}); }}\n");
+        put("playbooks/greet.rhai", &script);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_paramedic"));
+        command.args(["playbooks", "run", "greet", "--target", "a", "--dry-run"]).current_dir(dir.path());
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap()).concat();
+        (output.status.code(), said)
+    };
+    let (code, said) = run("name: \"Ada\"");
+    assert!(code == Some(0) && said.contains("would call hello_c.greet of a plugin"), "{code:?} {said}");
+    let (code, said) = run("nam: \"Ada\"");
+    assert!(code == Some(1) && said.contains("would not be done"), "{code:?} {said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_its_caller_breaks_off_ends_its_process_and_counts_as_no_crash() {
     let dir = tempfile::tempdir().unwrap();

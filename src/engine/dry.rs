@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::rehearse::mock::usual;
+use super::rehearse::mock::{self, usual};
 use super::rehearse::{in_virtual_time, play};
 use crate::actions::{self, Call, Registry};
 use crate::intents::board::MANUAL;
@@ -56,6 +56,8 @@ pub struct Wish {
     pub config: actions::Config,
     /// The kernels that there are; none of them is looked at.
     pub kernels: Vec<kernels::Spec>,
+    /// The actions of plugins; none of them is called.
+    pub plugins: Vec<actions::Spec>,
 }
 
 /// One step that would be made.
@@ -152,7 +154,9 @@ pub fn run(wish: &Wish) -> std::io::Result<Told> {
         let work = || {
             let registry =
                 in_virtual_time(async { play::actions(wish.config.clone(), wish.kernels.clone()) })?;
-            Ok(Dry::new(wish, registry.ok_or_else(broke)?).all())
+            let registry = registry.ok_or_else(broke)?;
+            mock::plan(&registry, &wish.plugins);
+            Ok(Dry::new(wish, registry).all())
         };
         let thread = std::thread::Builder::new().name("dry-run".into()).stack_size(playbook::STACK);
         thread.spawn_scoped(scope, work)?.join().unwrap_or_else(|_| Err(broke()))

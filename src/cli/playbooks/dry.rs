@@ -11,6 +11,7 @@ use crate::engine::dry::{self, Line, Told, Wish};
 use crate::model::run::Phase;
 use crate::model::{Clock, Topic};
 use crate::playbook::Playbook;
+use crate::{actions, plugins};
 
 /// Widest value that is shown on a line.
 const WIDEST: usize = 160;
@@ -20,7 +21,10 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Stop> {
     let config = args.place.config()?;
     let library = library(&config.playbooks, &args.name)?;
     let playbook = find(&library, &args.name, &config.playbooks)?;
-    let specs = dry::risks().map_err(|error| Stop::Failed(error.to_string()))?;
+    let mut specs = dry::risks().map_err(|error| Stop::Failed(error.to_string()))?;
+    let others = playbook.actions.iter().any(|name| !specs.contains_key(name));
+    let plugins = if others { of_plugins(&config.plugins) } else { Vec::new() };
+    specs.extend(plugins.iter().map(|spec| (spec.name.clone(), spec.clone())));
     for name in &args.fails {
         given::by_name(&specs, name)?;
     }
@@ -43,6 +47,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Stop> {
         now: Clock::system().now(),
         config: config.actions,
         kernels: config.kernels,
+        plugins,
     };
     let told = dry::run(&wish).map_err(|error| Stop::Failed(format!("failed to try it: {error}")))?;
     if json {
@@ -56,6 +61,18 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Stop> {
         print(&told, &playbook, &wish);
     }
     Ok(if told.went_well() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The actions of these plugins; one that cannot be asked is named and left out.
+fn of_plugins(plugins: &[plugins::Spec]) -> Vec<actions::Spec> {
+    let mut found = Vec::new();
+    for (plugin, asked) in plugins.iter().zip(plugins::ask(plugins)) {
+        match asked {
+            Ok(specs) => found.extend(specs),
+            Err(why) => output::progress(format!("warning: plugin `{}` cannot be asked: {why}", plugin.name)),
+        }
+    }
+    found
 }
 
 fn event(text: &str) -> Result<(Topic, Value), Stop> {

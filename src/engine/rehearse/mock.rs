@@ -54,6 +54,30 @@ pub(super) fn registry(
     all
 }
 
+/// Adds those of `plugins` to `all`, to be asked what they would do and never to be called.
+pub(in crate::engine) fn plan(all: &Registry, plugins: &[Spec]) {
+    for spec in plugins {
+        drop(all.add(Arc::new(Planned(spec.clone()))));
+    }
+}
+
+struct Planned(Spec);
+
+impl Action for Planned {
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+
+    fn call(&self, _call: Call) -> BoxFuture<'static, Result<Value, Failure>> {
+        let failure = Failure::new("failed", "this is only planned").of(&self.0.name);
+        std::future::ready(Err(failure)).boxed()
+    }
+
+    fn dry_run(&self, _call: &Call) -> String {
+        format!("would call {} of a plugin", self.0.name)
+    }
+}
+
 struct Mock {
     spec: Spec,
     answers: Vec<Answer>,
