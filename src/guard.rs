@@ -3,10 +3,11 @@
 //! A guard answers [`Verdict`]: allow, wait, ask a person, or deny; [`combine`] gives the strictest answer and which
 //! guard gave it. Nothing here waits, stores or asks a clock. To add a guard: a file here, and a line in [`GUARDS`].
 //!
-//! In this version there is no cooldown, rate, hold-down or lower bound of confidence unless the rule sets one; three
-//! attempts; and an intent that is too old or has no single target is always denied.
+//! In this version there is no cooldown, rate, hold-down, share of a fleet or lower bound of confidence unless the rule
+//! sets one; three attempts; and an intent that is too old or has no single target is always denied.
 
 mod ask_below;
+mod blast_radius;
 mod cooldown;
 mod expiry;
 mod freeze;
@@ -55,7 +56,7 @@ impl Verdict {
 }
 
 /// All that guards look at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Facts<'a> {
     /// The intent; its plan holds the rule's limits.
     pub intent: &'a Intent,
@@ -70,8 +71,21 @@ pub struct Facts<'a> {
     pub confidence: Option<f64>,
     /// Whether a person has approved what would be run; what they may allow is not asked again.
     pub approved: bool,
+    /// The group of targets that it is one of, if the rule limits how many of them are touched.
+    pub fleet: Option<Fleet<'a>>,
     /// What keeps it from acting until a person thaws it.
     pub frozen: Option<&'a Freeze>,
+}
+
+/// A group of targets that stand for each other.
+#[derive(Clone, Debug)]
+pub struct Fleet<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// How many there are, as far as known, its own target among them.
+    pub size: usize,
+    /// When others of it were touched last, each of them once, in any order.
+    pub touched: Vec<Time>,
 }
 
 /// A verdict and the guard that gave it.
@@ -95,6 +109,7 @@ pub const GUARDS: &[Guard] = &[
     ("hold_down", hold_down::check),
     ("cooldown", cooldown::check),
     ("rate", rate::check),
+    ("blast_radius", blast_radius::check),
     ("ask_below", ask_below::check),
 ];
 

@@ -4,6 +4,7 @@
 //! is open, in memory and in the store alike.
 
 pub mod board;
+pub mod fleets;
 pub mod lifecycle;
 
 pub use board::Board;

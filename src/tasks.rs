@@ -88,6 +88,8 @@ pub struct Parts {
     pub pool: pool::Pool,
     /// The playbooks as they are now.
     pub library: RwLock<Arc<Library>>,
+    /// Whose turn it is to be judged by the guards.
+    pub turn: Mutex<()>,
     /// Hashes of playbooks' sources that are in the store.
     pub sources: Mutex<HashSet<String>>,
     /// What is known of them.

@@ -13,6 +13,7 @@ use crate::model::{Event, Intent, IntentId, Mode, Status, Time};
 use crate::rules::{self, Fired, Firing, RuleReason, RuleSet, is_timer};
 use crate::store::Error;
 use crate::tasks::lock;
+use crate::tasks::weigh;
 
 /// Why each rule does or does not fire for an event.
 #[derive(Debug, Serialize)]
@@ -171,6 +172,7 @@ impl Engine {
             rule_starts: &all,
             confidence: None,
             approved: false,
+            fleet: intent.plan.guard.blast_radius.map(|_| weigh::fleet(&self.0.parts, &intent, now)),
             frozen: frozen.as_ref(),
         };
         let ruling = guard::combine(&facts);

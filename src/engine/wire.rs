@@ -122,6 +122,7 @@ impl Engine {
             freeze,
             alerts: told.clone(),
             library: RwLock::new(Arc::new(library)),
+            turn: Mutex::default(),
             sources: Mutex::default(),
             learner: Mutex::new(learner),
             first,

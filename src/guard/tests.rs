@@ -41,6 +41,7 @@ fn facts(intent: &Intent, now: i64) -> Facts<'_> {
         rule_starts: &[],
         confidence: None,
         approved: false,
+        fleet: None,
         frozen: None,
     }
 }
@@ -177,4 +178,33 @@ fn the_strictest_guard_wins_and_is_named() {
     assert_eq!(with(&it, 250).0, "ask_below");
     it.target = "*".into();
     assert_eq!(with(&it, 0), ("target".into(), "deny", None));
+}
+
+#[test]
+fn no_more_than_a_share_of_a_group_is_touched_and_always_one() {
+    let it = |share| intent(intent::Guard { blast_radius: Some(share), ..Default::default() });
+    for (share, size, touched, word, until) in [
+        (0.1, 1, vec![], "allow", None),
+        (0.1, 5, vec![], "allow", None),
+        (0.1, 5, vec![0], "wait", Some(at(1_800))),
+        (0.1, 5, vec![-1_800], "allow", None),
+        (0.1, 20, vec![0], "allow", None),
+        (0.1, 29, vec![10, 0], "wait", Some(at(1_800))),
+        (0.29, 100, (0..28).collect(), "allow", None),
+        (0.29, 100, (0..29).collect(), "wait", Some(at(1_800))),
+        (0.1, 20, vec![0, 5, 10], "wait", Some(at(1_805))),
+        (1.0, 3, vec![0, 0], "allow", None),
+    ] {
+        let it = it(share);
+        let fleet = Some(Fleet { name: "web", size, touched: touched.iter().map(|s| at(*s)).collect() });
+        let (_, got, when) = ruling(&Facts { fleet, ..facts(&it, 20) });
+        assert_eq!((got, when), (word, until), "{share} of {size}, {touched:?}");
+    }
+    let fleet = Some(Fleet { name: "web", size: 5, touched: vec![at(0)] });
+    let free = intent(intent::Guard::default());
+    assert_eq!(
+        ruling(&Facts { fleet, ..facts(&free, 20) }).1,
+        "allow",
+        "a rule without the guard is not held"
+    );
 }

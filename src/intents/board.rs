@@ -222,6 +222,12 @@ impl Board {
         state.starts.get(rule)?.iter().rev().find(|(_, on)| on == target).map(|(at, _)| *at)
     }
 
+    /// How many targets the group of `intent` is known to have, and when others of it were touched lately; see
+    /// [`crate::intents::fleets::Fleets::facts`].
+    pub fn fleet(&self, intent: &Intent, now: Time) -> (usize, Vec<Time>) {
+        self.lock_state().fleets.facts(intent, now)
+    }
+
     /// Changes the open intent `id` with `change`, and writes it together with `more` in one transaction.
     ///
     /// # Errors

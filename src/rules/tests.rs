@@ -96,8 +96,7 @@ fn play(set: &RuleSet, windows: &mut Windows, events: &[Event]) -> Vec<String> {
 #[test]
 fn the_example_of_the_contract_works_as_it_stands() {
     let compiled = built(&[("rules/boot.yaml", CONTRACT)]);
-    let warnings: Vec<&str> = compiled.diagnostics.iter().map(|d| d.code.as_str()).collect();
-    assert_eq!(warnings, ["P0117"], "{:?}", compiled.diagnostics);
+    assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
     let set = compiled.set.unwrap();
     let rule = &set.rules()[0];
     assert_eq!((rule.line, rule.tests.len(), rule.pattern.reach()), (3, 1, Span::secs(300)));

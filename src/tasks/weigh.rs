@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use super::worker::{Go, Stop, Worker};
-use super::{attempt, escalate, lock};
-use crate::guard::{self, Facts, Verdict};
+use super::{Parts, attempt, escalate, lock};
+use crate::guard::{self, Facts, Fleet, Ruling, Verdict};
+use crate::intents::fleets;
 use crate::intents::lifecycle::Transition;
 use crate::journal::edge;
 use crate::kernels;
 use crate::learning::{Candidate, Learner, Situation};
-use crate::model::{Decision, Intent, Mode, Outcome, Span};
+use crate::model::{Decision, Intent, Mode, Outcome, Span, Time};
 
 /// How long a person has to answer before silence means no.
 pub const APPROVAL_WINDOW: Span = Span::secs(30 * 60);
@@ -64,36 +65,29 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
     let Some(decision) = approved.or_else(|| choose(worker, intent)) else {
         return escalate::exhaust(worker, intent, "no playbook of the rule is left to try");
     };
-    let now = worker.parts.clock.now();
-    let (board, guard) = (&worker.parts.board, &intent.plan.guard);
-    // Looked for only where a guard asks: there may be thousands.
-    let first = intent.repairs().next().is_none();
-    let looks_back = first && guard.cooldown.is_some();
-    let last_start = looks_back.then(|| board.last_start(&intent.rule, &intent.target)).flatten();
-    let rule_starts = if first && guard.rate.is_some() { board.starts(&intent.rule) } else { Vec::new() };
-    let frozen = worker.parts.freeze.on(intent, Some(&decision.playbook));
-    let ruling = guard::combine(&Facts {
-        intent,
-        now,
-        last_start,
-        rule_starts: &rule_starts,
-        confidence: Some(decision.confidence),
-        approved: is_approved,
-        frozen: frozen.as_ref(),
-    });
-    edge::pass("decided");
-    let because = |reason: String| format!("{}: {reason}", ruling.guard);
-    match ruling.verdict {
+    let because = |ruling: &Ruling, reason: String| format!("{}: {reason}", ruling.guard);
+    let (ruling, decision) = {
+        let parts = worker.parts;
+        // One after the other: what two would find free at the same time goes to one of them.
+        let _turn = lock(&parts.turn);
+        let ruling = ruling(parts, intent, &decision, is_approved);
+        edge::pass("decided");
+        if ruling.verdict == Verdict::Allow && (intent.plan.mode != Mode::Ask || is_approved) {
+            return attempt::begin(worker, intent, decision);
+        }
+        (ruling, decision)
+    };
+    match ruling.verdict.clone() {
         Verdict::Deny { reason, .. } if ruling.guard == "max_attempts" => {
             escalate::exhaust(worker, intent, &reason)
         }
         Verdict::Deny { reason, expired } => {
             let end = if expired { Transition::Expire } else { Transition::Deny };
-            worker.transition(end, Some(because(reason)))?;
+            worker.transition(end, Some(because(&ruling, reason)))?;
             Ok(Go::Wait)
         }
         Verdict::Wait { until, reason } => {
-            let reason = because(reason);
+            let reason = because(&ruling, reason);
             worker.change(vec![], |i| {
                 i.not_before = Some(until);
                 i.reason = Some(reason);
@@ -101,12 +95,42 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
             })?;
             Ok(Go::Wait)
         }
-        Verdict::Ask { reason } => request(worker, intent, decision, because(reason)).await,
-        Verdict::Allow if intent.plan.mode == Mode::Ask && !is_approved => {
-            request(worker, intent, decision, "the rule asks before it acts".into()).await
+        Verdict::Ask { reason } => {
+            let reason = because(&ruling, reason);
+            request(worker, intent, decision, reason).await
         }
-        Verdict::Allow => attempt::begin(worker, intent, decision),
+        Verdict::Allow => request(worker, intent, decision, "the rule asks before it acts".into()).await,
     }
+}
+
+/// What the guards say to `decision`.
+fn ruling(parts: &Parts, intent: &Intent, decision: &Decision, approved: bool) -> Ruling {
+    let now = parts.clock.now();
+    let (board, guard) = (&parts.board, &intent.plan.guard);
+    // Looked for only where a guard asks: there may be thousands.
+    let first = intent.repairs().next().is_none();
+    let looks_back = first && guard.cooldown.is_some();
+    let last_start = looks_back.then(|| board.last_start(&intent.rule, &intent.target)).flatten();
+    let rule_starts = if first && guard.rate.is_some() { board.starts(&intent.rule) } else { Vec::new() };
+    let frozen = parts.freeze.on(intent, Some(&decision.playbook));
+    guard::combine(&Facts {
+        intent,
+        now,
+        last_start,
+        rule_starts: &rule_starts,
+        confidence: Some(decision.confidence),
+        approved,
+        fleet: guard.blast_radius.map(|_| fleet(parts, intent, now)),
+        frozen: frozen.as_ref(),
+    })
+}
+
+/// The group of targets that `intent` is about one of: kernels that say so, and whom intents have told of.
+pub fn fleet<'a>(parts: &Parts, intent: &'a Intent, now: Time) -> Fleet<'a> {
+    let name = fleets::of(intent);
+    let kernels = parts.kernels.list().iter().filter(|kernel| kernel.fleet.as_deref() == Some(name)).count();
+    let (known, touched) = parts.board.fleet(intent, now);
+    Fleet { name, size: known.max(kernels), touched }
 }
 
 async fn request(

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use super::report::{End, Foreseen, Outcome};
 use super::sums::Sums;
 use crate::condition::{self, Condition};
-use crate::guard::{self, Facts, Verdict};
+use crate::guard::{self, Facts, Fleet, Verdict};
 use crate::intents::board;
+use crate::intents::fleets::{self, Fleets};
 use crate::intents::lifecycle::{self, Transition};
 use crate::model::intent::Rate;
 use crate::model::{Event, Intent, Mode, Pattern, Status, Time};
@@ -43,6 +44,7 @@ pub(super) struct Ledger {
     recorded: Hashed<Key, u64>,
     due: BinaryHeap<Reverse<(Time, u64)>>,
     starts: Hashed<u32, VecDeque<(Time, String)>>,
+    fleets: Fleets,
     checks: Vec<Check>,
     /// Of rules with a check: those that would be acted on, by their target.
     checked: Hashed<u32, BTreeMap<String, BTreeSet<u64>>>,
@@ -101,6 +103,7 @@ impl Ledger {
             recorded: Hashed::default(),
             due: BinaryHeap::new(),
             starts: Hashed::default(),
+            fleets: Fleets::default(),
             checks: checks.collect(),
             checked: Hashed::default(),
             births: 0,
@@ -132,6 +135,9 @@ impl Ledger {
             return entry.count(now);
         }
         self.births += 1;
+        if intent.status.is_open() {
+            self.fleets.see(&intent);
+        }
         let listed = told && self.listed < LISTED;
         if told {
             self.sums.made(rule);
@@ -278,6 +284,10 @@ impl Ledger {
         let starts = self.starts.get(&rule).unwrap_or(&none);
         let target = &entry.intent.target;
         let rule_starts: Vec<Time> = starts.iter().map(|(at, _)| *at).collect();
+        let fleet = entry.intent.plan.guard.blast_radius.map(|_| {
+            let (size, touched) = self.fleets.facts(&entry.intent, now);
+            Fleet { name: fleets::of(&entry.intent), size, touched }
+        });
         let ruling = guard::combine(&Facts {
             intent: &entry.intent,
             now,
@@ -285,6 +295,7 @@ impl Ledger {
             rule_starts: &rule_starts,
             confidence: None,
             approved: false,
+            fleet,
             frozen: None,
         });
         let because = |reason: &str| format!("{}: {reason}", ruling.guard);
@@ -319,6 +330,7 @@ impl Ledger {
         let rule = entry.key.0;
         let target = &entry.intent.target;
         if !asks {
+            self.fleets.start(&entry.intent, now);
             let starts = self.starts.entry(rule).or_default();
             starts.push_back((now, target.clone()));
             if starts.len() > Rate::MAX as usize {

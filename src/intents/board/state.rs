@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::open::Open;
+use crate::intents::fleets::Fleets;
 use crate::model::intent::Attempt;
 use crate::model::intent::Rate;
 use crate::model::{Intent, IntentId, Status, Time};
@@ -33,6 +34,7 @@ pub(super) struct State {
     /// What committed batches have changed of which nobody has said yet whether it was kept, with how many of them.
     pub(super) unsettled: HashMap<IntentId, u32>,
     pub(super) refused: u64,
+    pub(super) fleets: Fleets,
 }
 
 /// The rule and group that failed again, and how it had ended.
@@ -116,6 +118,7 @@ impl State {
         if attempt.escalation {
             return;
         }
+        self.fleets.start(intent, attempt.started_at);
         let starts = self.starts.entry(intent.rule.clone()).or_default();
         starts.push_back((attempt.started_at, intent.target.clone()));
         if starts.len() > MAX_STARTS {
@@ -131,6 +134,7 @@ impl State {
     }
 
     pub(super) fn remember_starts(&mut self, intent: &Intent) {
+        self.fleets.see(intent);
         for attempt in &intent.attempts {
             self.remember_start(intent, attempt);
         }

@@ -88,14 +88,6 @@ fn escalation(r: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Esca
 
 fn guard(r: &mut Reader<'_>, node: &Node) -> Option<Guard> {
     let map = r.block(node, "`guard`", GUARD)?;
-    let blast_radius = map.get("blast_radius").and_then(|node| r.share(node, "blast_radius"));
-    if blast_radius.is_some() {
-        r.warn(
-            code::UNENFORCED,
-            map.key_at("blast_radius"),
-            "`blast_radius` is not enforced by this version yet",
-        );
-    }
     Some(Guard {
         hold_down: map.get("hold_down").and_then(|node| r.span(node, "hold_down")),
         cooldown: map.get("cooldown").and_then(|node| r.span(node, "cooldown")),
@@ -105,7 +97,7 @@ fn guard(r: &mut Reader<'_>, node: &Node) -> Option<Guard> {
             .and_then(|node| r.int(node, "max_attempts", 1..=100))
             .and_then(|n| u32::try_from(n).ok()),
         ask_below: map.get("ask_below").and_then(|node| r.share(node, "ask_below")),
-        blast_radius,
+        blast_radius: map.get("blast_radius").and_then(|node| r.share(node, "blast_radius")),
     })
 }
 

@@ -32,5 +32,3 @@ pub const VALUE: &str = "P0114";
 pub const EMPTY: &str = "P0115";
 /// Not a schedule.
 pub const SCHEDULE: &str = "P0116";
-/// Read, but not yet enforced.
-pub const UNENFORCED: &str = "P0117";
