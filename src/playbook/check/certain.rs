@@ -206,11 +206,24 @@ fn chain(known: &Knowledge, expr: &Expr, path: &[ASTNode], words: &BTreeSet<Stri
 
 /// Whether something is done with what the last node of `path` gives.
 fn is_used(path: &[ASTNode]) -> bool {
-    match path.len().checked_sub(2).and_then(|i| path.get(i)) {
-        Some(ASTNode::Stmt(Stmt::Var(..) | Stmt::Assignment(..) | Stmt::FnCall(..))) => true,
-        Some(ASTNode::Expr(parent)) => {
-            matches!(parent, Expr::FnCall(..) | Expr::Array(..) | Expr::Map(..) | Expr::MethodCall(..))
-        }
+    match path {
+        [.., ASTNode::Stmt(Stmt::Var(..) | Stmt::Assignment(..) | Stmt::FnCall(..)), _] => true,
+        // `${…}` is a block, and its last line is what stands there.
+        [
+            ..,
+            ASTNode::Expr(Expr::InterpolatedString(..)),
+            ASTNode::Expr(Expr::Stmt(block)),
+            ASTNode::Stmt(own),
+            _,
+        ] => block.statements().last().is_some_and(|last| std::ptr::eq(last, *own)),
+        [.., ASTNode::Expr(parent), _] => matches!(
+            parent,
+            Expr::FnCall(..)
+                | Expr::Array(..)
+                | Expr::Map(..)
+                | Expr::MethodCall(..)
+                | Expr::InterpolatedString(..)
+        ),
         _ => false,
     }
 }

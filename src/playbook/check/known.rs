@@ -6,11 +6,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use rhai::{ASTNode, Expr, FnCallExpr, Stmt};
+use rhai::{Expr, FnCallExpr, Stmt};
 use serde_json::Value;
 
 use super::chain::{Step, steps};
-use super::each;
 use super::kinds::Kinds;
 use super::literal::{Kind, fields, items, text};
 use super::scope::{Source, Surroundings};
@@ -107,8 +106,6 @@ pub struct Knowledge<'a> {
     variables: BTreeMap<String, Source>,
     seen: RefCell<BTreeMap<String, Known<'a>>>,
     depth: RefCell<usize>,
-    /// Whether the function asks for types, and so may tell times as text from those as numbers.
-    asks: bool,
 }
 
 impl<'a> Knowledge<'a> {
@@ -121,14 +118,9 @@ impl<'a> Knowledge<'a> {
         params: &[&str],
         given: Option<&str>,
     ) -> Self {
-        let mut asks = false;
-        each(statements, &mut |path| {
-            asks |= matches!(path.last(),
-                Some(ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))) if call.name == "type_of");
-        });
         let variables = around.variables(statements, params, given);
         let (seen, depth) = (RefCell::default(), RefCell::default());
-        Self { header, specs, around, variables, seen, depth, asks }
+        Self { header, specs, around, variables, seen, depth }
     }
 
     /// What is known of `expr`.
@@ -275,11 +267,11 @@ impl<'a> Knowledge<'a> {
             params::Kind::Bool => Kinds::of(Kind::Bool),
             params::Kind::List => Kinds::of(Kind::List),
             params::Kind::Map => Kinds::of(Kind::Map),
-            params::Kind::Duration if self.asks => Kinds::ANY,
+            params::Kind::Duration if self.around.asks_types => Kinds::ANY,
             params::Kind::Duration => Kinds::of(Kind::Text).or(Kinds::NUMBER),
         });
         let is_text = param.default.as_ref().is_none_or(Value::is_string);
-        if param.kind == params::Kind::Duration && is_text && !self.asks {
+        if param.kind == params::Kind::Duration && is_text && !self.around.asks_types {
             known.from = From::Time;
         }
         if param.default.is_none() && !param.required {

@@ -70,6 +70,8 @@ pub struct Surroundings {
     changed: BTreeSet<String>,
     /// Whether some function changes what it is called on.
     changes_this: bool,
+    /// Whether the file asks for types, and so may tell times as text from those as numbers.
+    pub asks_types: bool,
     constants: BTreeMap<String, Expr>,
 }
 
@@ -80,6 +82,7 @@ impl Surroundings {
             own: ast.iter_functions().map(|it| it.name.to_string()).collect(),
             changed: BTreeSet::new(),
             changes_this: false,
+            asks_types: false,
             constants: BTreeMap::new(),
         };
         let bodies: Vec<_> = ast
@@ -87,6 +90,13 @@ impl Surroundings {
             .map(|it| (it.name.starts_with("anon$"), body(ast, it.name, it.params.len())))
             .collect();
         all.changes_this = bodies.iter().any(|(_, body)| all.changes(body).contains("this"));
+        for (_, body) in &bodies {
+            each(body, &mut |path| {
+                all.asks_types |= matches!(path.last(),
+                    Some(ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _)))
+                        if call.name == "type_of");
+            });
+        }
         for (_, body) in bodies.iter().filter(|(is_closure, _)| *is_closure) {
             let changed = all.changes(body);
             all.changed.extend(changed);

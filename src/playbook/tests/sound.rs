@@ -323,11 +323,14 @@ fn run(ctx) {
     let s = " x ";
     s.trim();
     s.replace("x", "y");
+    log("info", `of ${s.trim(); s} ${[" a"].map(|it| { it.trim(); it })}`);
+    if s != "" { s.trim() } else { s.replace("a", "b") }
     let words = s.split(" ");
     let upper = s.to_upper();
     let sorted = [2, 1];
     sorted.sort();
     let last = sorted.pop();
+    if ctx.attempt > 9 { return sorted.push(3); }
     let m = #{ length: 3, size: 1, trim: |x| x };
     log("info", m.length + m.size + sorted.len + "abc".len);
     let t = m.trim(3);
@@ -364,7 +367,7 @@ fn wait() { this }
 fn mend() { this = #{ retries: 3 }; }
 fn times(ctx) {
     let grace = ctx.params.grace;
-    if type_of(grace) == "string" { 1 } else { grace * 2 }
+    if type_of(grace) == "string" && grace > 3 { 1 } else { grace * 2 }
 }
 fn verify(ctx) {
     times(ctx);
@@ -376,18 +379,30 @@ fn verify(ctx) {
 }
 "##;
 
+/// Lengths of time in a file that never asks for types.
+const TIMES: &str = r##"
+fn run(ctx) {
+    let grace = ctx.params.grace;
+    if grace == "30s" || grace != () && grace != "" { sleep(grace); }
+    if ctx.params.wait > 3 { sleep(ctx.params.wait * 2 + 1); }
+    log("info", "after " + grace + ", or " + ctx.params.wait);
+    log("info", grace + " or so");
+    act("kernel.restart", #{ kernel: ctx.target, grace: grace }, #{ timeout: grace, backoff: ctx.params.wait });
+    let names = ["kernel.health", "exec.run", "http.request", "diagnostic.run", "kernel.scale", "shop.refund"];
+    for name in names { act(name, #{}); }
+}
+"##;
+
 #[test]
 fn values_that_are_used_as_they_are_meant_are_told_nothing() {
     use super::shown::values::{HEADER, actions};
     let known: Vec<_> = actions().iter().map(|it| it.name.clone()).collect();
-    let told = match Library::load_fitting(
-        "playbooks",
-        &[file("values", &format!("{HEADER}{VALUES}"))],
-        &known,
-        &actions(),
-    ) {
-        Ok(library) => library.warnings().to_vec(),
-        Err(problems) => problems,
-    };
-    assert!(told.is_empty(), "{}", told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    for text in [VALUES, TIMES] {
+        let files = [file("values", &format!("{HEADER}{text}"))];
+        let told = match Library::load_fitting("playbooks", &files, &known, &actions()) {
+            Ok(library) => library.warnings().to_vec(),
+            Err(problems) => problems,
+        };
+        assert!(told.is_empty(), "{}", told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
 }

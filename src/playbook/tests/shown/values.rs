@@ -184,6 +184,7 @@ pub fn certain() -> Told {
         ("certain_replace", "let text = \"a b\"; log(\"info\", text.replace(\" \", \"-\"));"),
         ("certain_push", "let l = [1]; let m = l.push(2); log(\"info\", m);"),
         ("certain_trim_chain", "let n = ctx.event.data.name.trim().len(); log(\"info\", n);"),
+        ("certain_trim_in_text", "let x = ctx.target; log(\"info\", `of ${x.trim()}`);"),
         ("certain_large", "log(\"info\", 99999999999999999999);"),
     ]);
     told_of.extend([
