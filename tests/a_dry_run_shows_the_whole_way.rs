@@ -144,8 +144,9 @@ fn a_run_that_is_cut_off_says_at_which_line() {
 
 #[test]
 fn what_polls_for_long_is_shown_to_its_end() {
-    let dir =
-        folder("fn run(ctx) {\n    for i in 0..600 { sleep(\"1s\"); }\n}\nfn verify(ctx) { let n = 5; n }\n");
+    let dir = folder(
+        "fn run(ctx) {\n    for i in 0..600 { sleep(\"1s\"); }\n}\nfn verify(ctx) { let n = 5; n += 0; n }\n",
+    );
     let told: Value = serde_json::from_str(&dry(dir.path(), "--json").out).unwrap();
     assert_eq!(told["steps"].as_array().map(Vec::len), Some(600));
     assert_eq!(told["functions"][0]["waited"], "10m", "{}", told["functions"]);

@@ -81,7 +81,7 @@ fn a_check_that_answers_neither_yes_nor_no_is_a_failure_that_says_so() {
         [("5", "answered 5"), ("\"yes\"", "answered \\\"yes\\\""), ("()", "answered nothing")]
     {
         let (passed, said) = played(
-            &format!("{RUN}fn verify(ctx) {{ let answer = {answer}; answer }}\n{UNDO}"),
+            &format!("{RUN}fn verify(ctx) {{ let answer = (); answer = {answer}; answer }}\n{UNDO}"),
             &format!(
                 r#"
   - name: of a rule

@@ -6,16 +6,25 @@ mod answers;
 mod arguments;
 mod brackets;
 pub(super) mod calls;
+mod certain;
+mod chain;
+mod compare;
 pub(super) mod ctx;
 mod elsewhere;
+mod fields;
 mod fit;
+mod habits;
+mod kinds;
+mod known;
 mod literal;
 mod phrases;
 pub(super) mod quiet;
 pub(super) mod reach;
-pub(super) mod results;
+mod scope;
 mod slip;
+mod through;
 mod tokens;
+pub(super) mod values;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,8 +32,8 @@ use std::ops::Range;
 
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
-use super::engine;
 use super::program::{File, normalized};
+use super::{engine, header};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::nearest;
 
@@ -119,16 +128,35 @@ fn one_import(
     Ok(Import { name, at: range(&file.text, *at) })
 }
 
-/// Actions that `act` and `all` are called with by name, and where.
+/// Actions that `act` and `all` are called with by name, and where; a name may stand in a variable or a constant.
 pub fn acts(file: &File, ast: &AST) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
-    each_call(ast, &mut |call, _| {
+    let mut look = |call: &FnCallExpr| {
         for (name, _) in fit::wishes(call) {
             if let Expr::StringConstant(action, at) = name {
-                found.push((action.to_string(), range(&file.text, *at)));
+                let one = (action.to_string(), range(&file.text, *at));
+                if !found.contains(&one) {
+                    found.push(one);
+                }
             }
         }
-    });
+    };
+    each_call(ast, &mut |call, _| look(call));
+    let (header, around) = (header::Header::default(), scope::Surroundings::of(ast));
+    for function in ast.iter_functions() {
+        let statements = body(ast, function.name, function.params.len());
+        let known = known::Knowledge::new(&header, &[], &around, &statements, &function.params, None);
+        each(&statements, &mut |path| {
+            if let Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) =
+                path.last()
+                && matches!(call.name.as_str(), "act" | "all")
+                && call.namespace.is_empty()
+                && !around.defines(&call.name)
+            {
+                look(&through::filled(&known, call).0);
+            }
+        });
+    }
     found
 }
 
@@ -156,6 +184,16 @@ fn body(ast: &AST, name: &str, n: usize) -> Vec<Stmt> {
         true
     });
     found
+}
+
+/// Shows every node of `statements` to `look`.
+fn each(statements: &[Stmt], look: &mut dyn FnMut(&[ASTNode])) {
+    for statement in statements {
+        statement.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+            look(path);
+            true
+        });
+    }
 }
 
 /// Everything that is a variable somewhere in the script.

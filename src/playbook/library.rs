@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Playbook;
-use super::check::{self, calls, ctx, quiet, reach, results};
+use super::check::{self, calls, ctx, quiet, reach, values};
 use super::header;
 use super::program::{File, normalized};
 use crate::actions::Spec;
@@ -161,7 +161,7 @@ impl Loader<'_> {
         self.called(&file, &ast, &header.actions);
         self.problems.extend(ctx::check(&file, &ast, &header));
         self.problems.extend(quiet::check(&file, &ast, &header));
-        self.problems.extend(results::check(&file, &ast, self.specs));
+        self.problems.extend(values::check(&file, &ast, &header, self.specs));
         let before = self.problems.len();
         self.problems.extend(
             check::imports(&file, &ast, &self.files).into_iter().filter_map(|it| it.err().map(|it| *it)),

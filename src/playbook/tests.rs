@@ -17,7 +17,7 @@ use super::{Burst, Env, Library, Limits, Playbook, Request, SourceFile, drive};
 use crate::actions::Spec;
 use crate::model::clock::micros;
 use crate::model::run::Phase;
-use crate::model::{Failure, Risk, RunId, Span, Step, StepStatus};
+use crate::model::{Diagnostic, Failure, Risk, RunId, Span, Step, StepStatus};
 
 const HEADER: &str = "//! Test.\n//! ---\n//! actions: [a.do, a.other]\n";
 
@@ -76,6 +76,13 @@ fn playbook(script: &str) -> Playbook {
 /// The same, where only the body of `run` matters.
 fn body(body: &str) -> Playbook {
     playbook(&format!("fn run(ctx) {{\n{body}\n}}"))
+}
+
+/// The same, of a body that `check` may refuse: what it does when it is run all the same.
+fn unchecked(body: &str) -> Result<Playbook, Box<Diagnostic>> {
+    let file = file("t", &format!("{HEADER}fn run(ctx) {{\n{body}\n}}"));
+    let files = [("t".to_string(), super::program::File { path: file.path, text: file.text })].into();
+    Playbook::link("t", &files)
 }
 
 fn env() -> Env {

@@ -97,6 +97,18 @@ pub fn check(file: &File, ast: &AST, header: &Header) -> Vec<Diagnostic> {
     reader.found
 }
 
+/// Which arguments are always what the engine gave: of which function, of how many arguments, and which of them.
+pub fn given_to(ast: &AST) -> Vec<(String, usize, usize)> {
+    let functions: Vec<Function> =
+        ast.iter_functions().map(|it| Function::read(ast, it.name, &it.params)).collect();
+    let given = given(&functions);
+    let places = functions.iter().flat_map(|function| {
+        let given = given.iter().filter(|(name, _)| *name == function.name);
+        given.map(|(name, place)| (name.0.clone(), function.params.len(), *place))
+    });
+    places.collect()
+}
+
 /// Which arguments are always what the engine gave: function and place.
 fn given(functions: &[Function]) -> BTreeSet<(Name, usize)> {
     let phases = ["run", "verify", "rollback"];
@@ -261,7 +273,7 @@ fn follow(expr: &Expr, keys: &mut Vec<(String, Position)>, changes: &mut bool) -
 }
 
 /// Whether what comes of the last node of `path` is asked for being there.
-fn is_guarded(path: &[ASTNode]) -> bool {
+pub fn is_guarded(path: &[ASTNode]) -> bool {
     let Some(ASTNode::Expr(parent)) = path.len().checked_sub(2).and_then(|i| path.get(i)) else {
         return false;
     };

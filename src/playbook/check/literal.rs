@@ -60,7 +60,8 @@ impl Kind {
             it if it.is_array() => Self::List,
             it if it.is_map() => Self::Map,
             it if it.is_fnptr() => Self::Function,
-            _ => Self::Any,
+            // A value of which only the kind is known, as it stands where it was found.
+            it => it.clone().try_cast::<Self>().unwrap_or(Self::Any),
         }
     }
 

@@ -1,14 +1,14 @@
 //! Slips that Rhai takes without a word and that do something else than they seem to: told before anybody waits for it.
 //!
-//! Each is a warning, but for a `verify` that can never answer. Must be right where it speaks: what could be meant as it
-//! stands is left alone. Start with [`check`]; what a `verify` answers stands in [`answers`].
+//! Each is a warning. Must be right where it speaks: what could be meant as it stands is left alone. Start with
+//! [`check`].
 
 use std::collections::BTreeSet;
 
 use rhai::{AST, ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
-use super::literal::{Kind, fields, value};
-use super::{answers, body, each_call, range, variables};
+use super::literal::{fields, value};
+use super::{body, each_call, range, variables};
 use crate::model::diagnostic::nearest;
 use crate::model::{Diagnostic, Span};
 use crate::playbook::header::Header;
@@ -31,7 +31,6 @@ pub fn check(file: &File, ast: &AST, header: &Header) -> Vec<Diagnostic> {
         {
             reader.times(call);
         }
-        reader.compared(call);
     });
     ast.walk(&mut |path: &[ASTNode]| {
         match path.last() {
@@ -42,9 +41,6 @@ pub fn check(file: &File, ast: &AST, header: &Header) -> Vec<Diagnostic> {
         true
     });
     reader.thrown_away(ast);
-    if let Some(wrong) = answers::of_verify(file, ast) {
-        reader.found.push(wrong);
-    }
     reader.found
 }
 
@@ -166,29 +162,6 @@ impl Reader<'_> {
         true
     }
 
-    /// `ctx.attempt == "1"`, which is never true.
-    fn compared(&mut self, call: &FnCallExpr) {
-        let equal = match call.name.as_str() {
-            "==" => false,
-            "!=" => true,
-            _ => return,
-        };
-        let [left, right] = call.args.as_slice() else { return };
-        for (field, literal) in [(left, right), (right, left)] {
-            let Some((name, takes)) = of_ctx(field) else { continue };
-            let kind = Kind::of(literal);
-            if kind != Kind::Any && kind != Kind::Nothing && !takes.contains(&kind) {
-                let text = format!("`ctx.{name}` is {}, so this is always {equal}", takes[0].words());
-                let help = if takes[0] == Kind::Int {
-                    "compare it with a number, without quotes"
-                } else {
-                    "compare it with text: \"…\""
-                };
-                self.warn(range(&self.file.text, literal.start_position()), text, help.into());
-            }
-        }
-    }
-
     fn statement(&mut self, statement: &Stmt) {
         let Stmt::While(it, at) = statement else { return };
         if matches!(it.expr, Expr::Unit(_) | Expr::BoolConstant(true, _)) && !ends(it.body.statements()) {
@@ -253,18 +226,6 @@ impl Reader<'_> {
         let warning = Diagnostic::error("P0222", &self.file.path, &self.file.text, at, text).warning();
         self.found.push(warning.help(help));
     }
-}
-
-/// A field of `ctx` whose kind is known, and what it may be compared with.
-fn of_ctx(expr: &Expr) -> Option<(&str, &'static [Kind])> {
-    let Expr::Dot(it, ..) = expr else { return None };
-    let (Expr::Variable(root, ..), Expr::Property(field, _)) = (&it.lhs, &it.rhs) else { return None };
-    let takes: &[Kind] = match field.2.as_str() {
-        "attempt" | "confidence" => &[Kind::Int, Kind::Float],
-        "target" | "rule" => &[Kind::Text],
-        _ => return None,
-    };
-    (root.1 == "ctx").then_some((field.2.as_str(), takes))
 }
 
 /// Whether something in `statements` could leave a loop around them, or wait.

@@ -110,7 +110,7 @@ fn what_goes_wrong_in_a_script_is_told_with_its_place() {
         ("|| 1", "script", "what `run` returns: a value of type Fn"),
     ];
     for (script, kind, text) in cases {
-        let failure = play(&body(script), nothing).end.unwrap_err();
+        let failure = play(&unchecked(script).unwrap(), nothing).end.unwrap_err();
         assert_eq!(failure.kind, kind, "{script}: {failure}");
         assert!(failure.message.contains(text), "{script}: {failure}");
     }

@@ -112,10 +112,12 @@ fn what_is_refused_says_where_and_why() {
         ("let o = #{ timout: 1 }; act(\"a.do\", #{}, o)", "invalid", "did you mean `timeout`?"),
     ];
     for (script, kind, text) in cases {
-        let failure = play(&body(script), nothing).end.unwrap_err();
+        let failure = play(&unchecked(script).unwrap(), nothing).end.unwrap_err();
         assert_eq!(failure.kind, kind, "{script}");
         assert!(failure.message.contains(text), "{script}: {failure}");
-        let caught = play(&body(&format!("try {{ {script} }} catch (e) {{ return e.kind }}")), nothing).end;
+        let caught =
+            play(&unchecked(&format!("try {{ {script} }} catch (e) {{ return e.kind }}")).unwrap(), nothing)
+                .end;
         assert_eq!(caught, Ok(json!(kind)), "{script}");
     }
 }

@@ -6,6 +6,7 @@
 mod headers;
 mod phrases;
 mod slips;
+pub(super) mod values;
 
 use super::*;
 
@@ -58,13 +59,13 @@ fn with_header(header: &str) -> String {
     )
 }
 
-/// What is said of a playbook when it fails while it runs.
+/// What is said of a playbook when it fails while it runs; of most of these `check` would have told before.
 fn failed(script: &str) -> String {
-    let text = format!("{HEADER}fn run(ctx) {{\n{script}\n}}");
-    if let Err(problems) = Library::load("playbooks", &[file("t", &text)], &[]) {
-        return problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
-    }
-    match play(&body(script), nothing).end {
+    let playbook = match unchecked(script) {
+        Ok(playbook) => playbook,
+        Err(problem) => return problem.to_string(),
+    };
+    match play(&playbook, nothing).end {
         Err(failure) => format!("{}: {}", failure.kind, failure.message),
         Ok(value) => format!("no mistake, and gives {value}"),
     }
@@ -276,6 +277,11 @@ fn each_mistake_is_shown_with_its_place_and_the_way_out() {
         headers::values(),
         headers::places(),
         slips::quiet(),
+        values::comparisons(),
+        values::fields(),
+        values::certain(),
+        values::through(),
+        values::habits(),
     ]
     .concat();
     cases.push(("run_nondeterministic", differs()));

@@ -258,3 +258,170 @@ fn a_script_that_is_broken_anywhere_is_told_where_and_what_to_do() {
     }
     assert!(broken > 100, "{broken}");
 }
+
+/// What is done with values, and is right.
+const VALUES: &str = r##"
+const NAME = "kernel.health";
+const PAUSE = "5s";
+
+fn run(ctx) {
+    // Declared twice, assigned, changed, or changed by a closure.
+    let a = 5;
+    if ctx.attempt > 1 { let a = "five"; log("info", a == "five"); }
+    let b = "soon";
+    b = "5s";
+    sleep(b);
+    let c = #{ kernal: 1 };
+    c.remove("kernal");
+    c.kernel = ctx.target;
+    act("kernel.restart", c);
+    let d = 0;
+    [1, 2].for_each(|| d += 1);
+    if d == "none" || d > 0 { log("info", 6 / d); }
+    let e = ["yes"];
+    push(e, "no");
+    let said = ask("Go?", e, "1m");
+    if said == "no" || said == () || said != "yes" { log("info", said); }
+    let f = [1, 2];
+    f.map(|| this = `${this}`);
+    if f[0] == "1" { log("info", f); }
+    let g = #{ retry: 3 };
+    g.mend();
+    act("kernel.restart", #{ kernel: "a" }, g);
+    for i in 0..3 { let i = "a"; if i == "a" { log("info", i); } }
+    let text = 5;
+    { let other = text; log("info", other == 5.0 && other != ctx.params.late); }
+
+    // Declared parameters.
+    if ctx.params.n == 3 || ctx.params.n >= 2.5 || ctx.params.late == () || ctx.params.late == 3 { sleep(1); }
+    if ctx.params.grace == "30s" || ctx.params.wait > 3 || ctx.params.wait == "1m" { sleep(ctx.params.wait); }
+    if ctx.params.force || !ctx.params.force || ctx.params.force == true { sleep(ctx.params.grace); }
+    if (ctx.params.late ?? false) == false { sleep(ctx.params.late ?? 1); }
+    if ctx.params.message == "x" || (ctx.params.unknown ?? 0) == "5" { sleep(1); }
+    let p = ctx.params;
+    if "n" in p && p.n > 0 && p.names.len() > 0 && p.names.contains("a") { sleep(p.grace); }
+    for k in p.keys() { log("info", p[k]); }
+    for name in p.names { act(global::NAME, #{ kernel: name }); }
+    log("info", p.message ?? "none");
+    act("kernel.scale", #{ kernel: p.name, replicas: p.n });
+    act("kernel.scale", #{ kernel: p.name, replicas: ctx.params.late ?? 1 }, #{ retries: p.n, timeout: p.grace });
+
+    // What host functions give.
+    let r = act("exec.run", #{ argv: ["find", "/tmp", "-name", "*.log"], idempotent: true });
+    if r.code == 0 && r.stdout != "" && r.stdout.len() > 0 && !r.truncated { log("info", r.stderr); }
+    if r.exit ?? r.code > 0 { log("info", r.get("other")); }
+    if type_of(r.code) == "i64" || r.code.type_of() == "f64" || type_of(r) == "map" { log("info", r); }
+    let h = act(global::NAME, #{ kernel: ctx.target });
+    if h.healthy == true || h.state == "stopped" || h.generation > 1 || h.problems.is_empty() { log("info", h); }
+    if h != () { log("info", h.state.len() < 5 && h.problems[0] == "x"); }
+    let j = act("http.request", #{ url: "http://a.b" }).json;
+    if j.ok && j.count == "3" || j == 5 { log("info", j.length); }
+    if act("http.request", #{ url: `${ctx.target}/x` }).status == 200 { sleep(1); }
+    let back = act("shop.refund", #{});
+    if back.other == 5 || back.refunded || back.amount == 3 { log("info", back.more); }
+    let e1 = wait_for("a.b", "5s");
+    if e1 != () && e1.data.kernel == 5 && e1.topic == "a.b" { log("info", e1?.data); }
+    if e1 == () { return; }
+    let details = ask("Go?", ["yes"], "1m", #{ details: true });
+    if details != () && details.answer == "yes" && details.by != "" { log("info", details.at); }
+    let open = ask("Go?", [], "1m", #{ details: p.force });
+    if open == "yes" || open.answer == "yes" { log("info", open.who); }
+    let free = ask("Why?", [], "1m");
+    if free == "because" || free?.len() > 3 { log("info", free); }
+    for x in all([#{ action: NAME(), params: #{} }], #{ partial: true }) {
+        if x.ok && x.error == () { log("info", x.result.healthy ?? x.result); }
+    }
+    for x in all([#{ action: "kernel.health", params: #{ kernel: "a" } }]) { if x.healthy { log("info", x.state); } }
+    let both = all([#{ action: "kernel.health", params: #{ kernel: "a" } }, #{ action: "shop.refund", params: #{} }]);
+    log("info", both[1].refunded && both[0].healthy && both.len() == 2 && both[1].ok);
+    for x in all([], #{ partial: p.force }) { log("info", x.ok); }
+    let found = act("diagnostic.run", #{}).findings;
+    for it in found.filter(|it| it.summary != "") { log("info", it.check); }
+
+    // Methods, numbers and calls.
+    let s = " x ";
+    s.trim();
+    s.replace("x", "y");
+    log("info", `of ${s.trim(); s} ${[" a"].map(|it| { it.trim(); it })}`);
+    if s != "" { s.trim() } else { s.replace("a", "b") }
+    let words = s.split(" ");
+    let upper = s.to_upper();
+    let sorted = [2, 1];
+    sorted.sort();
+    let last = sorted.pop();
+    if ctx.attempt > 9 { return sorted.push(3); }
+    let m = #{ length: 3, size: 1, trim: |x| x };
+    log("info", m.length + m.size + sorted.len + "abc".len);
+    let t = m.trim(3);
+    let twice = |x| x * 2;
+    log("info", twice.call(3) / 2 + 5 / 2 + 0 / 5 + 9223372036854775807 % 7);
+    let n = 3;
+    n.call(|| log("info", this));
+    log("info", 1e30 + 10000000000000000000.0);
+    let x = ctx.attempt;
+    if 1 < x && x < 5 && (x < 3) == (x < 4) { log("info", upper); }
+    if 'a' == "a" || "b" > 'a' || 1 == 1.0 || (x ?? "none") == "none" { log("info", last); }
+    for c in "abc" { log("info", c == "a"); }
+    if words[0] == "x" || `${x}` == "1" || x.to_string() == "1" || parse_int("3") == 3 { log("info", t); }
+    let own = wait();
+    if own == 5 || own { log("info", own.length); }
+    let time = now();
+    if time > "2026" && random() < 0.5 && steps() > 3 { log("info", uuid() != ""); }
+    try { act("exec.run", #{ argv: ["false"] }); } catch (err) { if err == "x" || err.kind == "failed" { throw err; } }
+
+    // Programs.
+    act("exec.run", #{ argv: ["sh", "-c", "ls | wc -l > $HOME/x"] });
+    act("exec.run", #{ argv: ["sort", "-t", "|", "/tmp/x"] });
+    act("exec.run", #{ argv: ["grep", "-c", ">", "/tmp/x"] });
+    act("exec.run", #{ argv: ["/opt/My App/run", "-x", "a b", "c*d"] });
+    act("exec.run", #{ argv: ["docker", "exec", "x", "sh", "-c", "echo $HOME"] });
+    act("exec.run", #{ argv: ["ssh", "host", "ls", "|", "wc"] });
+    act("exec.run", #{ argv: [ctx.params.name, "|"] + ["x"] });
+    act("http.request", #{ url: "HTTPS://example.com:80/x" });
+    sleep(global::PAUSE);
+}
+
+fn NAME() { "kernel.health" }
+fn wait() { this }
+fn mend() { this = #{ retries: 3 }; }
+fn times(ctx) {
+    let grace = ctx.params.grace;
+    if type_of(grace) == "string" && grace > 3 { 1 } else { grace * 2 }
+}
+fn verify(ctx) {
+    times(ctx);
+    if ctx.done.len() == 0 || ctx.done[0].error != () || ctx.done[0].result.any == 5 { return false; }
+    let h = act("kernel.health", #{ kernel: ctx.target });
+    if h.state == "stopped" { return h.problems.is_empty(); }
+    if ctx.attempt > 3 { return act("shop.refund", #{}).else_where; }
+    h.healthy
+}
+"##;
+
+/// Lengths of time in a file that never asks for types.
+const TIMES: &str = r##"
+fn run(ctx) {
+    let grace = ctx.params.grace;
+    if grace == "30s" || grace != () && grace != "" { sleep(grace); }
+    if ctx.params.wait > 3 { sleep(ctx.params.wait * 2 + 1); }
+    log("info", "after " + grace + ", or " + ctx.params.wait);
+    log("info", grace + " or so");
+    act("kernel.restart", #{ kernel: ctx.target, grace: grace }, #{ timeout: grace, backoff: ctx.params.wait });
+    let names = ["kernel.health", "exec.run", "http.request", "diagnostic.run", "kernel.scale", "shop.refund"];
+    for name in names { act(name, #{}); }
+}
+"##;
+
+#[test]
+fn values_that_are_used_as_they_are_meant_are_told_nothing() {
+    use super::shown::values::{HEADER, actions};
+    let known: Vec<_> = actions().iter().map(|it| it.name.clone()).collect();
+    for text in [VALUES, TIMES] {
+        let files = [file("values", &format!("{HEADER}{text}"))];
+        let told = match Library::load_fitting("playbooks", &files, &known, &actions()) {
+            Ok(library) => library.warnings().to_vec(),
+            Err(problems) => problems,
+        };
+        assert!(told.is_empty(), "{}", told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+}
