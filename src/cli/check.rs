@@ -154,12 +154,16 @@ fn read(args: &Args) -> Result<Checked, ExitCode> {
     if let Some(playbooks) = &args.playbooks {
         config.playbooks.clone_from(playbooks);
     }
+    let configured_playbooks = config.playbooks.clone();
     if whole.is_none() && !given.playbooks.is_empty() {
         config.playbooks = given.root(&config).map_err(|why| output::misused(&why))?;
     }
     let mut sources = Sources::default();
     sources.add_problems(problems);
-    sources.add_playbooks(&config.playbooks);
+    match given.alone(&configured_playbooks) {
+        true if whole.is_none() => sources.add_playbook_files(&config.playbooks, &given.playbooks),
+        _ => sources.add_playbooks(&config.playbooks),
+    }
     let configured: [&Path; 1] = [&config.rules];
     let rules: Vec<&Path> = match whole {
         None if !args.paths.is_empty() => given.rules.iter().map(PathBuf::as_path).collect(),

@@ -136,6 +136,30 @@ impl Sources {
         }
     }
 
+    /// Adds these playbooks, and what they import from the folder `root`, but nothing else that lies there.
+    pub fn add_playbook_files(&mut self, root: &Path, files: &[PathBuf]) {
+        self.root = root.into();
+        let mut open: Vec<PathBuf> = files.to_vec();
+        while let Some(path) = open.pop() {
+            let name = path.to_string_lossy();
+            if self.playbooks.iter().any(|it| it.path == name) {
+                continue;
+            }
+            for (path, text) in self.read(&path, &["rhai"]) {
+                let Some(text) = text else {
+                    self.unread.extend(stem(&path));
+                    continue;
+                };
+                let imports = text.split("import \"").skip(1).filter_map(|it| it.split_once('"'));
+                let imports =
+                    imports.map(|(name, _)| root.join(format!("{}.rhai", name.trim_end_matches(".rhai"))));
+                open.extend(imports.filter(|it| it.is_file()));
+                self.playbooks.push(playbook::SourceFile { path, text });
+            }
+        }
+        self.playbooks.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
     /// The same, to be compiled on one thread, as other work goes on beside it.
     #[must_use]
     pub fn alone(self) -> Self {

@@ -74,6 +74,16 @@ impl Given {
         }
     }
 
+    /// Whether single playbooks are given, and none of them lies in the folder `configured`: what else lies beside them
+    /// is nobody's business.
+    pub fn alone(&self, configured: &Path) -> bool {
+        let inside = |path: &PathBuf| match (path.canonicalize(), configured.canonicalize()) {
+            (Ok(path), Ok(configured)) => path.starts_with(configured),
+            _ => false,
+        };
+        !self.playbooks.is_empty() && self.playbooks.iter().all(|path| path.is_file() && !inside(path))
+    }
+
     /// Whether `file` is one of the given playbooks, or lies in a given folder; it need not be one that can be read.
     pub fn covers(&self, file: &str) -> bool {
         let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
