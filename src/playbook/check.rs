@@ -1,37 +1,25 @@
 //! What can be said of a script without running it: does it parse, what does it import and name, and, below, whether its
 //! calls, their arguments and what it reads of `ctx` make sense, with advice in the words of people who make such slips.
+//!
+//! What cannot be read stands in [`syntax`], what is known of values and done with them in [`values`].
 
-pub(super) mod advice;
-mod answers;
 mod arguments;
-mod brackets;
 pub(super) mod calls;
-mod certain;
-mod chain;
-mod compare;
 pub(super) mod ctx;
-mod elsewhere;
-mod fields;
 mod fit;
-mod habits;
-mod kinds;
-mod known;
 mod literal;
-mod phrases;
 pub(super) mod quiet;
 pub(super) mod reach;
-mod scope;
-mod slip;
-mod through;
-mod tokens;
+mod syntax;
 pub(super) mod values;
-mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
+use self::syntax::{advice, slip, tokens};
+use self::values::{known, scope, through};
 use super::program::{File, normalized};
 use super::{engine, header};
 use crate::model::Diagnostic;

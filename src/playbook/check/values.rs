@@ -1,14 +1,25 @@
 //! What a script does with values of which something is known before anything runs: it compares them, reads their
 //! fields, asks whether they are true, and passes them on.
 //!
-//! Looks at each function by itself; what is known stands in [`known`](super::known). Must stay silent where it takes a
+//! Looks at each function by itself; what is known stands in [`known`]. Must stay silent where it takes a
 //! run to know.
+
+mod answers;
+mod certain;
+mod chain;
+mod compare;
+mod fields;
+mod habits;
+mod kinds;
+pub(super) mod known;
+pub(super) mod scope;
+pub(super) mod through;
 
 use rhai::{AST, ASTNode, Expr, Position, Stmt};
 
-use super::known::Knowledge;
-use super::scope::Surroundings;
-use super::{answers, body, certain, compare, ctx, each, fields, range, through};
+use self::known::Knowledge;
+use self::scope::Surroundings;
+use super::{arguments, body, ctx, each, fit, literal, range, texts};
 use crate::actions::Spec;
 use crate::model::Diagnostic;
 use crate::playbook::header::Header;

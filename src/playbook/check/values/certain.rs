@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
+use super::Told;
 use super::chain::{Step, is_rest, spelled, steps};
 use super::compare::{named, place};
 use super::kinds::Kinds;
 use super::known::{From, Given, Knowledge, Known};
 use super::literal::Kind;
-use super::values::Told;
 
 /// Methods that change what they are called on and give nothing.
 pub const IN_PLACE: [&str; 11] = [

@@ -3,9 +3,9 @@
 
 use rhai::{Dynamic, Expr, FnCallExpr};
 
+use super::Told;
 use super::known::{From, Knowledge};
 use super::literal::Kind;
-use super::values::Told;
 use super::{arguments, fit, habits};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::Severity;

@@ -2,11 +2,11 @@
 
 use rhai::{Expr, FnCallExpr, Position};
 
+use super::Told;
 use super::chain::{Step, spelled, steps};
 use super::kinds::Kinds;
 use super::known::{From, Knowledge, Known};
 use super::literal::{Kind, text, value};
-use super::values::Told;
 
 /// What `type_of` can answer.
 const TYPES: [&str; 14] = [

@@ -3,9 +3,9 @@
 
 use rhai::{Expr, FnCallExpr, Position};
 
+use super::Told;
 use super::fit;
 use super::literal::{fields, items, text};
-use super::values::Told;
 
 /// Programs that read signs and patterns themselves, or hand them to something that does.
 const READERS: [&str; 37] = [

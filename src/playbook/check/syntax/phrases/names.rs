@@ -2,8 +2,8 @@
 
 use rhai::ParseErrorType;
 
-use crate::playbook::check::slip::{Seen, Slip};
-use crate::playbook::check::tokens::Kind;
+use crate::playbook::check::syntax::slip::{Seen, Slip};
+use crate::playbook::check::syntax::tokens::Kind;
 
 /// The slip, if it is one of these.
 pub fn find(seen: &Seen) -> Option<Slip> {

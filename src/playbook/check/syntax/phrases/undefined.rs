@@ -2,9 +2,9 @@
 
 use rhai::{LexError, ParseErrorType};
 
-use crate::playbook::check::advice::is_named;
-use crate::playbook::check::slip::{Seen, Slip};
-use crate::playbook::check::tokens::Kind;
+use crate::playbook::check::syntax::advice::is_named;
+use crate::playbook::check::syntax::slip::{Seen, Slip};
+use crate::playbook::check::syntax::tokens::Kind;
 use crate::playbook::{engine, host, reference};
 
 /// Words that begin or continue statements.

@@ -2,8 +2,8 @@
 
 use rhai::{LexError, ParseErrorType};
 
-use crate::playbook::check::slip::{Seen, Slip};
-use crate::playbook::check::tokens::Kind;
+use crate::playbook::check::syntax::slip::{Seen, Slip};
+use crate::playbook::check::syntax::tokens::Kind;
 
 /// What a function begins with elsewhere.
 const KEYWORDS: [&str; 8] = ["function", "def", "func", "fun", "sub", "proc", "fn", "procedure"];
@@ -174,7 +174,7 @@ fn broken(seen: &Seen) -> Option<Slip> {
         ParseErrorType::FnDuplicatedDefinition(name, n) => {
             let defined = |j: &usize| script.word(*j) == "fn" && script.word(j + 1) == name;
             let first = (0..script.tokens.len()).find(defined)?;
-            let line = crate::playbook::check::slip::place(script.text, script.range(first).start);
+            let line = crate::playbook::check::syntax::slip::place(script.text, script.range(first).start);
             let line = line.split(':').next().unwrap_or_default();
             let s = if *n == 1 { "" } else { "s" };
             let text = format!("`{name}` with {n} argument{s} is there already, at line {line}");

@@ -5,10 +5,10 @@
 
 use rhai::{ASTNode, Expr, Position};
 
+use super::Told;
 use super::chain::{Step, is_rest, steps};
 use super::ctx::{EVENT, is_guarded};
 use super::known::{From, Given, Knowledge};
-use super::values::Told;
 use crate::model::diagnostic::nearest;
 
 /// What `catch` gives of a failed action.

@@ -2,9 +2,9 @@
 
 use rhai::{LexError, ParseErrorType};
 
-use crate::playbook::check::elsewhere;
-use crate::playbook::check::slip::{Seen, Slip};
-use crate::playbook::check::tokens::Kind;
+use crate::playbook::check::syntax::elsewhere;
+use crate::playbook::check::syntax::slip::{Seen, Slip};
+use crate::playbook::check::syntax::tokens::Kind;
 
 /// The slip, if it is one of these.
 pub fn find(seen: &Seen) -> Option<Slip> {

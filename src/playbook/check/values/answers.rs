@@ -4,11 +4,11 @@
 
 use rhai::{ASTFlags, ASTNode, Expr, Position, Stmt};
 
+use super::Told;
 use super::each;
 use super::kinds::Kinds;
 use super::known::{From, Given, Knowledge, Known};
 use super::literal::Kind;
-use super::values::Told;
 
 /// What one way through a function gives, where it ends, and whether that is certain.
 struct End {
