@@ -227,6 +227,15 @@ impl Scope {
     }
 }
 
+/// What is said to whoever wants to thaw `scope`, while only these are `frozen`.
+pub fn not_frozen(scope: &Scope, frozen: &[Freeze]) -> String {
+    let frozen: Vec<String> = frozen.iter().map(|it| it.scope.to_string()).collect();
+    match frozen.as_slice() {
+        [] => format!("{scope} is not frozen; nothing is"),
+        there => format!("{scope} is not frozen; frozen are: {}", there.join(", ")),
+    }
+}
+
 impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -50,11 +50,6 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
-    /// The end of a wait that only a person ends.
-    pub const NEVER: Time = Time::MAX_UTC;
-}
-
 /// All that guards look at.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Remote, items, query, text};
 use super::{Setup, output};
-use crate::freeze::{FILE, Freeze, Scope, Switch};
+use crate::freeze::{FILE, Freeze, Scope, Switch, not_frozen};
 use crate::model::{Clock, Span, Time};
 
 /// Options of `freeze`.
@@ -143,13 +143,6 @@ fn show(place: &Place, answer: Result<Vec<Freeze>, String>) -> ExitCode {
 
 fn read(answer: &Value) -> Vec<Freeze> {
     items(answer).iter().filter_map(|it| serde_json::from_value(it.clone()).ok()).collect()
-}
-
-fn not_frozen(scope: &Scope, frozen: &[Freeze]) -> String {
-    let frozen: Vec<String> = frozen.iter().map(|it| it.scope.to_string()).collect();
-    let there =
-        if frozen.is_empty() { "nothing is".into() } else { format!("frozen are: {}", frozen.join(", ")) };
-    format!("{scope} is not frozen; {there}")
 }
 
 impl Which {

@@ -208,3 +208,23 @@ fn no_more_than_a_share_of_a_group_is_touched_and_always_one() {
         "a rule without the guard is not held"
     );
 }
+
+#[test]
+fn what_is_frozen_waits_and_is_looked_at_again_in_bounded_time() {
+    let freeze = |until: Option<i64>| Freeze {
+        scope: crate::freeze::Scope::All,
+        reason: String::new(),
+        by: String::new(),
+        since: at(0),
+        until: until.map(at),
+    };
+    let mut it = intent(intent::Guard::default());
+    for (until, tried, wait) in
+        [(None, false, 900), (Some(60), false, 60), (None, true, 10 + 86_400), (Some(5_000), true, 5_000)]
+    {
+        it.attempts = if tried { vec![attempt(1, false)] } else { vec![] };
+        let frozen = freeze(until);
+        let got = ruling(&Facts { frozen: Some(&frozen), ..facts(&it, 10) });
+        assert_eq!(got, ("freeze".into(), "wait", Some(at(wait))), "{until:?} {tried}");
+    }
+}

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Api;
 use super::page::{Body, List, Query, list};
 use super::problem::Problem;
-use crate::freeze::{Freeze, Scope, Unwritten};
+use crate::freeze::{Freeze, Scope, Unwritten, not_frozen};
 use crate::model::Span;
 
 /// The routes of this resource.
@@ -61,13 +61,7 @@ async fn freeze(
 async fn thaw(State(api): State<Api>, Query(which): Query<Which>) -> Result<Json<List<Freeze>>, Problem> {
     let scope = scope(which)?;
     if !api.engine.thaw(&scope)? {
-        let frozen: Vec<String> = api.engine.frozen().iter().map(|it| it.scope.to_string()).collect();
-        let there = if frozen.is_empty() {
-            "nothing is".into()
-        } else {
-            format!("frozen are: {}", frozen.join(", "))
-        };
-        return Err(Problem::not_found(format!("{scope} is not frozen; {there}")));
+        return Err(Problem::not_found(not_frozen(&scope, &api.engine.frozen())));
     }
     Ok(list(api.engine.frozen()))
 }

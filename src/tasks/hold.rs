@@ -2,10 +2,10 @@
 //!
 //! Looks and alerts go on, as people need them most then.
 
+use super::weigh;
 use super::worker::{Stop, Worker};
-use super::{Parts, weigh};
 use crate::freeze::Freeze;
-use crate::model::{Failure, IntentId, Status};
+use crate::model::{Failure, Status};
 use crate::playbook::Request;
 
 /// The name of the guard that holds, which its reasons begin with.
@@ -59,12 +59,8 @@ pub async fn hold(worker: &mut Worker<'_>, request: &Request) -> Result<Option<F
 /// What holds the run under way.
 fn frozen(worker: &Worker<'_>) -> Option<Freeze> {
     let playbook = worker.open_run.as_ref().map(|open| open.run.playbook.as_str());
-    still(worker.parts, worker.id, playbook)
-}
-
-/// What keeps `playbook` from acting for `intent` now.
-pub fn still(parts: &Parts, intent: IntentId, playbook: Option<&str>) -> Option<Freeze> {
-    parts.freeze.on(&*parts.board.get(intent)?, playbook)
+    let intent = worker.parts.board.get(worker.id)?;
+    worker.parts.freeze.on(&intent, playbook)
 }
 
 impl super::Service {
