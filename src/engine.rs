@@ -40,6 +40,7 @@ use crate::intents::lifecycle::{self, Transition};
 use crate::journal::edge;
 use crate::model::{Clock, Event, Intent, IntentId, Priority};
 use crate::observability::Aggregator;
+use crate::platform::Problems;
 use crate::plugins::Plugins;
 use crate::rules::{RuleSet, Windows};
 use crate::store::Store;
@@ -74,6 +75,7 @@ struct Inner {
     metrics: Arc<metrics::Metrics>,
     reload: reload::State,
     disk: Arc<disk::Disk>,
+    problems: Problems,
     alerts: Arc<ports::AlertBook>,
     stop: CancellationToken,
     tracker: TaskTracker,

@@ -4,8 +4,11 @@
 //! by **runs** of a **playbook**, whose **steps** are **actions**; what came of it is an **outcome**, which teaches
 //! the next decision. The modules stand in layers: each uses only those of the layers above it.
 
-// Values: no I/O, no clock, no async.
+// Ground: what everything stands on.
 pub mod model;
+pub mod platform;
+
+// Values: no I/O, no clock, no async.
 pub mod condition;
 pub mod rules;
 pub mod learning;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 /// Modules in the order in which they may use each other; those in one row stand side by side and do not.
 const LAYERS: &[&[&str]] = &[
     &["model"],
+    &["platform"],
     &["condition"],
     &["rules", "learning"],
     &["store"],

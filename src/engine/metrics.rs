@@ -1,17 +1,16 @@
 //! The engine's own numbers, in the form that Prometheus reads.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
 
 use crate::model::{Outcome, Status};
+use crate::platform::metrics::Registry;
 use crate::rules;
 
 /// The engine's own numbers; one registry an engine, so that two in one process do not mix.
@@ -43,6 +42,8 @@ pub struct Metrics {
     pub kernels: Family<StateLabel, Gauge>,
     /// The last value of each number that events and playbooks reported.
     pub reported: Family<NameLabel, Gauge<f64, AtomicU64>>,
+    /// Entries of `problems` at `/readyz`.
+    pub problems: Gauge,
     /// What patterns have met: late and disordered matches, groups forgotten and refused for want of room.
     patterns: Family<MetLabel, Counter>,
     ended: Family<StatusLabel, Counter>,
@@ -88,11 +89,11 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let mut registry = Registry::with_prefix("paramedic");
+impl Metrics {
+    /// Registers all of them.
+    pub fn new(registry: Registry) -> Self {
         let metrics = Self {
-            registry: Registry::default(),
+            registry: registry.clone(),
             accepted: Counter::default(),
             duplicates: Counter::default(),
             refused: Counter::default(),
@@ -107,6 +108,7 @@ impl Default for Metrics {
             rules: Gauge::default(),
             kernels: Family::default(),
             reported: Family::default(),
+            problems: Gauge::default(),
             patterns: Family::default(),
             ended: Family::default(),
             outcomes: Family::default(),
@@ -152,6 +154,11 @@ impl Default for Metrics {
             metrics.frozen.clone(),
         );
         registry.register("rules_loaded", "Rules that are loaded", metrics.rules.clone());
+        registry.register(
+            "problems",
+            "Problems that an operator should fix, as `/readyz` lists them",
+            metrics.problems.clone(),
+        );
         registry.register("kernels", "Kernels by state", metrics.kernels.clone());
         registry.register(
             "reported",
@@ -164,11 +171,9 @@ impl Default for Metrics {
             "Attempts that ended by playbook and outcome",
             metrics.outcomes.clone(),
         );
-        Self { registry, ..metrics }
+        metrics
     }
-}
 
-impl Metrics {
     /// What the patterns have met so far; what is counted never goes back.
     pub fn patterns(&self, tally: rules::Tally) {
         let rules::Tally { late, disordered, evicted, refused } = tally;
@@ -195,41 +200,22 @@ impl Metrics {
 
     /// Everything in Prometheus' text format, version 0.0.4.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        match encode(&mut text, &self.registry) {
-            Ok(()) => prometheus(&text),
-            Err(error) => {
-                tracing::error!("failed to write the metrics: {error}");
-                String::new()
-            }
-        }
+        self.registry.text().unwrap_or_else(|error| {
+            tracing::error!("failed to write the metrics: {error}");
+            String::new()
+        })
     }
-}
-
-/// OpenMetrics as Prometheus' own text format: there a counter is described under the name of its samples, which ends
-/// in `_total`, and neither units nor an end are marked.
-fn prometheus(openmetrics: &str) -> String {
-    let types = openmetrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    let counters: BTreeSet<&str> = types.filter_map(|it| it.strip_suffix(" counter")).collect();
-    let mut text = String::with_capacity(openmetrics.len());
-    for line in openmetrics.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
-        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|start| {
-            let (name, rest) = line.strip_prefix(start)?.split_once(' ')?;
-            counters.contains(name).then(|| format!("{start}{name}_total {rest}"))
-        });
-        text.push_str(described.as_deref().unwrap_or(line));
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn every_sample_is_described_under_its_own_name() {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(Registry::default());
         metrics.reloads.get_or_create(&ResultLabel { result: "ok" }).inc();
         metrics.ended(Status::Succeeded);
         metrics.outcome("restart", Outcome::Fixed);

@@ -221,6 +221,7 @@ impl Engine {
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         metrics.open_intents.set(gauge(self.0.board.len()));
         metrics.inbox.set(gauge(self.0.lanes.depths().iter().sum()));
+        metrics.problems.set(gauge(self.problems().len()));
         metrics.kernels.clear();
         for kernel in self.0.kernels.list() {
             let state = kernel.state.as_str();
@@ -239,12 +240,7 @@ impl Engine {
             .iter()
             .map(|(name, handle)| (name.clone(), json!(handle.status())))
             .collect();
-        let plugins = self.0.plugins.list();
-        let plugins = plugins.iter().filter_map(|it| {
-            let why = it.reason.as_deref().unwrap_or("the log says why");
-            (it.state != State::Ready).then(|| format!("Plugin {} is {}: {why}", it.name, it.state.as_str()))
-        });
-        let problems: Vec<String> = self.0.reload.report().stale().into_iter().chain(plugins).collect();
+        let problems = self.problems();
         json!({
             "status": "ready",
             "problems": problems,
@@ -255,6 +251,16 @@ impl Engine {
             "sources": sources,
             "intents": { "open": self.0.board.len(), "waiting": waiting, "working": working },
         })
+    }
+
+    /// What an operator should fix although events are served.
+    fn problems(&self) -> Vec<String> {
+        let plugins = self.0.plugins.list();
+        let plugins = plugins.iter().filter_map(|it| {
+            let why = it.reason.as_deref().unwrap_or("the log says why");
+            (it.state != State::Ready).then(|| format!("Plugin {} is {}: {why}", it.name, it.state.as_str()))
+        });
+        self.0.reload.report().stale().into_iter().chain(plugins).chain(self.0.problems.texts()).collect()
     }
 
     /// What the dashboard shows, with the kernels as they are now.

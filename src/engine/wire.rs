@@ -20,6 +20,8 @@ use crate::intents::Board;
 use crate::learning::Learner;
 use crate::model::{Chance, Clock};
 use crate::observability::{Aggregator, alerts::Book};
+use crate::platform::Problems;
+use crate::platform::metrics::Registry;
 use crate::playbook::Library;
 use crate::plugins::Plugins;
 use crate::rules::{RuleSet, Windows};
@@ -41,6 +43,10 @@ pub(super) struct Doors {
     chance: Chance,
     board: Arc<Board>,
     lanes: Arc<Lanes<Delivery>>,
+    /// What is wrong with the engine now.
+    pub(super) problems: Problems,
+    /// Where each room registers its metrics.
+    pub(super) registry: Registry,
 }
 
 /// What it is made of besides.
@@ -93,16 +99,30 @@ impl Doors {
             stop: CancellationToken::new(),
             turns: Arc::new(Semaphore::new(told::AT_ONCE)),
         });
-        Self { config, inbox, alerts, told, store, clock, chance, board, lanes }
+        let problems = Problems::default();
+        Self {
+            config,
+            inbox,
+            alerts,
+            told,
+            store,
+            clock,
+            chance,
+            board,
+            lanes,
+            problems,
+            registry: Registry::default(),
+        }
     }
 }
 
 impl Engine {
     /// Puts the parts together; nothing runs yet.
     pub(super) fn assemble(doors: Doors, rest: Rest) -> Self {
-        let Doors { config, inbox, alerts, told, store, clock, chance, board, lanes } = doors;
+        let Doors { config, inbox, alerts, told, store, clock, chance, board, lanes, problems, registry } =
+            doors;
         let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool, freeze } = rest;
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(registry));
         metrics.rules.set(rules.rules().len() as i64);
         let observed = Arc::new(Mutex::new(observed));
         let disk = Arc::new(Disk::of(&config.data));
@@ -152,6 +172,7 @@ impl Engine {
             metrics,
             reload: reload::State::default(),
             disk,
+            problems,
             alerts,
             stop,
             tracker,
