@@ -88,6 +88,8 @@ pub struct Parts {
     pub pool: pool::Pool,
     /// The playbooks as they are now.
     pub library: RwLock<Arc<Library>>,
+    /// What ended unrepaired lately, so that a storm is escalated once.
+    pub storms: escalate::Storms,
     /// Whose turn it is to be judged by the guards.
     pub turn: Mutex<()>,
     /// Hashes of playbooks' sources that are in the store.
@@ -141,6 +143,8 @@ struct Shared {
     working: Mutex<HashSet<IntentId>>,
     changed: Arc<Notify>,
     slots: Arc<Semaphore>,
+    /// More slots, for critical intents and for telling that one became too old.
+    reserve: Arc<Semaphore>,
     concurrency: usize,
     stop: CancellationToken,
     cancelled: Mutex<HashMap<IntentId, CancellationToken>>,
@@ -158,6 +162,7 @@ impl Service {
             working: Mutex::default(),
             changed: Arc::default(),
             slots: Arc::new(Semaphore::new(concurrency)),
+            reserve: Arc::new(Semaphore::new(reserve(concurrency))),
             concurrency,
             stop,
             cancelled: Mutex::default(),
@@ -176,12 +181,25 @@ impl Service {
                 let (parts, id) = (self.parts.clone(), intent.id);
                 tokio::spawn(async move { ask::over(&parts, id).await });
             }
+            if escalate::is_without_target(intent) {
+                self.alert_no_target(intent);
+            }
         }
         if changes.refused > 0 {
             self.tell_full();
         }
         self.parts.board.confirm(changes);
         self.shared.changed.notify_one();
+    }
+
+    /// Alerts an operator to `intent`, which ended as it was recorded because it has no target.
+    fn alert_no_target(&self, intent: &Intent) {
+        let (raised, id) = (escalate::no_target(&self.parts, intent), intent.id);
+        tokio::spawn(async move {
+            if let Err(failure) = raised.await {
+                tracing::error!(intent = %id, "failed to record the alert that the intent has no target: {failure}");
+            }
+        });
     }
 
     /// Failures come for which there is no room: a person is told, not more than once in a while.
@@ -251,7 +269,9 @@ impl Service {
 
     /// Intents that wait, and intents that are being worked on.
     pub fn load(&self) -> (usize, usize) {
-        (self.queue().len(), self.shared.concurrency - self.shared.slots.available_permits())
+        let shared = &self.shared;
+        let free = shared.slots.available_permits() + shared.reserve.available_permits();
+        (self.queue().len(), (shared.concurrency + reserve(shared.concurrency)).saturating_sub(free))
     }
 
     /// Whether any intent is being worked on, waits included.
@@ -306,10 +326,16 @@ impl Service {
         for id in woken {
             self.wake(id);
         }
-        while self.shared.slots.available_permits() > 0 {
-            let Some((id, target)) = self.queue().take() else { break };
+        self.fill(&self.shared.slots, Queue::take);
+        self.fill(&self.shared.reserve, Queue::take_urgent);
+    }
+
+    /// Begins to work on as many as `slots` has room for.
+    fn fill(&self, slots: &Arc<Semaphore>, take: fn(&mut Queue) -> Option<(IntentId, String)>) {
+        while slots.available_permits() > 0 {
+            let Some((id, target)) = take(&mut self.queue()) else { break };
             if self.parts.board.has(id) {
-                self.spawn(id, target);
+                self.spawn(id, target, slots);
             } else {
                 // It ended while it waited in line.
                 self.queue().release(&target, id);
@@ -327,7 +353,7 @@ impl Service {
         }
     }
 
-    fn spawn(&self, id: IntentId, target: String) {
+    fn spawn(&self, id: IntentId, target: String, slots: &Arc<Semaphore>) {
         if !lock(&self.shared.working).insert(id) {
             return;
         }
@@ -335,10 +361,10 @@ impl Service {
         let token = self.shared.stop.child_token();
         lock(&self.shared.cancelled).insert(id, token.clone());
         // Taken here and not in the task, so that `dispatch` sees the slot gone.
-        let slot = self.shared.slots.clone().try_acquire_owned().ok();
+        let slot = slots.clone().try_acquire_owned().ok();
+        let slot = worker::Slot::new(slots.clone(), slot, self.shared.changed.clone());
         let service = self.clone();
         tokio::spawn(async move {
-            let slot = worker::Slot::new(service.shared.slots.clone(), slot, service.shared.changed.clone());
             let work = worker::Worker::new(&service.parts, id, slot, token.clone(), awaits).work();
             let parked = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(parked) => {
@@ -391,6 +417,11 @@ impl Service {
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
         lock(&self.shared.queue)
     }
+}
+
+/// Slots besides `concurrency` that a storm of lesser intents cannot take.
+fn reserve(concurrency: usize) -> usize {
+    concurrency.div_ceil(5)
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -107,6 +107,31 @@ fn each_file_says_what_it_is_for_and_can_be_read_at_a_sitting() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Who may end an intent such that an operator must have been alerted before: the room that alerts, the table itself, and
+/// the board where an escalated intent recovers.
+const ENDS_WITH_AN_ALERT: &[&str] =
+    &["src/tasks/escalate", "src/intents/lifecycle.rs", "src/intents/board/batch.rs"];
+
+#[test]
+fn no_intent_ends_silently() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().into_owned();
+        let path = path.trim_start_matches('/').to_owned();
+        if ENDS_WITH_AN_ALERT.iter().any(|room| path.starts_with(room)) {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            for end in ["Fail", "Escalate", "Expire", "Refuse"] {
+                if line.contains(&format!("Transition::{end}")) {
+                    wrong.push(format!("{path}:{}: only `tasks::escalate` may {end}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_test_sees_what_it_is_to_see() {
     assert_eq!(used_modules("use crate::model::{Event, Time};"), ["model"]);

@@ -14,11 +14,11 @@ use crate::bus::Publisher;
 use crate::freeze::Switch;
 use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
-use crate::model::{Chance, Clock, Event};
+use crate::model::{Chance, Clock, Event, Status};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::plugins::{self, Plugins};
-use crate::store::{Sqlite, Store};
-use crate::tasks::lock;
+use crate::store::{IntentQuery, Sqlite, Store};
+use crate::tasks::{escalate, lock};
 use crate::{actions, sources, tasks};
 
 /// How far back the events are counted again when no aggregates were kept.
@@ -138,6 +138,7 @@ impl Engine {
         self.count_again()
             .await
             .map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
+        self.alert_what_has_no_target().await;
         inner.told.go_on();
         let resumed = inner.tasks.resume().await;
         resumed.map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
@@ -162,6 +163,20 @@ impl Engine {
         let open = self.0.board.open_ids();
         lock(&self.0.observed).resume(&open, &ended);
         Ok(())
+    }
+
+    /// Alerts an operator to intents that ended as they were recorded because they had no target, if the engine died
+    /// between the two.
+    async fn alert_what_has_no_target(&self) {
+        let query = IntentQuery { status: Some(Status::Denied), limit: 100, ..IntentQuery::default() };
+        let Ok(denied) = self.0.store.intents(query).await else { return };
+        for intent in denied.items.iter().rev().filter(|it| escalate::is_without_target(it)) {
+            let key = escalate::key_of_cause(intent, &escalate::Cause::NoTarget);
+            let told = lock(&self.0.alerts.book).covers(&key, intent.created_at);
+            if !told && let Err(failure) = escalate::no_target(&self.0.parts, intent).await {
+                tracing::error!(intent = %intent.id, "failed to record the alert that the intent has no target: {failure}");
+            }
+        }
     }
 
     fn follow_files(&self) -> Result<(), StartError> {

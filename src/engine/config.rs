@@ -56,9 +56,9 @@ pub struct Sources {
 pub struct Limits {
     /// Events that wait to be taken in, over all lanes; beyond it senders are told to come back.
     pub inbox: usize,
-    /// Open intents.
+    /// Open intents; a tenth more where they are critical.
     pub open_intents: usize,
-    /// Intents acted on at once.
+    /// Intents acted on at once; a fifth more where they are critical.
     pub concurrency: usize,
     /// Events whose (source, id) is remembered, so that the same again is a duplicate.
     pub idempotency_window: usize,

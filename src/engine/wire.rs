@@ -142,6 +142,7 @@ impl Engine {
             freeze,
             alerts: told.clone(),
             library: RwLock::new(Arc::new(library)),
+            storms: tasks::escalate::Storms::default(),
             turn: Mutex::default(),
             sources: Mutex::default(),
             learner: Mutex::new(learner),

@@ -12,7 +12,7 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::intents::lifecycle::Illegal;
-use crate::model::{Clock, Intent, IntentId, OutcomeRecord, Time};
+use crate::model::{Clock, Intent, IntentId, OutcomeRecord, Priority, Time};
 use crate::store::{Commit, Store, Write};
 use state::{State, is_recorded_only, key, version};
 
@@ -57,6 +57,12 @@ impl Board {
     /// An empty board of at most `capacity` open intents.
     pub fn new(store: Arc<dyn Store>, clock: Clock, capacity: usize) -> Self {
         Self { store, clock, capacity, state: Mutex::default() }
+    }
+
+    /// How many may be open for another one of `priority` to be: a storm of lesser ones leaves room for critical ones.
+    fn room(&self, priority: Priority) -> usize {
+        let reserve = if priority == Priority::Critical { self.capacity.div_ceil(10) } else { 0 };
+        self.capacity.saturating_add(reserve)
     }
 
     /// Remembers what ended lately, oldest first; only at the start, before [`Board::take_up`].

@@ -5,16 +5,19 @@
 //! is a new intent.
 //!
 //! ```text
-//!           | hold release ask      approve start   check     retry   succeed   fail   escalate  cancel    expire  deny   clear shadow
-//! ----------+---------------------------------------------------------------------------------------------------------------------------
-//! held      |      pending                                                             escalated cancelled expired denied stale shadowed
-//! pending   | held         awaiting         running                             failed escalated cancelled expired denied stale shadowed
-//! awaiting  |                       pending                                            escalated cancelled expired denied stale
-//! running   |                                       verifying pending           failed escalated cancelled                stale
+//!           | hold release ask      approve start   check     retry   succeed   fail   escalate  cancel    expire  deny   refuse clear shadow
+//! ----------+----------------------------------------------------------------------------------------------------------------------------------
+//! held      |      pending                                                             escalated cancelled expired denied denied stale shadowed
+//! pending   | held         awaiting         running                             failed escalated cancelled expired denied denied stale shadowed
+//! awaiting  |                       pending                   pending                  escalated cancelled expired denied denied stale
+//! running   |                                       verifying pending           failed escalated cancelled                       stale
 //! verifying |                                                 pending succeeded failed escalated cancelled
-//! ----------+---------------------------------------------------------------------------------------------------------------------------
+//! ----------+----------------------------------------------------------------------------------------------------------------------------------
 //! succeeded, failed, escalated, cancelled, expired, denied, stale, shadowed: nothing follows
 //! ```
+//!
+//! Every end is a success, an operator's decision, or something that an operator was alerted to before:
+//! [`Transition::ending`] says which, for each of them.
 //!
 //! What the table promises: success is only reached through a check; nothing runs without having been pending, so the
 //! guards are asked before every attempt; an approval leads back to `pending`, so they are asked again after it; what
@@ -37,24 +40,37 @@ pub enum Transition {
     Start,
     /// The playbook has ended; whether it helped is being looked at.
     Check,
-    /// This attempt is over and the next is to be made.
+    /// This attempt, or the question before it, is over: the next one or the escalation chain follows.
     Retry,
     /// The check passed.
     Succeed,
-    /// It is given up, and nobody is to be told.
+    /// It is given up, and the rule has no escalation chain: the alert list and the channels have it.
     Fail,
-    /// It is given up, and a person is told.
+    /// It is given up, and the escalation chain was followed.
     Escalate,
     /// A person ended it.
     Cancel,
     /// It waited too long to be acted on.
     Expire,
-    /// A person or a guard said no.
+    /// An operator said no.
     Deny,
+    /// A guard said no, or nobody answered in time.
+    Refuse,
     /// The condition cleared before anything was done.
     Clear,
     /// The rule only records.
     Shadow,
+}
+
+/// Why an end needs no further word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The failure is over.
+    Success,
+    /// An operator ended it, or the rule that an operator wrote only records.
+    OperatorDecision,
+    /// An operator was alerted before it ended; only `tasks::escalate` ends an intent this way.
+    Alerted,
 }
 
 /// A transition that the table has no cell for; the intent stays as it was.
@@ -81,13 +97,13 @@ pub fn next(status: Status, event: Transition) -> Result<Status, Illegal> {
         (S::AwaitingApproval, T::Approve) => S::Pending,
         (S::Pending, T::Start) => S::Running,
         (S::Running, T::Check) => S::Verifying,
-        (S::Running | S::Verifying, T::Retry) => S::Pending,
+        (S::AwaitingApproval | S::Running | S::Verifying, T::Retry) => S::Pending,
         (S::Verifying, T::Succeed) => S::Succeeded,
         (S::Pending | S::Running | S::Verifying, T::Fail) => S::Failed,
         (from, T::Escalate) if from.is_open() => S::Escalated,
         (from, T::Cancel) if from.is_open() => S::Cancelled,
         (S::Held | S::Pending | S::AwaitingApproval, T::Expire) => S::Expired,
-        (S::Held | S::Pending | S::AwaitingApproval, T::Deny) => S::Denied,
+        (S::Held | S::Pending | S::AwaitingApproval, T::Deny | T::Refuse) => S::Denied,
         (S::Held | S::Pending | S::AwaitingApproval | S::Running, T::Clear) => S::Stale,
         (S::Held | S::Pending, T::Shadow) => S::Shadowed,
         (from, event) => return Err(Illegal { from, event }),
@@ -112,7 +128,7 @@ pub fn apply(
 
 impl Transition {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Hold,
         Self::Release,
         Self::Ask,
@@ -126,9 +142,27 @@ impl Transition {
         Self::Cancel,
         Self::Expire,
         Self::Deny,
+        Self::Refuse,
         Self::Clear,
         Self::Shadow,
     ];
+
+    /// Why nobody is left in the dark by the end that this leads to; `None` if it is not an end. A new transition does
+    /// not compile until this is decided for it.
+    pub fn ending(self) -> Option<Ending> {
+        match self {
+            Self::Hold
+            | Self::Release
+            | Self::Ask
+            | Self::Approve
+            | Self::Start
+            | Self::Check
+            | Self::Retry => None,
+            Self::Succeed | Self::Clear => Some(Ending::Success),
+            Self::Cancel | Self::Deny | Self::Shadow => Some(Ending::OperatorDecision),
+            Self::Fail | Self::Escalate | Self::Expire | Self::Refuse => Some(Ending::Alerted),
+        }
+    }
 
     /// The word for it, as in "failed to approve an intent that is denied".
     pub fn as_str(self) -> &'static str {
@@ -146,6 +180,7 @@ impl Transition {
             Self::Cancel => "cancel",
             Self::Expire => "expire",
             Self::Deny => "deny",
+            Self::Refuse => "refuse",
             Self::Clear => "clear",
             Self::Shadow => "shadow",
         }
@@ -215,6 +250,32 @@ mod tests {
             let obeyed: Vec<_> =
                 Transition::ALL.into_iter().filter_map(|t| Some((t, next(status, t).ok()?))).collect();
             assert_eq!(cells, obeyed, "{status}");
+        }
+    }
+
+    #[test]
+    fn every_end_is_a_success_an_operators_decision_or_known_to_one() {
+        for status in Status::ALL {
+            for event in Transition::ALL {
+                let Ok(to) = next(status, event) else { continue };
+                let ending = event.ending();
+                assert_eq!(ending.is_some(), !to.is_open(), "{status} {event:?}");
+                match to {
+                    Status::Succeeded | Status::Stale => assert_eq!(ending, Some(Ending::Success)),
+                    Status::Cancelled | Status::Shadowed => {
+                        assert_eq!(ending, Some(Ending::OperatorDecision));
+                    }
+                    Status::Failed | Status::Escalated | Status::Expired => {
+                        assert_eq!(ending, Some(Ending::Alerted));
+                    }
+                    Status::Denied => assert_ne!(ending, Some(Ending::Success)),
+                    Status::Held
+                    | Status::Pending
+                    | Status::AwaitingApproval
+                    | Status::Running
+                    | Status::Verifying => {}
+                }
+            }
         }
     }
 

@@ -20,6 +20,9 @@ pub struct Alert {
     /// What it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The first targets that it was raised for, where they are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// The intent behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<IntentId>,
@@ -47,6 +50,23 @@ pub enum Level {
     Warning,
     /// Look at it now.
     Critical,
+}
+
+impl Alert {
+    /// Targets that an alert names.
+    pub const TARGETS: usize = 10;
+
+    /// It is raised for `target` too: the first few are named.
+    pub fn add_target(&mut self, target: Option<String>) {
+        let Some(target) = target else { return };
+        let first = self.target.as_ref().filter(|it| self.targets.is_empty() && **it != target);
+        self.targets.extend(first.cloned());
+        let several = !self.targets.is_empty();
+        if several && self.targets.len() < Self::TARGETS && !self.targets.contains(&target) {
+            self.targets.push(target.clone());
+        }
+        self.target = Some(target);
+    }
 }
 
 impl From<Priority> for Level {

@@ -218,13 +218,13 @@ pub enum Status {
     Verifying,
     /// Repaired, and seen to be.
     Succeeded,
-    /// Not repaired, and nobody is to be told.
+    /// Not repaired; the rule has no escalation chain, and the alert list and the channels have it.
     Failed,
-    /// Not repaired; a person was told.
+    /// Not repaired; its escalation chain was followed.
     Escalated,
     /// A person ended it.
     Cancelled,
-    /// Too old to act on.
+    /// Too old to act on; an operator was alerted.
     Expired,
     /// A person or a guard said no.
     Denied,

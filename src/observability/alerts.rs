@@ -62,7 +62,7 @@ impl Book {
             alert.level = alert.level.max(notice.level);
             alert.title = notice.title;
             alert.message = notice.message;
-            alert.target = notice.target.or(alert.target.take());
+            alert.add_target(notice.target);
             alert.intent = notice.intent.or(alert.intent);
             alert.count += 1;
             alert.telling |= notice.telling;
@@ -79,6 +79,7 @@ impl Book {
             title,
             message,
             target,
+            targets: Vec::new(),
             intent,
             status,
             count: 1,
@@ -126,6 +127,11 @@ impl Book {
     pub fn untold(&self) -> Vec<Alert> {
         let untold = |a: &&Alert| a.telling && a.status != AlertStatus::Resolved;
         self.0.iter().filter(untold).cloned().collect()
+    }
+
+    /// Whether `key` was raised at `time` or later.
+    pub fn covers(&self, key: &str, time: Time) -> bool {
+        self.0.iter().rev().any(|a| a.key == key && a.updated_at >= time)
     }
 
     /// One alert.

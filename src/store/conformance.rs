@@ -150,6 +150,7 @@ fn alert(n: i64, status: AlertStatus) -> Alert {
         intent: None,
         status,
         telling: false,
+        targets: Vec::new(),
         count: 1,
         created_at: at(n),
         updated_at: at(n),

@@ -45,7 +45,9 @@ pub fn open(
     let now = parts.clock.now();
     let number = u32::try_from(intent.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
     let Some(playbook) = parts.library().get(name) else {
-        return super::escalate::missing(worker, intent, name);
+        // Taken away since it was chosen: it is chosen again, from what there is now.
+        tracing::warn!(intent = %intent.id, "the playbook `{name}` was removed before it began");
+        return Ok(Go::On);
     };
     let confidence = decision.as_ref().map_or(1.0, |d| d.confidence);
     let declared = params.into_iter().filter(|(key, _)| playbook.params.contains_key(key)).collect();

@@ -11,6 +11,10 @@ use crate::model::{Intent, IntentId, Priority, Time};
 #[derive(Debug, Default)]
 pub struct Queue {
     ready: BTreeMap<Rank, String>,
+    /// Those in line that may use the reserve, critical ones first.
+    urgent: BTreeSet<(bool, Rank)>,
+    /// When those in line that nothing was tried for become too old.
+    expiring: BTreeSet<(Time, IntentId)>,
     timed: BTreeSet<(Time, IntentId)>,
     places: HashMap<IntentId, Place>,
     /// Who works on which target, both by their hashes: as many as intents that wait in a playbook. Two targets of one
@@ -23,7 +27,12 @@ type Rank = (Time, IntentId);
 
 #[derive(Debug)]
 enum Place {
-    Ready(Rank),
+    Ready {
+        rank: Rank,
+        /// Whether it is not critical, where it may use the reserve.
+        urgent: Option<bool>,
+        expires: Option<Time>,
+    },
     Timed(Time),
 }
 
@@ -38,8 +47,15 @@ impl Queue {
             }
             None => {
                 let rank = (intent.created_at - head_start(intent.priority), intent.id);
+                let untried = intent.attempts.is_empty() && !intent.exhausted;
+                let too_old = untried && intent.expires_at <= now;
+                let critical = intent.priority == Priority::Critical;
+                let urgent = (critical || too_old).then_some(!critical);
+                let expires = (untried && !too_old).then_some(intent.expires_at);
                 self.ready.insert(rank, intent.target.clone());
-                self.places.insert(intent.id, Place::Ready(rank));
+                self.urgent.extend(urgent.map(|it| (it, rank)));
+                self.expiring.extend(expires.map(|at| (at, intent.id)));
+                self.places.insert(intent.id, Place::Ready { rank, urgent, expires });
             }
         }
     }
@@ -47,8 +63,14 @@ impl Queue {
     /// Takes `id` out of line.
     pub fn remove(&mut self, id: IntentId) {
         match self.places.remove(&id) {
-            Some(Place::Ready(rank)) => {
+            Some(Place::Ready { rank, urgent, expires }) => {
                 self.ready.remove(&rank);
+                if let Some(urgent) = urgent {
+                    self.urgent.remove(&(urgent, rank));
+                }
+                if let Some(expires) = expires {
+                    self.expiring.remove(&(expires, id));
+                }
             }
             Some(Place::Timed(at)) => {
                 self.timed.remove(&(at, id));
@@ -57,9 +79,13 @@ impl Queue {
         }
     }
 
-    /// Takes those whose time has come; look at each and `put` it again.
+    /// Takes those whose time has come or that have become too old in line; look at each and `put` it again.
     pub fn due(&mut self, now: Time) -> Vec<IntentId> {
         let mut due = Vec::new();
+        while let Some(&(_, id)) = self.expiring.first().filter(|(at, _)| *at <= now) {
+            self.remove(id);
+            due.push(id);
+        }
         while let Some(&(at, id)) = self.timed.first().filter(|(at, _)| *at <= now) {
             self.timed.remove(&(at, id));
             self.places.remove(&id);
@@ -70,18 +96,29 @@ impl Queue {
 
     /// When the next one's time comes.
     pub fn next_due(&self) -> Option<Time> {
-        self.timed.first().map(|(at, _)| *at)
+        self.timed.first().into_iter().chain(self.expiring.first()).map(|(at, _)| *at).min()
     }
 
     /// Takes the next one whose target nobody else works on, and marks that target busy.
     pub fn take(&mut self) -> Option<(IntentId, String)> {
-        let who = |id| self.hasher.hash_one(id);
-        let free =
-            |target: &str, id| self.busy.get(&self.hasher.hash_one(target)).is_none_or(|it| *it == who(id));
-        let (&rank, target) = self.ready.iter().find(|(rank, target)| free(target, rank.1))?;
+        let (&rank, target) = self.ready.iter().find(|(rank, target)| self.is_free(target, rank.1))?;
         let target = target.clone();
         self.claim(&target, rank.1);
         Some((rank.1, target))
+    }
+
+    /// The same of those that need not wait behind others: critical ones, and those that have become too old, whose end
+    /// is only to be told.
+    pub fn take_urgent(&mut self) -> Option<(IntentId, String)> {
+        let target = |rank: &Rank| self.ready.get(rank).filter(|target| self.is_free(target, rank.1));
+        let (id, target) = self.urgent.iter().find_map(|(_, rank)| Some((rank.1, target(rank)?.clone())))?;
+        self.claim(&target, id);
+        Some((id, target))
+    }
+
+    fn is_free(&self, target: &str, id: IntentId) -> bool {
+        let busy = self.busy.get(&self.hasher.hash_one(target));
+        busy.is_none_or(|it| *it == self.hasher.hash_one(id))
     }
 
     /// Marks `target` busy with `id`, as after a restart in the middle of its run; false if another has it.
@@ -175,6 +212,26 @@ mod tests {
         queue.put(&waited, at(0));
         assert_eq!(queue.take(), Some((waited.id, "a".into())));
         assert_eq!(queue.take(), None);
+    }
+
+    #[test]
+    fn critical_ones_and_those_that_are_too_old_need_not_wait_behind_others() {
+        let mut queue = Queue::default();
+        let lives = |n, target: &str, priority, expires| Intent {
+            expires_at: at(expires),
+            ..intent(n, target, priority, 0)
+        };
+        let low = lives(1, "a", Priority::Low, 900);
+        let critical = lives(2, "b", Priority::Critical, 5_000);
+        queue.put(&low, at(0));
+        assert_eq!((queue.take_urgent(), queue.next_due()), (None, Some(at(900))));
+        assert_eq!(queue.due(at(900)), [low.id], "it is looked at when it is too old, though nobody took it");
+        queue.put(&low, at(900));
+        queue.put(&critical, at(900));
+        assert!(queue.due(at(901)).is_empty());
+        let order: Vec<_> = std::iter::from_fn(|| queue.take_urgent()).map(|(id, _)| id).collect();
+        assert_eq!(order, [critical.id, low.id]);
+        assert!(queue.is_empty() && queue.urgent.is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::escalate::Cause;
 use super::worker::{Go, Stop, Worker};
 use super::{Parts, attempt, escalate, lock};
 use crate::guard::{self, Facts, Fleet, Ruling, Verdict};
@@ -32,26 +33,15 @@ pub async fn unanswered(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result
         return Ok(Go::Wait);
     }
     let reason = format!("nobody approved it within {APPROVAL_WINDOW}");
-    worker.transition(Transition::Deny, Some(reason))?;
+    let went = escalate::unrepaired(worker, intent, Cause::Unanswered, reason).await?;
     super::ask::over(worker.parts, intent.id).await;
-    Ok(Go::Wait)
+    Ok(went)
 }
 
 /// Whether an event has said meanwhile that what `intent` is about is over. What was interrupted is told all the same.
 pub fn is_over(intent: &Intent) -> bool {
     let interrupted = intent.attempts.last().is_some_and(|a| a.outcome == Some(Outcome::Interrupted));
     intent.cleared_at.is_some() && !interrupted
-}
-
-/// It was over before the next attempt, or the next step of the escalation.
-pub fn over(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
-    let at = intent.cleared_at.unwrap_or(intent.updated_at).to_rfc3339();
-    let (end, reason) = match intent.escalations {
-        0 => (Transition::Clear, format!("over by itself before anything more was done, at {at}")),
-        _ => (Transition::Escalate, format!("over after a person was told, at {at}")),
-    };
-    worker.transition(end, Some(reason))?;
-    Ok(Go::Wait)
 }
 
 /// Decides what happens to a pending intent.
@@ -82,12 +72,14 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
             escalate::exhaust(worker, intent, &reason)
         }
         Verdict::Deny { reason, expired } => {
-            let end = if expired { Transition::Expire } else { Transition::Deny };
-            worker.transition(end, Some(because(&ruling, reason)))?;
-            Ok(Go::Wait)
+            let cause = if expired { Cause::expired(intent) } else { Cause::Refused(ruling.guard.clone()) };
+            escalate::unrepaired(worker, intent, cause, because(&ruling, reason)).await
         }
         Verdict::Wait { until, reason } => {
             let reason = because(&ruling, reason);
+            // When it is too old it is looked at once more, and its end is told then and not when the guard would allow it.
+            let untried = intent.repairs().next().is_none();
+            let until = if untried { until.min(intent.expires_at) } else { until };
             worker.change(vec![], |i| {
                 i.not_before = Some(until);
                 i.reason = Some(reason);

@@ -73,7 +73,7 @@ impl Worker<'_> {
         fail::fail_point!("worker");
         match intent.status {
             Status::Held => weigh::held(self, intent),
-            Status::Pending if weigh::is_over(intent) => weigh::over(self, intent),
+            Status::Pending if weigh::is_over(intent) => escalate::over(self, intent),
             Status::Pending if escalate::is_due(intent) => escalate::begin(self, intent).await,
             Status::Pending => weigh::weigh(self, intent).await,
             Status::AwaitingApproval => weigh::unanswered(self, intent).await,

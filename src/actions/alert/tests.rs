@@ -239,6 +239,7 @@ async fn a_persons_answer_reaches_the_incident() {
         intent: None,
         status: AlertStatus::Acked,
         telling: false,
+        targets: Vec::new(),
         count: 1,
         created_at: Time::UNIX_EPOCH,
         updated_at: Time::UNIX_EPOCH,

@@ -159,7 +159,7 @@ fn actions_fail_take_their_time_and_answer_differently_each_time() {
   - name: an alert that cannot be raised is told of by the engine itself
     events: [{ topic: door.opened, data: { door: d1 } }]
     actions: { alert.operator: { fails: no line } }
-    expect: { intents: [{ status: escalated }], alerts: [{ title: nobody could be told, level: critical, count: 2 }] }
+    expect: { intents: [{ status: escalated }], alerts: [{ title: the escalation failed, level: critical, count: 2 }] }
 ",
     ) {
         assert!(report.passed(), "{}:\n{}", report.case.name, difference(&report));
@@ -181,7 +181,9 @@ fn people_approve_refuse_end_and_answer_when_there_is_something_to_say() {
     expect: { intents: [{ status: denied, reason: denied by test, playbook: null }], steps: [] }
   - name: silence is no
     events: [{ topic: door.squeaks, data: { door: d1 } }]
-    expect: { intents: [{ status: denied }] }
+    expect:
+      intents: [{ status: denied }]
+      alerts: ['door-squeaks: may `wait` be run on d1?', { title: 'door-squeaks: not repaired, nobody answered whether it may be repaired' }]
   - name: ended, each door by whom it concerns
     events: [{ topic: door.squeaks, data: { door: d1 } }, { topic: door.squeaks, data: { door: d2 } }]
     playbook: oil
@@ -340,7 +342,7 @@ fn a_difference_shows_what_was_expected_what_was_seen_and_why() {
 +         outcome: failed
 -     status: succeeded
 +     status: escalated
-      it is escalated: the only playbook was tried without success: exec.run: it is stuck (close.rhai:4:15, act(\"exec.run\")); a person was told by tell, tell follows in 15m; a person was told by tell
+      it is escalated: the only playbook was tried without success: exec.run: it is stuck (close.rhai:4:15, act(\"exec.run\")); an operator was alerted by tell, tell follows in 15m; an operator was alerted by tell
       close, failed: exec.run: it is stuck (close.rhai:4:15, act(\"exec.run\"))
 +   rule: door-open, target: d2, status: escalated, playbook: close
   steps: 3 expected, 6 seen

@@ -102,7 +102,7 @@ impl Batch<'_> {
             self.recounted.insert(key);
             return Became::Opened(id);
         }
-        if self.state.open.len() >= self.board.capacity {
+        if self.state.open.len() >= self.board.room(intent.priority) {
             self.state.refused += 1;
             self.refused += 1;
             return Became::Refused;
@@ -148,7 +148,10 @@ impl Batch<'_> {
         }
         let told = intent.escalations > 0;
         let (end, reason) = if told {
-            (Transition::Escalate, format!("over after a person was told: {} at {}", event.topic, event.time))
+            (
+                Transition::Escalate,
+                format!("recovered after an operator was alerted: {} at {}", event.topic, event.time),
+            )
         } else {
             let before = if intent.repairs().next().is_none() { "anything" } else { "anything more" };
             (
@@ -190,7 +193,7 @@ impl Batch<'_> {
         if let Some(open) = self.state.open.of(&intent.rule, &intent.group) {
             return Ok(open);
         }
-        if self.state.open.len() >= self.board.capacity {
+        if self.state.open.len() >= self.board.room(intent.priority) {
             return Err(Error::Full(self.board.capacity));
         }
         let id = intent.id;
