@@ -22,6 +22,7 @@ pub mod rehearse;
 pub mod reload;
 pub mod replay;
 pub mod reread;
+mod retention;
 pub mod retry;
 pub mod shutdown;
 pub mod told;

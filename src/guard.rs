@@ -21,7 +21,8 @@ pub use max_attempts::DEFAULT as MAX_ATTEMPTS;
 use serde::{Deserialize, Serialize};
 
 use crate::freeze::Freeze;
-use crate::model::{Intent, Time};
+use crate::intents::past::Forgotten;
+use crate::model::{Intent, Span, Time};
 
 /// What a guard says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +71,8 @@ pub struct Facts<'a> {
     pub fleet: Option<Fleet<'a>>,
     /// What keeps it from acting until a person thaws it.
     pub frozen: Option<&'a Freeze>,
+    /// What may be missing in the past that is told here. A guard that needs it waits.
+    pub forgotten: Forgotten,
 }
 
 /// A group of targets that stand for each other.
@@ -131,8 +134,21 @@ fn strictness(verdict: &Verdict) -> (u8, Option<Time>) {
 }
 
 /// A time that is `span` after `from`; the end of time if there is no such.
-fn after(from: Time, span: crate::model::Span) -> Time {
+fn after(from: Time, span: Span) -> Time {
     from.checked_add_signed(span.delta()).unwrap_or(Time::MAX_UTC)
+}
+
+/// Waits where `what` of the last `span` may be missing because everything up to `forgotten` is: acting on a gap could
+/// be acting twice.
+fn wait_out(what: &str, span: Span, forgotten: Option<Time>, now: Time) -> Verdict {
+    let Some((gap, until)) = forgotten.map(|at| (at, after(at, span))).filter(|(_, until)| *until > now)
+    else {
+        return Verdict::Allow;
+    };
+    let gap = gap.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let reason =
+        format!("{what} within the last {span} are not all remembered: those up to {gap} may be missing");
+    Verdict::Wait { until, reason }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 pub mod board;
 pub mod fleets;
+mod latest;
 pub mod lifecycle;
+pub mod past;
 
 pub use board::Board;

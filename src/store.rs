@@ -31,6 +31,9 @@ pub use sqlite::Sqlite;
 /// What a read answers, later.
 pub type Read<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
+/// Whether an intent of a rule that ended at a time is wanted.
+pub type Wanted = Box<dyn FnMut(&str, Time) -> bool + Send>;
+
 /// A place that keeps what it acknowledged through `kill -9` and power loss.
 pub trait Store: Send + Sync {
     /// Takes `writes` as one unit: after a crash all of them are there, or none. The answer resolves when they are
@@ -69,8 +72,12 @@ pub trait Store: Send + Sync {
     /// Gives `each` every intent to which something may still happen, oldest first; answers how many.
     fn open_intents(&self, each: Box<dyn FnMut(Intent) + Send>) -> Read<'_, u64>;
 
-    /// The intents that ended at `since` or later, in that order.
-    fn ended_since(&self, since: Time) -> Read<'_, Vec<Intent>>;
+    /// Gives `each` the intents that ended at `since` or later, in that order, of those that are `wanted`, by their rule
+    /// and the time they ended. There may be very many; those that are not wanted cost little.
+    fn ended_since(&self, since: Time, wanted: Wanted, each: Box<dyn FnMut(Intent) + Send>) -> Read<'_, u64>;
+
+    /// When the first of the intents that are kept ended; none if none has.
+    fn oldest_ended(&self) -> Read<'_, Option<Time>>;
 
     /// One intent.
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>>;
@@ -259,10 +266,13 @@ pub struct Counts {
     pub active_alerts: u64,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Bytes of them that records take; the rest is room for those to come.
+    #[serde(default)]
+    pub used: u64,
 }
 
 /// What may be forgotten. What is not named is kept. Outcomes are always kept: learning rests on them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prune {
     /// Events that arrived before this time.
     pub events: Option<Time>,
@@ -272,6 +282,21 @@ pub struct Prune {
     pub alerts: Option<Time>,
     /// Entries of the timeline before this time.
     pub timeline: Option<Time>,
+    /// Sources that were not handed in since this time, no open run goes by, and are not named to stay.
+    pub sources: Option<(Time, Vec<String>)>,
+    /// What goes, whatever its age, while the records take more room than there is to be.
+    pub budget: Option<Budget>,
+}
+
+/// What goes, oldest first, while the records take more than so much room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// So much, in bytes.
+    pub bytes: u64,
+    /// The latest events that stay all the same.
+    pub events: u64,
+    /// Once no more events may go: closed intents last changed before this time, with their runs and journals.
+    pub intents: Option<Time>,
 }
 
 /// What was forgotten.
@@ -285,4 +310,7 @@ pub struct Pruned {
     pub alerts: u64,
     /// Entries of the timeline.
     pub timeline: u64,
+    /// Sources.
+    #[serde(default)]
+    pub sources: u64,
 }

@@ -159,8 +159,13 @@ impl Engine {
     /// Counts what became of intents since the aggregates were kept.
     async fn count_again(&self) -> Result<(), crate::store::Error> {
         let as_of = lock(&self.0.observed).intents_as_of();
-        let ended = self.0.store.ended_since(as_of.unwrap_or(crate::model::Time::MIN_UTC)).await?;
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let each = ended.clone();
+        let since = as_of.unwrap_or(crate::model::Time::MIN_UTC);
+        let each = Box::new(move |intent| lock(&each).push(intent));
+        self.0.store.ended_since(since, Box::new(|_, _| true), each).await?;
         let open = self.0.board.open_ids();
+        let ended = std::mem::take(&mut *lock(&ended));
         lock(&self.0.observed).resume(&open, &ended);
         Ok(())
     }

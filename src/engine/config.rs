@@ -1,11 +1,13 @@
 //! `paramedic.yaml`: what the engine serves and how. Everything has a default; unknown keys are errors.
 
 pub mod problems;
+pub mod size;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use size::Size;
 
 use crate::model::Span;
 use crate::model::diagnostic::Severity;
@@ -66,6 +68,12 @@ pub struct Limits {
     pub body: usize,
     /// How long events are kept.
     pub keep_events: Span,
+    /// How long intents are kept after their end, with their runs and journals; longer where a guard asks for them.
+    pub keep_intents: Span,
+    /// How long alerts are kept after they were resolved.
+    pub keep_alerts: Span,
+    /// Most bytes that the store's records may take. Past it the oldest events are deleted first.
+    pub disk: Size,
 }
 
 impl Default for Limits {
@@ -77,6 +85,9 @@ impl Default for Limits {
             idempotency_window: 1_000_000,
             body: 64 << 20,
             keep_events: Span::secs(30 * 86_400),
+            keep_intents: Span::secs(90 * 86_400),
+            keep_alerts: Span::secs(90 * 86_400),
+            disk: Size(10 << 30),
         }
     }
 }

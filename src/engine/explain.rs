@@ -162,18 +162,18 @@ impl Engine {
             (Status::Held, Some(why)) => return format!("; it would open an intent that is held: {why}"),
             _ => {}
         }
-        let last = self.0.board.last_start(&intent.rule, &intent.target);
-        let all = self.0.board.starts(&intent.rule);
+        let past = self.0.board.past(&intent, now);
         let frozen = self.0.parts.freeze.on(&intent, None);
         let facts = Facts {
             intent: &intent,
             now,
-            last_start: last,
-            rule_starts: &all,
+            last_start: past.last_start,
+            rule_starts: &past.rule_starts,
             confidence: None,
             approved: false,
-            fleet: intent.plan.guard.blast_radius.map(|_| weigh::fleet(&self.0.parts, &intent, now)),
+            fleet: intent.plan.guard.blast_radius.map(|_| weigh::fleet(&self.0.parts, &intent, &past)),
             frozen: frozen.as_ref(),
+            forgotten: past.forgotten,
         };
         let ruling = guard::combine(&facts);
         match (ruling.verdict, intent.plan.mode) {

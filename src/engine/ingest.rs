@@ -127,7 +127,7 @@ impl Ingest {
             position: 0,
             saving: Saving::default(),
         };
-        self.recall().await;
+        self.recall(&mind.rules).await;
         self.recover(&mut mind).await;
         if self.adopt(&mut mind, true).await.is_err() {
             return;

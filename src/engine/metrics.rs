@@ -44,6 +44,8 @@ pub struct Metrics {
     pub reported: Family<NameLabel, Gauge<f64, AtomicU64>>,
     /// Entries of `problems` at `/readyz`.
     pub problems: Gauge,
+    /// Repairs that guards forgot for want of room.
+    pub guard_forgotten: Counter,
     /// What patterns have met: late and disordered matches, groups forgotten and refused for want of room.
     patterns: Family<MetLabel, Counter>,
     ended: Family<StatusLabel, Counter>,
@@ -109,6 +111,10 @@ impl Metrics {
             kernels: Family::default(),
             reported: Family::default(),
             problems: Gauge::default(),
+            guard_forgotten: registry.counter(
+                "guard_forgotten",
+                "Repairs that guards forgot for want of room; they wait where one may be missing",
+            ),
             patterns: Family::default(),
             ended: Family::default(),
             outcomes: Family::default(),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Engine;
 use super::build::{LEARNED, OBSERVED};
-use crate::store::{Prune, Write};
+use super::retention::{Retention, SPARED};
+use crate::store::Write;
 use crate::tasks::lock;
 
 /// How long an action under way may take to end before it is cut off.
@@ -41,6 +42,7 @@ impl Engine {
                 () = self.0.stop.cancelled() => return,
             }
             self.save().await;
+            self.guards_remember();
             round = round.wrapping_add(1);
             if round % 360 == 1 {
                 self.forget().await;
@@ -63,10 +65,37 @@ impl Engine {
     }
 
     async fn forget(&self) {
-        let before = self.0.clock.now() - self.0.config.limits.keep_events.delta();
-        let prune = Prune { events: Some(before), timeline: Some(before), ..Prune::default() };
-        if let Err(error) = self.0.store.prune(prune).await {
-            tracing::warn!("failed to forget events older than {before}: {error}");
+        let inner = &self.0;
+        // Dated anew by the next run, so that a source in use is never taken for one that is not.
+        lock(&inner.parts.sources).clear();
+        let retention = Retention {
+            store: &inner.store,
+            board: &inner.board,
+            limits: &inner.config.limits,
+            problems: &inner.problems,
+            spared: SPARED,
+        };
+        if let Err(error) = retention.round(inner.clock.now()).await {
+            tracing::warn!(
+                "failed to delete what is older than it is kept: {error}; trying again in an hour"
+            );
+        }
+    }
+
+    /// Whether guards remember all that they may ask for; where they do not, they wait.
+    fn guards_remember(&self) {
+        const PROBLEM: &str = "guard/memory";
+        let (is_short, dropped) = self.0.board.forgotten(self.0.clock.now());
+        let counter = &self.0.metrics.guard_forgotten;
+        counter.inc_by(dropped.saturating_sub(counter.get()));
+        if !is_short {
+            self.0.problems.clear(PROBLEM);
+            return;
+        }
+        let what = "more repairs were made than guards can remember, so cooldowns and blast radii wait where one may \
+                    be missing; shorten the longest `cooldown`, or repair fewer targets";
+        if self.0.problems.raise(PROBLEM, what) {
+            tracing::warn!("{what}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Only a share of those that stand for each other is touched in a while: a repair that does harm must not do it to all.
 
-use super::{Facts, Verdict, after};
+use super::{Facts, Verdict, after, wait_out};
 use crate::intents::fleets::WINDOW;
 use crate::model::Span;
 
@@ -15,8 +15,10 @@ pub(super) fn check(facts: &Facts<'_>) -> Verdict {
     let mut ends: Vec<_> =
         fleet.touched.iter().map(|at| after(*at, window)).filter(|end| *end > facts.now).collect();
     ends.sort_unstable();
-    let Some(over) = ends.len().checked_sub(most) else { return Verdict::Allow };
     let (n, size, name) = (ends.len(), fleet.size, fleet.name);
+    let Some(over) = n.checked_sub(most) else {
+        return wait_out(&format!("repairs in `{name}`"), window, facts.forgotten.touched, facts.now);
+    };
     let reason = format!(
         "{n} of the {size} known of `{name}` were touched within {window}, and {:.0} % ({most}) is the most",
         share * 100.0

@@ -1,6 +1,6 @@
 //! No more than so many intents of a rule start in a while.
 
-use super::{Facts, Verdict, after};
+use super::{Facts, Verdict, after, wait_out};
 
 /// Waits until the oldest start that fills the rate is long enough ago. None unless the rule sets it.
 pub(super) fn check(facts: &Facts<'_>) -> Verdict {
@@ -25,6 +25,6 @@ pub(super) fn check(facts: &Facts<'_>) -> Verdict {
     ends.sort_unstable();
     match ends.len().checked_sub(rate.count as usize) {
         Some(over) => Verdict::Wait { until: ends[over], reason: full },
-        None => Verdict::Allow,
+        None => wait_out("starts of this rule", rate.within, facts.forgotten.rule_starts, facts.now),
     }
 }

@@ -1,5 +1,7 @@
 //! What each guard stops, shown against the same facts without it.
 
+mod memory;
+
 use std::sync::Arc;
 
 use serde_json::json;
@@ -43,6 +45,7 @@ fn facts(intent: &Intent, now: i64) -> Facts<'_> {
         approved: false,
         fleet: None,
         frozen: None,
+        forgotten: Forgotten::default(),
     }
 }
 

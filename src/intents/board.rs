@@ -6,17 +6,20 @@
 mod arena;
 mod batch;
 mod open;
+mod restart;
 mod shorthand;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::intents::lifecycle::Illegal;
+use crate::intents::past;
 use crate::model::{Clock, Intent, IntentId, OutcomeRecord, Priority, Time};
 use crate::store::{Commit, Store, Write};
-use state::{State, is_recorded_only, key, version};
+use state::{State, version};
 
 pub use batch::{Batch, Became, Changes, birth};
+pub use restart::SINCE;
 pub use state::{Ended, Relapse};
 
 /// Most open intents unless configured otherwise; more would be a storm that nobody could work off.
@@ -63,41 +66,6 @@ impl Board {
     fn room(&self, priority: Priority) -> usize {
         let reserve = if priority == Priority::Critical { self.capacity.div_ceil(10) } else { 0 };
         self.capacity.saturating_add(reserve)
-    }
-
-    /// Remembers what ended lately, oldest first; only at the start, before [`Board::take_up`].
-    pub fn restore(&self, ended: Vec<Intent>) {
-        let mut state = self.lock_state();
-        for intent in ended {
-            state.remember_starts(&intent);
-            state.remember_end(&intent);
-            if intent.rule == MANUAL {
-                state.remember_answered(key(&intent.rule, &intent.group), intent.id);
-            }
-            if is_recorded_only(&intent) {
-                state.remember_recorded(&Arc::new(intent));
-            }
-        }
-    }
-
-    /// Puts back an intent that was open when the engine stopped.
-    pub fn take_up(&self, intent: Intent) {
-        let mut state = self.lock_state();
-        state.remember_starts(&intent);
-        state.sort_starts(&intent.rule);
-        let key = key(&intent.rule, &intent.group);
-        let relapse = |ended: &Ended| ended.at <= intent.created_at && intent.created_at <= ended.hold_until;
-        if let Some(ended) = state.ended.remove(&key).filter(relapse) {
-            // The engine may have died before it was put down as one; twice does no harm.
-            state.relapsed.push((key.clone(), ended));
-        }
-        if intent.rule == MANUAL {
-            state.remember_answered(key, intent.id);
-        }
-        let id = intent.id;
-        state.open.bind(&intent.rule, &intent.group, id);
-        state.open.put(Arc::new(intent));
-        state.open.pack(id, false);
     }
 
     /// Nobody works on `id` for a while: it is kept in little room until it changes.
@@ -213,25 +181,16 @@ impl Board {
         self.lock_state().refused
     }
 
-    /// When repairs of `rule` began lately, oldest first.
-    pub fn starts(&self, rule: &str) -> Vec<Time> {
-        self.lock_state()
-            .starts
-            .get(rule)
-            .map(|all| all.iter().map(|(at, _)| *at).collect())
-            .unwrap_or_default()
+    /// What guards are told about the past of `intent` at `now`.
+    pub fn past(&self, intent: &Intent, now: Time) -> past::Facts {
+        self.lock_state().past.facts(intent, now)
     }
 
-    /// When a repair of `rule` on `target` last began, if that was lately.
-    pub fn last_start(&self, rule: &str, target: &str) -> Option<Time> {
+    /// Whether so many repairs were made that some had to be forgotten that guards may still ask for at `now`, and how
+    /// many were forgotten ever.
+    pub fn forgotten(&self, now: Time) -> (bool, u64) {
         let state = self.lock_state();
-        state.starts.get(rule)?.iter().rev().find(|(_, on)| on == target).map(|(at, _)| *at)
-    }
-
-    /// How many targets the group of `intent` is known to have, and when others of it were touched lately; see
-    /// [`crate::intents::fleets::Fleets::facts`].
-    pub fn fleet(&self, intent: &Intent, now: Time) -> (usize, Vec<Time>) {
-        self.lock_state().fleets.facts(intent, now)
+        (state.past.is_short(now), state.past.dropped())
     }
 
     /// Changes the open intent `id` with `change`, and writes it together with `more` in one transaction.
@@ -249,8 +208,8 @@ impl Board {
         let attempts = intent.attempts.len();
         change(&mut intent)?;
         intent.updated_at = self.clock.now();
-        if let Some(attempt) = intent.attempts.get(attempts) {
-            state.remember_start(&intent, attempt);
+        if let Some(attempt) = intent.attempts.get(attempts).filter(|attempt| !attempt.escalation) {
+            state.past.start(&intent, attempt.started_at, attempt.run);
         }
         let intent = Arc::new(intent);
         if intent.status.is_open() {

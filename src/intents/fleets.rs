@@ -1,99 +1,96 @@
-//! Groups of targets that stand for each other: who belongs to one, as far as intents have told, and whom repairs have
-//! touched lately. Bounded: what is forgotten makes a group look smaller, and so fewer are touched at once.
+//! Fleets: groups of targets that stand for each other, whom repairs have touched lately and who belongs to one, as far
+//! as intents have shown.
+//!
+//! A member that is forgotten makes a fleet look smaller, so that fewer are touched at once. A repair is never forgotten
+//! silently: [`Fleets::forgotten`] says up to when some may be missing, and the guard waits.
 
-use std::collections::{HashMap, VecDeque};
-
+use super::latest::Latest;
 use crate::model::{Intent, Time};
 
 /// How long a repair counts as one that may still do harm.
 pub const WINDOW: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 
-/// How long a target is known to belong to a group after it was heard of.
-const KNOWN: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+/// How long a target is known to belong to a fleet after it was heard of.
+pub const KNOWN: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
-/// How often those are forgotten.
-const PURGED: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+/// Most members, and most repairs, that are remembered over all fleets; about 40 MiB each.
+const MOST: usize = 500_000;
 
-/// Most groups, and most targets of one, that are remembered.
-const MOST_FLEETS: usize = 1_000;
-const MOST_TARGETS: usize = 100_000;
-
-/// All groups that intents have told of.
-#[derive(Debug, Default)]
+/// All fleets that intents belong to.
+#[derive(Clone, Debug)]
 pub struct Fleets {
-    fleets: HashMap<String, Fleet>,
+    /// When each member was last heard of.
+    known: Latest,
+    /// When each member was last touched.
+    touched: Latest,
     hasher: ahash::RandomState,
 }
 
-#[derive(Debug, Default)]
-struct Fleet {
-    /// Targets, by their hash, and when they were last heard of.
-    known: HashMap<u64, Time>,
-    /// When those were forgotten last that were not heard of for long.
-    purged: Option<Time>,
-    /// Repairs that began lately, oldest first, by the hash of their target.
-    starts: VecDeque<(Time, u64)>,
+impl Default for Fleets {
+    fn default() -> Self {
+        Self::new(MOST)
+    }
 }
 
-/// The group that `intent` counts in: the one that its rule names, or else that of the rule itself.
+/// The fleet that `intent` counts in: the one that its rule names, or else that of the rule itself.
 pub fn of(intent: &Intent) -> &str {
     intent.fleet.as_deref().unwrap_or(&intent.rule)
 }
 
 impl Fleets {
-    /// `intent` is about one of its group.
+    /// Room for `most` members and `most` repairs over all fleets.
+    pub fn new(most: usize) -> Self {
+        Self { known: Latest::new(most), touched: Latest::new(most), hasher: ahash::RandomState::new() }
+    }
+
+    /// `intent` is about a member of its fleet.
     pub fn see(&mut self, intent: &Intent) {
-        let now = intent.created_at;
-        let Some((fleet, target)) = self.entry(intent) else { return };
-        if fleet.purged.is_none_or(|at| at + PURGED < now) || fleet.known.len() >= MOST_TARGETS {
-            fleet.purged = Some(now);
-            fleet.known.retain(|_, at| *at + KNOWN > now);
-        }
-        if fleet.known.len() < MOST_TARGETS || fleet.known.contains_key(&target) {
-            let at = fleet.known.entry(target).or_insert(now);
-            *at = now.max(*at);
-        }
+        let Some((fleet, target)) = self.key(intent) else { return };
+        self.known.put(fleet, target, intent.created_at);
     }
 
     /// A repair for `intent` began at `at`.
     pub fn start(&mut self, intent: &Intent, at: Time) {
-        let Some((fleet, target)) = self.entry(intent) else { return };
-        fleet.starts.push_back((at, target));
-        while fleet.starts.len() > MOST_TARGETS
-            || fleet.starts.front().is_some_and(|(first, _)| *first + WINDOW < at)
-        {
-            fleet.starts.pop_front();
-        }
+        let Some((fleet, target)) = self.key(intent) else { return };
+        self.touched.put(fleet, target, at);
     }
 
-    /// How many targets the group of `intent` is known to have, its own among them, and when those of the others that
+    /// How many targets the fleet of `intent` is known to have, its own among them, and when those of the others that
     /// were touched within [`WINDOW`] before `now` were touched last, in any order.
-    pub fn facts(&self, intent: &Intent, now: Time) -> (usize, Vec<Time>) {
-        let Some(fleet) = self.fleets.get(of(intent)) else { return (1, Vec::new()) };
-        let own = self.hasher.hash_one(&intent.target);
-        let known = fleet.known.len() - usize::from(fleet.known.contains_key(&own));
-        let mut touched: HashMap<u64, Time> = HashMap::new();
-        for (at, target) in fleet.starts.iter().filter(|(at, target)| *target != own && *at + WINDOW > now) {
-            let last = touched.entry(*target).or_insert(*at);
-            *last = (*last).max(*at);
-        }
-        (known + 1, touched.into_values().collect())
+    pub fn facts(&mut self, intent: &Intent, now: Time) -> (usize, Vec<Time>) {
+        self.expire(now);
+        let (fleet, target) = self.hash(intent);
+        let others = self.known.size(fleet) - usize::from(self.known.get(fleet, target).is_some());
+        (others + 1, self.touched.others(fleet, target).collect())
     }
 
-    fn entry(&mut self, intent: &Intent) -> Option<(&mut Fleet, u64)> {
-        // Groups that nothing counts cost nothing.
+    /// Up to when repairs may be missing, for want of room.
+    pub fn forgotten(&self) -> Option<Time> {
+        self.touched.forgotten()
+    }
+
+    /// How many repairs were forgotten for want of room.
+    pub fn dropped(&self) -> u64 {
+        self.touched.dropped()
+    }
+
+    fn expire(&mut self, now: Time) {
+        // Exactly `KNOWN` and `WINDOW` ago is over, as in the guard.
+        let moment = chrono::TimeDelta::microseconds(1);
+        self.known.expire(now - KNOWN + moment);
+        self.touched.expire(now - WINDOW + moment);
+    }
+
+    /// None for an intent whose fleet nothing counts, which then costs nothing.
+    fn key(&mut self, intent: &Intent) -> Option<(u64, u64)> {
         if intent.fleet.is_none() && intent.plan.guard.blast_radius.is_none() {
             return None;
         }
-        let name = of(intent);
-        if self.fleets.len() >= MOST_FLEETS && !self.fleets.contains_key(name) {
-            return None;
-        }
-        let target = self.hasher.hash_one(&intent.target);
-        if !self.fleets.contains_key(name) {
-            self.fleets.insert(name.into(), Fleet::default());
-        }
-        Some((self.fleets.get_mut(name)?, target))
+        Some(self.hash(intent))
+    }
+
+    fn hash(&self, intent: &Intent) -> (u64, u64) {
+        (self.hasher.hash_one(of(intent)), self.hasher.hash_one(&intent.target))
     }
 }
 
@@ -125,11 +122,13 @@ mod tests {
             fleets.see(&intent(&format!("k{n}"), Some("web"), minute));
         }
         fleets.see(&intent("other", Some("db"), 7));
-        let size = |fleets: &Fleets, target| fleets.facts(&intent(target, Some("web"), 8), at(8)).0;
-        assert_eq!((size(&fleets, "k1"), size(&fleets, "k9")), (3, 4));
+        let size = |fleets: &mut Fleets, target, minute| {
+            fleets.facts(&intent(target, Some("web"), minute), at(minute)).0
+        };
+        assert_eq!((size(&mut fleets, "k1", 8), size(&mut fleets, "k9", 8)), (3, 4));
         fleets.see(&intent("k3", Some("web"), 24 * 60 + 6));
         assert_eq!(
-            (size(&fleets, "k3"), size(&fleets, "k9")),
+            (size(&mut fleets, "k3", 24 * 60 + 6), size(&mut fleets, "k9", 24 * 60 + 6)),
             (1, 2),
             "the others were not heard of for a day"
         );
@@ -141,7 +140,7 @@ mod tests {
         for (target, minute) in [("k1", 0), ("k2", 10), ("k2", 20), ("k3", 25)] {
             fleets.start(&intent(target, None, minute), at(minute));
         }
-        let touched = |target: &str, minute| {
+        let mut touched = |target: &str, minute| {
             let mut touched = fleets.facts(&intent(target, None, 0), at(minute)).1;
             touched.sort();
             touched
@@ -159,6 +158,6 @@ mod tests {
         plain.plan = Plan::default().into();
         fleets.see(&plain);
         fleets.start(&plain, at(0));
-        assert!(fleets.fleets.is_empty());
+        assert_eq!((fleets.known.len(), fleets.touched.len()), (0, 0));
     }
 }

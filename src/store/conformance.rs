@@ -271,6 +271,18 @@ pub(crate) async fn the_same_thing_again_takes_the_place_of_the_older(home: &imp
     assert_eq!(store.alerts(false, 10).await.unwrap(), [alert(1, AlertStatus::Resolved)]);
 }
 
+async fn ended_since(
+    store: &dyn Store,
+    since: i64,
+    wanted: impl Fn(&str) -> bool + Send + 'static,
+) -> Vec<Intent> {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let each = found.clone();
+    let wanted = Box::new(move |rule: &str, _| wanted(rule));
+    store.ended_since(at(since), wanted, Box::new(move |it| each.lock().unwrap().push(it))).await.unwrap();
+    std::mem::take(&mut *found.lock().unwrap())
+}
+
 pub(crate) async fn intents_are_found_by_what_people_ask_for(home: &impl Home) {
     let store = home.open();
     let kinds = [Status::Pending, Status::Running, Status::Succeeded, Status::Failed];
@@ -284,8 +296,9 @@ pub(crate) async fn intents_are_found_by_what_people_ask_for(home: &impl Home) {
     let open: Vec<Intent> = all.iter().filter(|it| it.status.is_open()).cloned().collect();
     assert_eq!(open_intents(&*store).await, open);
     let ended: Vec<Intent> = all.iter().filter(|it| !it.status.is_open()).cloned().collect();
-    assert_eq!(store.ended_since(at(0)).await.unwrap(), ended);
-    assert_eq!(store.ended_since(at(1_000_000)).await.unwrap(), []);
+    assert_eq!(ended_since(&*store, 0, |_| true).await, ended);
+    assert_eq!(ended_since(&*store, 0, |rule| rule == "no such rule").await, []);
+    assert_eq!(ended_since(&*store, 1_000_000, |_| true).await, []);
     type Test = fn(&Intent) -> bool;
     let cases: [(IntentQuery, Test); 6] = [
         (IntentQuery::default(), |_| true),
@@ -367,7 +380,13 @@ pub(crate) async fn what_is_older_than_asked_is_forgotten_and_nothing_else(home:
     let nothing = store.prune(Prune { events: Some(at(1_000)), ..Default::default() }).await.unwrap();
     assert_eq!(nothing.events, 0, "they arrived at that second, not before it");
     let before = Some(at(100));
-    let what = Prune { events: Some(at(1_001)), intents: before, alerts: before, timeline: before };
+    let what = Prune {
+        events: Some(at(1_001)),
+        intents: before,
+        alerts: before,
+        timeline: before,
+        ..Default::default()
+    };
     let done = store.prune(what).await.unwrap();
     assert_eq!((done.events, done.intents, done.alerts, done.timeline), (9_000, 1, 1, 1));
     assert_eq!(store.intent(old.id).await.unwrap(), None);
@@ -379,11 +398,30 @@ pub(crate) async fn what_is_older_than_asked_is_forgotten_and_nothing_else(home:
     assert_eq!(store.outcomes().await.unwrap().len(), 1, "learning rests on outcomes");
     assert_eq!(store.alerts(false, 10).await.unwrap().len(), 1);
     assert_eq!(store.timeline(10).await.unwrap().len(), 1);
+    sources_go_that_nothing_goes_by(&*store).await;
     drop(store);
     let store = home.open();
     store.commit(vec![Write::Events(events(9_010..9_020))]).await.unwrap();
     assert_eq!(ids(&replayed(&*store, at(0)).await), names(9_000..9_020));
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+async fn sources_go_that_nothing_goes_by(store: &dyn Store) {
+    let open = Run {
+        source_hash: "open".into(),
+        status: RunStatus::Running,
+        ..run(700, intent(2, Status::Running, "boot", "k2").id)
+    };
+    let mut writes = vec![Write::Run(Box::new(open))];
+    let hashes = ["gone", "named", "open"];
+    writes.extend(hashes.map(|hash| Write::Source { hash: hash.into(), text: hash.into() }));
+    store.commit(writes).await.unwrap();
+    let before = |second| Prune { sources: Some((at(second), vec!["named".into()])), ..Prune::default() };
+    assert_eq!(store.prune(before(1_000)).await.unwrap().sources, 0, "they were handed in at that second");
+    assert_eq!(store.prune(before(1_001)).await.unwrap().sources, 1);
+    for hash in hashes {
+        assert_eq!(store.source(hash.into()).await.unwrap().is_some(), hash != "gone", "{hash}");
+    }
 }
 
 pub(crate) async fn a_cursor_from_nowhere_is_refused(home: &impl Home) {

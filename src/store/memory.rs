@@ -13,7 +13,7 @@ use futures_util::future::ready;
 
 use super::{
     Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OpenRun, Page, Prune, Pruned, Read,
-    Store, Write,
+    Store, Wanted, Write,
 };
 use crate::model::alert::AlertStatus;
 use crate::model::{Alert, AlertId, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
@@ -37,7 +37,8 @@ struct Kept {
     steps: BTreeMap<RunId, BTreeMap<u32, Step>>,
     outcomes: BTreeMap<(IntentId, u32), OutcomeRecord>,
     alerts: BTreeMap<AlertId, Alert>,
-    sources: HashMap<String, String>,
+    /// With the time they were last handed in.
+    sources: HashMap<String, (String, Time)>,
     meta: HashMap<String, String>,
     timeline: Vec<Entry>,
 }
@@ -83,7 +84,7 @@ impl Kept {
                 self.alerts.insert(alert.id, alert);
             }
             Write::Source { hash, text } => {
-                self.sources.entry(hash).or_insert(text);
+                self.sources.entry(hash).or_insert((text, now)).1 = now;
             }
             Write::Meta { key, value } => {
                 self.meta.insert(key, value);
@@ -141,6 +142,7 @@ impl Kept {
             outcomes: count(self.outcomes.len()),
             active_alerts: count(self.alerts(true, usize::MAX).len()),
             bytes: 0,
+            used: 0,
         }
     }
 
@@ -169,6 +171,19 @@ impl Kept {
             let count = self.timeline.len();
             self.timeline.retain(|entry| entry.at >= before);
             done.timeline = (count - self.timeline.len()) as u64;
+        }
+        if let Some((before, keep)) = what.sources {
+            let Self { sources, runs, .. } = self;
+            let open: Vec<&str> = runs
+                .values()
+                .filter(|run| run.status.is_open())
+                .map(|run| run.source_hash.as_str())
+                .collect();
+            let count = sources.len();
+            sources.retain(|hash, (_, used)| {
+                *used >= before || keep.contains(hash) || open.contains(&hash.as_str())
+            });
+            done.sources = (count - sources.len()) as u64;
         }
         done
     }
@@ -250,13 +265,28 @@ impl Store for Memory {
         ready(Ok(open.len() as u64)).boxed()
     }
 
-    fn ended_since(&self, since: Time) -> Read<'_, Vec<Intent>> {
-        self.read(|kept| {
+    fn ended_since(
+        &self,
+        since: Time,
+        mut wanted: Wanted,
+        mut each: Box<dyn FnMut(Intent) + Send>,
+    ) -> Read<'_, u64> {
+        let ended = {
+            let kept = self.kept();
             let ended = kept.intents.values().filter(|it| !it.status.is_open() && it.updated_at >= since);
-            let mut ended: Vec<Intent> = ended.map(|it| it.as_ref().clone()).collect();
-            ended.sort_by_key(|it| (it.updated_at, it.id));
+            let mut ended: Vec<_> =
+                ended.filter(|it| wanted(&it.rule, it.updated_at)).map(|it| it.as_ref().clone()).collect();
+            ended.sort_by_key(|it: &Intent| (it.updated_at, it.id));
             ended
-        })
+        };
+        let given = ended.len() as u64;
+        ended.into_iter().for_each(&mut each);
+        ready(Ok(given)).boxed()
+    }
+
+    fn oldest_ended(&self) -> Read<'_, Option<Time>> {
+        let ended = |it: &&Arc<Intent>| !it.status.is_open();
+        self.read(move |kept| kept.intents.values().filter(ended).map(|it| it.updated_at).min())
     }
 
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>> {
@@ -318,7 +348,7 @@ impl Store for Memory {
     }
 
     fn source(&self, hash: String) -> Read<'_, Option<String>> {
-        self.read(|kept| kept.sources.get(&hash).cloned())
+        self.read(|kept| kept.sources.get(&hash).map(|(text, _)| text.clone()))
     }
 
     fn meta(&self, key: String) -> Read<'_, Option<String>> {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OpenRun, Page, Prune, Pruned, Read,
-    Store, Write,
+    Store, Wanted, Write,
 };
 use crate::model::{Alert, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
 use fault::{Fault, Faults};
@@ -161,8 +161,17 @@ impl Store for Sqlite {
         self.read(move |from| records::open_intents(from, &mut each))
     }
 
-    fn ended_since(&self, since: Time) -> Read<'_, Vec<Intent>> {
-        self.read(move |from| records::ended_since(from, since))
+    fn ended_since(
+        &self,
+        since: Time,
+        mut wanted: Wanted,
+        mut each: Box<dyn FnMut(Intent) + Send>,
+    ) -> Read<'_, u64> {
+        self.read(move |from| records::ended_since(from, since, &mut wanted, &mut each))
+    }
+
+    fn oldest_ended(&self) -> Read<'_, Option<Time>> {
+        self.read(records::oldest_ended)
     }
 
     fn intent(&self, id: IntentId) -> Read<'_, Option<Intent>> {
@@ -222,7 +231,8 @@ impl Store for Sqlite {
         self.read(move |from| {
             let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
             let bytes = size(&file) + size(&file.with_extension("db-wal"));
-            Ok(Counts { bytes, ..records::counts(from)? })
+            let used = prune::used(from)?;
+            Ok(Counts { bytes, used, ..records::counts(from)? })
         })
     }
 
@@ -231,12 +241,13 @@ impl Store for Sqlite {
             let mut total = Pruned::default();
             loop {
                 let (send, receive) = oneshot::channel();
-                self.queue.prune(what, send);
+                self.queue.prune(what.clone(), send);
                 let (done, more) = receive.await.unwrap_or(Err(Error::Stopped))?;
                 total.events += done.events;
                 total.intents += done.intents;
                 total.alerts += done.alerts;
                 total.timeline += done.timeline;
+                total.sources += done.sources;
                 if !more {
                     return Ok(total);
                 }

@@ -8,12 +8,12 @@ use super::escalate::Cause;
 use super::worker::{Go, Stop, Worker};
 use super::{Parts, attempt, escalate, lock};
 use crate::guard::{self, Facts, Fleet, Ruling, Verdict};
-use crate::intents::fleets;
 use crate::intents::lifecycle::Transition;
+use crate::intents::{fleets, past};
 use crate::journal::edge;
 use crate::kernels;
 use crate::learning::{Candidate, Learner, Situation};
-use crate::model::{Decision, Intent, Mode, Outcome, Span, Time};
+use crate::model::{Decision, Intent, Mode, Outcome, Span};
 
 /// How long a person has to answer before silence means no.
 pub const APPROVAL_WINDOW: Span = Span::secs(30 * 60);
@@ -98,31 +98,26 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
 /// What the guards say to `decision`.
 fn ruling(parts: &Parts, intent: &Intent, decision: &Decision, approved: bool) -> Ruling {
     let now = parts.clock.now();
-    let (board, guard) = (&parts.board, &intent.plan.guard);
-    // Looked for only where a guard asks: there may be thousands.
-    let first = intent.repairs().next().is_none();
-    let looks_back = first && guard.cooldown.is_some();
-    let last_start = looks_back.then(|| board.last_start(&intent.rule, &intent.target)).flatten();
-    let rule_starts = if first && guard.rate.is_some() { board.starts(&intent.rule) } else { Vec::new() };
+    let past = parts.board.past(intent, now);
     let frozen = parts.freeze.on(intent, Some(&decision.playbook));
     guard::combine(&Facts {
         intent,
         now,
-        last_start,
-        rule_starts: &rule_starts,
+        last_start: past.last_start,
+        rule_starts: &past.rule_starts,
         confidence: Some(decision.confidence),
         approved,
-        fleet: guard.blast_radius.map(|_| fleet(parts, intent, now)),
+        fleet: intent.plan.guard.blast_radius.map(|_| fleet(parts, intent, &past)),
         frozen: frozen.as_ref(),
+        forgotten: past.forgotten,
     })
 }
 
-/// The group of targets that `intent` is about one of: kernels that say so, and whom intents have told of.
-pub fn fleet<'a>(parts: &Parts, intent: &'a Intent, now: Time) -> Fleet<'a> {
+/// The fleet of `intent`: kernels that say so, and those that intents were about.
+pub fn fleet<'a>(parts: &Parts, intent: &'a Intent, past: &past::Facts) -> Fleet<'a> {
     let name = fleets::of(intent);
     let kernels = parts.kernels.list().iter().filter(|kernel| kernel.fleet.as_deref() == Some(name)).count();
-    let (known, touched) = parts.board.fleet(intent, now);
-    Fleet { name, size: known.max(kernels), touched }
+    Fleet { name, size: past.fleet_size.max(kernels), touched: past.touched.clone() }
 }
 
 async fn request(

@@ -12,32 +12,14 @@ use crate::engine::decisions::{self, Era};
 use crate::intents::board::Changes;
 use crate::model::{Event, Time};
 use crate::rules::{RuleSet, Scratch, Windows, is_timer};
-use crate::store::{Error, IntentQuery, Write};
-
-/// Ended intents that are read back, to know relapses and rates from before a restart.
-const ENDED: usize = 1_000;
+use crate::store::{Error, Write};
 
 impl Ingest {
-    /// Reads back the intents that were open when the engine stopped, and those that ended lately. Only at the start:
-    /// afterwards they are being worked on, and what a batch did to them is taken back one by one.
-    pub(super) async fn recall(&self) {
-        let ended = IntentQuery { open: Some(false), limit: ENDED, ..IntentQuery::default() };
-        loop {
-            match self.store.intents(ended.clone()).await {
-                Ok(mut ended) => {
-                    ended.items.reverse();
-                    self.board.restore(ended.items);
-                    break;
-                }
-                Err(error) => again(&error).await,
-            }
-        }
-        loop {
-            let board = self.board.clone();
-            match self.store.open_intents(Box::new(move |intent| board.take_up(intent))).await {
-                Ok(_) => return,
-                Err(error) => again(&error).await,
-            }
+    /// Reads back the intents that were open when the engine stopped, and of those that ended what guards ask for. Only
+    /// at the start: afterwards they are being worked on, and what a batch did to them is taken back one by one.
+    pub(super) async fn recall(&self, rules: &RuleSet) {
+        while let Err(error) = self.board.recall(rules).await {
+            again(&error).await;
         }
     }
 
@@ -84,6 +66,9 @@ impl Ingest {
         mind: &mut Mind,
         first: bool,
     ) -> Result<(), mpsc::error::SendError<Committed>> {
+        if !first {
+            self.board.look_back(&mind.rules).await;
+        }
         mind.arrived = mind.arrived.max(self.clock.now());
         let mut writes = self.era(mind, first).await;
         {

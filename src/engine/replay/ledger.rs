@@ -6,7 +6,7 @@
 //! or its time is up. Pure: time comes from the events. Start with [`Ledger::fire`].
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use super::report::{End, Foreseen, Outcome};
@@ -14,10 +14,10 @@ use super::sums::Sums;
 use crate::condition::{self, Condition};
 use crate::guard::{self, Facts, Fleet, Verdict};
 use crate::intents::board;
-use crate::intents::fleets::{self, Fleets};
+use crate::intents::fleets;
 use crate::intents::lifecycle::{self, Transition};
-use crate::model::intent::Rate;
-use crate::model::{Event, Intent, Mode, Pattern, Status, Time};
+use crate::intents::past::Past;
+use crate::model::{Event, Intent, Mode, Pattern, RunId, Status, Time};
 use crate::rules::{Fired, Rule, RuleSet};
 use crate::tasks::weigh::APPROVAL_WINDOW;
 
@@ -43,8 +43,7 @@ pub(super) struct Ledger {
     /// Those that were ended at birth, on which matches are counted for a while.
     recorded: Hashed<Key, u64>,
     due: BinaryHeap<Reverse<(Time, u64)>>,
-    starts: Hashed<u32, VecDeque<(Time, String)>>,
-    fleets: Fleets,
+    past: Past,
     checks: Vec<Check>,
     /// Of rules with a check: those that would be acted on, by their target.
     checked: Hashed<u32, BTreeMap<String, BTreeSet<u64>>>,
@@ -102,8 +101,7 @@ impl Ledger {
             by_key: Hashed::default(),
             recorded: Hashed::default(),
             due: BinaryHeap::new(),
-            starts: Hashed::default(),
-            fleets: Fleets::default(),
+            past: Past::default(),
             checks: checks.collect(),
             checked: Hashed::default(),
             births: 0,
@@ -136,7 +134,7 @@ impl Ledger {
         }
         self.births += 1;
         if intent.status.is_open() {
-            self.fleets.see(&intent);
+            self.past.see(&intent);
         }
         let listed = told && self.listed < LISTED;
         if told {
@@ -279,24 +277,22 @@ impl Ledger {
     /// Asks the guards, as the task manager does before the first attempt.
     fn weigh(&mut self, n: u64, now: Time) {
         let Some(entry) = self.open.get_mut(&n) else { return };
-        let rule = entry.key.0;
-        let none = VecDeque::new();
-        let starts = self.starts.get(&rule).unwrap_or(&none);
-        let target = &entry.intent.target;
-        let rule_starts: Vec<Time> = starts.iter().map(|(at, _)| *at).collect();
-        let fleet = entry.intent.plan.guard.blast_radius.map(|_| {
-            let (size, touched) = self.fleets.facts(&entry.intent, now);
-            Fleet { name: fleets::of(&entry.intent), size, touched }
+        let past = self.past.facts(&entry.intent, now);
+        let fleet = entry.intent.plan.guard.blast_radius.map(|_| Fleet {
+            name: fleets::of(&entry.intent),
+            size: past.fleet_size,
+            touched: past.touched,
         });
         let ruling = guard::combine(&Facts {
             intent: &entry.intent,
             now,
-            last_start: starts.iter().rev().find(|(_, of)| of == target).map(|(at, _)| *at),
-            rule_starts: &rule_starts,
+            last_start: past.last_start,
+            rule_starts: &past.rule_starts,
             confidence: None,
             approved: false,
             fleet,
             frozen: None,
+            forgotten: past.forgotten,
         });
         let because = |reason: &str| format!("{}: {reason}", ruling.guard);
         match &ruling.verdict {
@@ -330,12 +326,7 @@ impl Ledger {
         let rule = entry.key.0;
         let target = &entry.intent.target;
         if !asks {
-            self.fleets.start(&entry.intent, now);
-            let starts = self.starts.entry(rule).or_default();
-            starts.push_back((now, target.clone()));
-            if starts.len() > Rate::MAX as usize {
-                starts.pop_front();
-            }
+            self.past.start(&entry.intent, now, RunId::new(now, u128::from(n)));
         }
         if entry.intent.plan.verify.is_some() {
             let targets = self.checked.entry(rule).or_default();

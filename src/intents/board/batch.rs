@@ -241,7 +241,7 @@ impl Batch<'_> {
 
     fn open(&mut self, intent: Intent) {
         let id = intent.id;
-        self.state.fleets.see(&intent);
+        self.state.past.see(&intent);
         self.state.open.bind(&intent.rule, &intent.group, id);
         self.state.open.put(Arc::new(intent));
         self.opened.insert(id);

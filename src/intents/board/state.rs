@@ -4,23 +4,25 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::open::Open;
-use crate::intents::fleets::Fleets;
-use crate::model::intent::Attempt;
-use crate::model::intent::Rate;
+use crate::intents::past::Past;
 use crate::model::{Intent, IntentId, Status, Time};
 
-/// How many ended intents are remembered to recognise a relapse.
-const MAX_ENDED: usize = 10_000;
+/// Most ended intents that are remembered to recognize a relapse, each until its hold period is over. Past it a relapse
+/// counts as a new failure.
+const MAX_ENDED: usize = 100_000;
 
-/// How many starts are remembered a rule, for its rate.
-const MAX_STARTS: usize = Rate::MAX as usize;
+/// Most intents that were only recorded on which matches are counted. Past it a match records another one.
+const MAX_RECORDED: usize = 10_000;
+
+/// Most wishes of people and other systems that are remembered by their keys, to grant none twice.
+pub(super) const MAX_ANSWERED: usize = 100_000;
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) open: Open,
     pub(super) ended: HashMap<Key, Ended>,
-    pub(super) ended_order: VecDeque<(Time, Key)>,
-    pub(super) starts: HashMap<String, VecDeque<(Time, String)>>,
+    /// By the end of their hold period.
+    ended_order: BTreeSet<(Time, Key)>,
     /// Intents that were ended at birth (shadow mode, no target), on which further matches are counted for a while.
     pub(super) recorded: HashMap<Key, Arc<Intent>>,
     pub(super) recorded_order: VecDeque<(IntentId, Key)>,
@@ -34,7 +36,7 @@ pub(super) struct State {
     /// What committed batches have changed of which nobody has said yet whether it was kept, with how many of them.
     pub(super) unsettled: HashMap<IntentId, u32>,
     pub(super) refused: u64,
-    pub(super) fleets: Fleets,
+    pub(super) past: Past,
 }
 
 /// The rule and group that failed again, and how it had ended.
@@ -79,14 +81,35 @@ impl State {
         }
         let key = key(&intent.rule, &intent.group);
         let at = intent.updated_at;
-        self.ended.insert(key.clone(), Ended { intent: intent.id, at, hold_until: at + hold.delta() });
-        self.ended_order.push_back((at, key));
-        while self.ended_order.len() > MAX_ENDED {
-            if let Some((at, key)) = self.ended_order.pop_front()
-                && self.ended.get(&key).is_some_and(|ended| ended.at == at)
+        let hold_until = at + hold.delta();
+        self.ended.insert(key.clone(), Ended { intent: intent.id, at, hold_until });
+        self.ended_order.insert((hold_until, key));
+        while let Some((first, _)) = self.ended_order.first()
+            && (*first < at || self.ended_order.len() > MAX_ENDED)
+        {
+            if let Some((first, key)) = self.ended_order.pop_first()
+                && self.ended.get(&key).is_some_and(|ended| ended.hold_until == first)
             {
                 self.ended.remove(&key);
             }
+        }
+    }
+
+    /// `intent` was opened after the one of the same rule and group had ended, which therefore can't come back any more.
+    pub(super) fn forget_end(&mut self, intent: &Intent) -> Option<Ended> {
+        let key = key(&intent.rule, &intent.group);
+        let ended = self.ended.get(&key).filter(|ended| ended.at <= intent.created_at)?.clone();
+        self.ended.remove(&key);
+        Some(ended)
+    }
+
+    /// `open` was there at the start: if it was a relapse, the engine may have died before it was put down as one; twice
+    /// does no harm.
+    pub(super) fn relapse(&mut self, open: &Intent) {
+        if let Some(ended) = self.forget_end(open)
+            && open.created_at <= ended.hold_until
+        {
+            self.relapsed.push((key(&open.rule, &open.group), ended));
         }
     }
 
@@ -94,7 +117,7 @@ impl State {
         if self.answered.insert(key.clone(), id).is_none() {
             self.answered_order.push_back(key);
         }
-        while self.answered_order.len() > MAX_ENDED {
+        while self.answered_order.len() > MAX_ANSWERED {
             if let Some(oldest) = self.answered_order.pop_front() {
                 self.answered.remove(&oldest);
             }
@@ -105,7 +128,7 @@ impl State {
         let key = key(&intent.rule, &intent.group);
         self.recorded.insert(key.clone(), intent.clone());
         self.recorded_order.push_back((intent.id, key));
-        while self.recorded_order.len() > MAX_ENDED {
+        while self.recorded_order.len() > MAX_RECORDED {
             if let Some((id, key)) = self.recorded_order.pop_front()
                 && self.recorded.get(&key).is_some_and(|intent| intent.id == id)
             {
@@ -114,29 +137,13 @@ impl State {
         }
     }
 
-    pub(super) fn remember_start(&mut self, intent: &Intent, attempt: &Attempt) {
-        if attempt.escalation {
+    pub(super) fn remember_starts(&mut self, intent: &Intent) {
+        if is_recorded_only(intent) {
             return;
         }
-        self.fleets.start(intent, attempt.started_at);
-        let starts = self.starts.entry(intent.rule.clone()).or_default();
-        starts.push_back((attempt.started_at, intent.target.clone()));
-        if starts.len() > MAX_STARTS {
-            starts.pop_front();
-        }
-    }
-
-    /// Puts the starts of `rule` in order. Mostly they are already: intents come in the order of their making.
-    pub(super) fn sort_starts(&mut self, rule: &str) {
-        if let Some(starts) = self.starts.get_mut(rule).filter(|starts| !starts.iter().is_sorted()) {
-            starts.make_contiguous().sort();
-        }
-    }
-
-    pub(super) fn remember_starts(&mut self, intent: &Intent) {
-        self.fleets.see(intent);
-        for attempt in &intent.attempts {
-            self.remember_start(intent, attempt);
+        self.past.see(intent);
+        for attempt in intent.repairs() {
+            self.past.start(intent, attempt.started_at, attempt.run);
         }
     }
 }

@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::*;
 use crate::intents::lifecycle::{self, Transition};
+use crate::intents::past::Forgotten;
 use crate::model::clock::micros;
-use crate::model::intent::{Attempt, Plan, Verify};
+use crate::model::intent::{self, Attempt, Plan, Rate, Verify};
 use crate::model::{Event, Outcome, Pattern, RunId, Span, Status, Topic};
 use crate::rules::{self, Firing, Known, RuleSet, Scratch, SourceFile, Windows};
 use crate::store::{IntentQuery, Sqlite};
@@ -194,10 +195,19 @@ async fn a_relapse_is_known_even_if_the_engine_died_before_it_was_put_down() {
 async fn a_restart_forgets_no_repair_that_a_cooldown_goes_by() {
     for escalated in [false, true] {
         let (_store, board) = board();
-        board.restore(vec![repaired(escalated)]);
+        let mut before = repaired(escalated);
+        let guard = intent::Guard {
+            cooldown: Some(Span::secs(60)),
+            rate: Some(Rate { count: 1, within: Span::secs(60) }),
+            ..intent::Guard::default()
+        };
+        before.plan = Arc::new(Plan { guard, ..before.plan.as_ref().clone() });
+        board.restore(vec![before.clone()]);
+        before.attempts.clear();
+        let past = board.past(&before, at(20));
         assert_eq!(
-            (board.starts("auto"), board.last_start("auto", "t1")),
-            (vec![at(2)], Some(at(2))),
+            (past.rule_starts, past.last_start, past.forgotten),
+            (vec![at(2)], Some(at(2)), Forgotten::default()),
             "escalated: {escalated}"
         );
     }

@@ -1,7 +1,7 @@
 //! Reads of everything but events.
 
 use rusqlite::types::{Value as Sql, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Params, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -22,9 +22,41 @@ pub(super) fn open_intents(from: &Connection, each: &mut dyn FnMut(Intent)) -> R
     Ok(given)
 }
 
-pub(super) fn ended_since(from: &Connection, since: Time) -> Result<Vec<Intent>, Fault> {
-    let sql = "SELECT json FROM intents WHERE open = 0 AND updated_at >= ?1 ORDER BY updated_at, id";
-    all(from, sql, [since.timestamp_micros()])
+/// In pages, each with a snapshot of its own, so that a long read does not hold the log file.
+pub(super) fn ended_since(
+    from: &Connection,
+    since: Time,
+    wanted: &mut dyn FnMut(&str, Time) -> bool,
+    each: &mut dyn FnMut(Intent),
+) -> Result<u64, Fault> {
+    const PAGE: i64 = 1_000;
+    let mut statement = from.prepare_cached(
+        "SELECT updated_at, id, rule, json FROM intents
+         WHERE open = 0 AND updated_at >= ?1 AND (updated_at, id) > (?1, ?2) ORDER BY updated_at, id LIMIT ?3",
+    )?;
+    let (mut at, mut id, mut given) = (since.timestamp_micros(), String::new(), 0);
+    loop {
+        let mut rows = statement.query(params![at, id, PAGE])?;
+        let mut read = 0;
+        while let Some(row) = rows.next()? {
+            read += 1;
+            (at, id) = (row.get(0)?, row.get(1)?);
+            let rule = row.get_ref(2)?.as_str().map_err(|error| Fault::Damaged(error.to_string()))?;
+            if wanted(rule, micros(at)) {
+                each(parse(json(row, 3)?)?);
+                given += 1;
+            }
+        }
+        if read < PAGE {
+            return Ok(given);
+        }
+    }
+}
+
+pub(super) fn oldest_ended(from: &Connection) -> Result<Option<Time>, Fault> {
+    let mut first =
+        from.prepare_cached("SELECT updated_at FROM intents WHERE open = 0 ORDER BY updated_at LIMIT 1")?;
+    Ok(first.query_row([], |row| row.get(0)).optional()?.map(micros))
 }
 
 pub(super) fn intent(from: &Connection, id: IntentId) -> Result<Option<Intent>, Fault> {
@@ -179,6 +211,7 @@ pub(super) fn counts(from: &Connection) -> Result<Counts, Fault> {
         outcomes: number("SELECT count(*) FROM outcomes")?,
         active_alerts: number("SELECT count(*) FROM alerts WHERE active = 1")?,
         bytes: 0,
+        used: 0,
     })
 }
 

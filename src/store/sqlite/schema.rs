@@ -82,6 +82,9 @@ const MIGRATIONS: &[&str] = &[
         raw_len INTEGER NOT NULL,
         payload BLOB NOT NULL         -- lz4 block of text
     );",
+    // When a source was last handed in, so that those of playbooks and rules that are gone can go too.
+    "ALTER TABLE sources ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
+     UPDATE sources SET used_at = unixepoch() * 1000000;",
 ];
 
 /// Pages of 4 KiB after which the writer moves the log into the file: 16 MiB, a few milliseconds of copying.

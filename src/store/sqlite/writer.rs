@@ -58,7 +58,7 @@ impl Writer {
             match self.queue.next() {
                 Next::Group(units) => self.group(units),
                 Next::Prune(what, done) => {
-                    let answer = prune::portion(&mut self.connection, what, &mut self.tidied);
+                    let answer = prune::portion(&mut self.connection, &what, &mut self.tidied);
                     // Who asked may be gone.
                     drop(done.send(answer.map_err(|fault| self.faults.settle(fault))));
                 }
@@ -113,7 +113,7 @@ impl Writer {
                     continue;
                 }
                 row => {
-                    put(&transaction, row)?;
+                    put(&transaction, row, now)?;
                     continue;
                 }
             };
@@ -191,7 +191,7 @@ pub(super) fn put_block(to: &Transaction<'_>, seq: i64, now: i64, block: &Block)
     Ok(seq + block.count as i64)
 }
 
-fn put(to: &Transaction<'_>, row: Row) -> rusqlite::Result<()> {
+fn put(to: &Transaction<'_>, row: Row, now: i64) -> rusqlite::Result<()> {
     match row {
         Row::Events(_) | Row::Notes { .. } => Ok(()),
         Row::Intent { id, open, status, rule, target, at, json } => {
@@ -241,8 +241,9 @@ fn put(to: &Transaction<'_>, row: Row) -> rusqlite::Result<()> {
         ),
         Row::Source { hash, text } => execute(
             to,
-            "INSERT INTO sources (hash, text) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING",
-            params![hash, text],
+            "INSERT INTO sources (hash, text, used_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (hash) DO UPDATE SET used_at = excluded.used_at",
+            params![hash, text, now],
         ),
         Row::Meta { key, value } => execute(
             to,
