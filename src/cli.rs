@@ -28,6 +28,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::engine::Config;
+use crate::platform::log;
+
+/// How long the end of a command waits for its log to be written.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Failures repair themselves: events match rules, rules run durable playbooks, outcomes teach which to try.
 #[derive(Debug, Parser)]
@@ -128,8 +132,13 @@ impl Setup {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.command {
+    let code = carry_out(Cli::parse().command);
+    log::flush(LAST_WORDS);
+    code
+}
+
+fn carry_out(command: Command) -> ExitCode {
+    match command {
         Command::Run(args) => run::main(&args),
         Command::Demo(args) => demo::main(&args),
         Command::Check(args) => check::main(&args),

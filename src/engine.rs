@@ -144,6 +144,9 @@ impl Engine {
         if self.0.stop.is_cancelled() {
             return Err(DeliverError::Stopping);
         }
+        if self.0.store.is_stopped() {
+            return Err(DeliverError::Store(crate::store::Error::Stopped.to_string()));
+        }
         if let Some(trouble) = self.0.disk.trouble().filter(|trouble| trouble.lost) {
             return Err(DeliverError::Store(trouble.why));
         }
@@ -275,6 +278,9 @@ impl Engine {
     pub fn unready(&self) -> Option<String> {
         if !self.0.ready.load(std::sync::atomic::Ordering::SeqCst) || self.0.stop.is_cancelled() {
             return Some("the engine is starting or stopping".into());
+        }
+        if self.0.store.is_stopped() {
+            return Some("the store's writer has stopped: restart the engine".into());
         }
         self.0.disk.trouble().map(|trouble| trouble.why)
     }

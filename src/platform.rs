@@ -1,6 +1,9 @@
 //! What the pure rooms may not use: the parts of a process that every working room shares.
 
+pub mod log;
 pub mod metrics;
 pub mod problems;
+pub mod supervisor;
 
 pub use problems::Problems;
+pub use supervisor::Part;

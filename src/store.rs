@@ -42,6 +42,11 @@ pub trait Store: Send + Sync {
     /// [`Error::Busy`], and then nothing of it was taken.
     fn commit(&self, writes: Vec<Write>) -> Commit;
 
+    /// Whether it takes nothing any more, as its writer has ended.
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
     /// The idempotency key of an event, under this store's own secret.
     fn event_key(&self, source: &str, id: &str) -> u64;
 

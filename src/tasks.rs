@@ -357,14 +357,15 @@ impl Service {
         if !lock(&self.shared.working).insert(id) {
             return;
         }
+        let at_work = AtWork { service: self.clone(), id, target, parked: false };
         let awaits = lock(&self.shared.lot).take(id, &self.parts.waits).unwrap_or_default();
         let token = self.shared.stop.child_token();
         lock(&self.shared.cancelled).insert(id, token.clone());
         // Taken here and not in the task, so that `dispatch` sees the slot gone.
         let slot = slots.clone().try_acquire_owned().ok();
         let slot = worker::Slot::new(slots.clone(), slot, self.shared.changed.clone());
-        let service = self.clone();
         tokio::spawn(async move {
+            let service = &at_work.service;
             let work = worker::Worker::new(&service.parts, id, slot, token.clone(), awaits).work();
             let parked = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(parked) => {
@@ -377,11 +378,9 @@ impl Service {
                 }
             };
             fail::fail_point!("parking");
-            match parked {
-                Some((until, awaits)) => service.park(id, &target, until, awaits, &token),
-                None => service.leave(id, &target),
+            if let Some((until, awaits)) = parked {
+                at_work.park(until, awaits, &token);
             }
-            service.shared.changed.notify_one();
         });
     }
 
@@ -422,6 +421,31 @@ impl Service {
 /// Slots besides `concurrency` that a storm of lesser intents cannot take.
 fn reserve(concurrency: usize) -> usize {
     concurrency.div_ceil(5)
+}
+
+/// The work on one intent: wherever it ends, a panic included, the intent and its target are given back.
+struct AtWork {
+    service: Service,
+    id: IntentId,
+    target: String,
+    parked: bool,
+}
+
+impl AtWork {
+    /// The work waits, and keeps its target meanwhile.
+    fn park(mut self, until: Time, awaits: lot::Awaits, told: &CancellationToken) {
+        self.service.park(self.id, &self.target, until, awaits, told);
+        self.parked = true;
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if !self.parked {
+            self.service.leave(self.id, &self.target);
+        }
+        self.service.shared.changed.notify_one();
+    }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

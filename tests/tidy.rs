@@ -40,6 +40,29 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("libloading", &["plugins"]),
 ];
 
+/// Where tasks and threads are started that are no `platform::Part`: what ends soon, is awaited by who started it, or
+/// is looked after otherwise. Whatever serves for long is a `Part`, so that its end does not go unnoticed.
+const STARTED_BARE: &[(&str, &str)] = &[
+    ("platform/", "parts are made there, and the log's thread, which catches its own panics"),
+    ("engine/rehearse", "a test of rules, whose end is its result"),
+    ("engine/replay", "a replay, whose end is its result"),
+    ("engine/reload.rs", "one reload, awaited; and what it tells"),
+    ("engine/dry.rs", "a dry run, awaited"),
+    ("engine/publish.rs", "events that are sent again once"),
+    ("engine/ports.rs", "an event made inside, pushed once"),
+    ("engine/told.rs", "an alert is told once, and again at the next start if not"),
+    ("engine/query.rs", "an alert that changed is told once"),
+    ("engine.rs", "a question is taken back once"),
+    ("kernels/unit.rs", "one operation, awaited"),
+    ("kernels/life.rs", "the copy of a process's output, awaited at its end"),
+    ("plugins/", "alerts about a plugin, processes that retire, output of a process, which is awaited"),
+    ("rules/build.rs", "compiles in a scope"),
+    ("stress/", "another process"),
+    ("tasks.rs", "the work on one intent: its panics are counted, and a guard gives back what it held"),
+    ("tasks/", "alerts, metrics and clean-ups that are done once"),
+    ("cli/stress.rs", "tells a running engine, awaited"),
+];
+
 /// A file longer than this needs walls.
 const MAX_LINES: usize = 500;
 
@@ -130,6 +153,40 @@ fn no_intent_ends_silently() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn whatever_serves_for_long_is_supervised() {
+    let bare = [
+        "tokio::spawn(",
+        "tracker.spawn(",
+        ".spawn_on(&",
+        "thread::spawn(",
+        "thread::Builder",
+        "runtime.spawn(",
+    ];
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+        let inside = inside.to_string_lossy().into_owned();
+        let is_test = inside.contains("tests");
+        if is_test || STARTED_BARE.iter().any(|(place, _)| inside.starts_with(place)) {
+            continue;
+        }
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let is_part = code.contains("Part::") || code.contains("part(") || code.contains("part.");
+            if bare.iter().any(|mark| code.contains(mark)) && !is_part {
+                wrong.push(format!("{}:{}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "start these with `platform::Part`, or say in STARTED_BARE why their end may go unnoticed:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::{output, run};
 use crate::engine::{Config, Engine};
 use crate::http;
 use crate::model::Clock;
+use crate::platform::{Part, log};
 use cast::Fault;
 use story::Story;
 
@@ -43,7 +44,7 @@ pub struct Args {
 
 /// Plays it.
 pub fn main(args: &Args) -> ExitCode {
-    run::log(false, if args.verbose { "info" } else { "error" });
+    log::start(false, if args.verbose { "info" } else { "error" });
     let runtime = match run::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return output::failed(&error),
@@ -63,7 +64,8 @@ async fn play(args: &Args) -> Result<bool, String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let engine =
         Engine::start(stage.config(address)?, Clock::system()).await.map_err(|error| error.to_string())?;
-    let api = tokio::spawn(http::serve(engine.clone(), listener));
+    let api = http::serve(engine.clone(), listener);
+    let api = Part::new("http").until(&engine.stopping()).spawn(async move { drop(api.await) });
     let told = tokio::select! {
         told = tell(&engine, address, args.once) => told,
         why = run::told_to_stop() => { why?; output::line("\nstopping"); Ok(!args.once) }

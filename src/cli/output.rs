@@ -1,5 +1,4 @@
 //! How commands print: JSON or text, colours only in a terminal, errors on standard error.
-#![expect(clippy::print_stderr, reason = "printing is what the command line is for")]
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -9,15 +8,18 @@ use comfy_table::{ContentArrangement, Table, presets};
 use owo_colors::{OwoColorize, Style};
 use serde::Serialize;
 
+use crate::platform::log;
+
 /// The thing asked for failed; `message` says why. Exit status 1.
 pub fn failed(message: &str) -> ExitCode {
-    eprintln!("{} {message}", paint("error:", Style::new().red().bold(), std::io::stderr().is_terminal()));
+    let error = paint("error:", Style::new().red().bold(), std::io::stderr().is_terminal());
+    progress(format_args!("{error} {message}"));
     ExitCode::from(1)
 }
 
 /// Wrong use; `message` says what would be right. Exit status 2.
 pub fn misused(message: &str) -> ExitCode {
-    eprintln!("{} {message}", paint("error:", Style::new().red().bold(), std::io::stderr().is_terminal()));
+    failed(message);
     ExitCode::from(2)
 }
 
@@ -25,7 +27,7 @@ pub fn misused(message: &str) -> ExitCode {
 pub fn line(text: impl Display) {
     if let Err(error) = writeln!(std::io::stdout().lock(), "{text}") {
         if error.kind() != ErrorKind::BrokenPipe {
-            eprintln!("failed to print: {error}");
+            progress(format_args!("failed to print: {error}"));
         }
         std::process::exit(i32::from(error.kind() != ErrorKind::BrokenPipe));
     }
@@ -33,14 +35,15 @@ pub fn line(text: impl Display) {
 
 /// Prints a line about what is going on, which is not the result, on standard error.
 pub fn progress(text: impl Display) {
-    eprintln!("{text}");
+    // Where a log is served, standard error may be blocked, full or gone, and nobody may wait for it.
+    log::raw(&text.to_string());
 }
 
 /// Prints `value` as JSON.
 pub fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => line(text),
-        Err(error) => eprintln!("failed to write JSON: {error}"),
+        Err(error) => progress(format_args!("failed to write JSON: {error}")),
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
-
 use super::{Setup, output};
 use crate::engine::{Config, Engine};
 use crate::http;
 use crate::model::Clock;
+use crate::platform::{Part, log, supervisor};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -25,12 +24,15 @@ pub fn main(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(error) => return output::failed(&error),
     };
-    log(args.log_json, "info");
+    log::start(args.log_json, "info");
+    supervisor::exit_when_a_part_ends();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return output::failed(&error),
     };
     let served = runtime.block_on(serve(config));
+    // What is left works on a runtime that goes away.
+    supervisor::stand_down();
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,7 +45,12 @@ async fn serve(config: Config) -> Result<(), String> {
     let listener = http::bind(config.listen).await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let engine = Engine::start(config, Clock::system()).await.map_err(|error| error.to_string())?;
-    let api = tokio::spawn(http::serve(engine.clone(), listener));
+    let api = http::serve(engine.clone(), listener);
+    let api = Part::new("http").until(&engine.stopping()).spawn(async move {
+        if let Err(error) = api.await {
+            tracing::error!("failed to accept connections: {error}");
+        }
+    });
     let readiness = engine.readiness();
     tracing::info!(
         url = %format!("http://{address}"),
@@ -85,17 +92,4 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("failed to start: {error}"))
-}
-
-/// Sets up the log on standard error; `RUST_LOG` says more or less than `level`.
-pub fn log(json: bool, level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if json {
-        log.json().init();
-    } else {
-        use std::io::IsTerminal;
-        log.with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()).init();
-    }
 }

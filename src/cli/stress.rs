@@ -12,6 +12,7 @@ use super::{Setup, output, run};
 use crate::bus::Publisher;
 use crate::kernels::{Shim, Spawner};
 use crate::model::{Clock, Event, Span};
+use crate::platform::log;
 use crate::stress::{self, Break, Plan, Progress, Report};
 
 /// Events on their way to the engine; a stress test makes a handful a boot.
@@ -48,7 +49,7 @@ pub struct BootArgs {
 /// Does it.
 pub fn main(command: &Command) -> ExitCode {
     let Command::Boot(args) = command;
-    run::log(false, "warn");
+    log::start(false, "warn");
     let report = run::runtime().and_then(|runtime| runtime.block_on(boot(args)));
     match report {
         Ok(report) => {

@@ -16,6 +16,7 @@ use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
 use crate::model::{Chance, Clock, Event, Status};
 use crate::observability::{Aggregator, alerts::Book};
+use crate::platform::Part;
 use crate::plugins::{self, Plugins};
 use crate::store::{IntentQuery, Sqlite, Store};
 use crate::tasks::{escalate, lock};
@@ -124,11 +125,11 @@ impl Engine {
     async fn serve(&self) -> Result<(), StartError> {
         let inner = &self.0;
         let (ingest, publish, is_ready) = self.pipe();
-        inner.tracker.spawn(publish.run());
+        let part = |name| Part::new(name).until(&inner.stop);
+        part("publisher").spawn_on(&inner.tracker, publish.run());
         let runtime = tokio::runtime::Handle::current();
-        std::thread::Builder::new()
-            .name("ingest".into())
-            .spawn(move || runtime.block_on(ingest.run()))
+        part("ingest")
+            .thread(None, move || runtime.block_on(ingest.run()))
             .map_err(|e| StartError::Other { what: "start the ingest thread".into(), why: e.to_string() })?;
         is_ready.await.map_err(|_| StartError::Other {
             what: "start".into(),
@@ -142,17 +143,15 @@ impl Engine {
         inner.told.go_on();
         let resumed = inner.tasks.resume().await;
         resumed.map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
-        inner.tracker.spawn(inner.tasks.clone().run());
-        inner.tracker.spawn(self.clone().watch_files());
-        inner.tracker.spawn(self.clone().housekeep());
-        inner.tracker.spawn(self.clone().watch_disk());
-        inner.tracker.spawn(self.clone().watch_freeze());
-        inner.tracker.spawn(self.clone().watch_plugins());
+        part("conductor").spawn_on(&inner.tracker, inner.tasks.clone().run());
+        part("file-watcher").spawn_on(&inner.tracker, self.clone().watch_files());
+        part("housekeeping").spawn_on(&inner.tracker, self.clone().housekeep());
+        part("disk-watcher").spawn_on(&inner.tracker, self.clone().watch_disk());
+        part("freeze-watcher").spawn_on(&inner.tracker, self.clone().watch_freeze());
+        part("plugin-watcher").spawn_on(&inner.tracker, self.clone().watch_plugins());
         self.follow_files()?;
         let kernels = inner.kernels.clone();
-        inner.tracker.spawn(async move {
-            kernels.boot().await;
-        });
+        Part::new("kernel-boot").spawn_on(&inner.tracker, async move { drop(kernels.boot().await) });
         Ok(())
     }
 
@@ -197,9 +196,10 @@ impl Engine {
                 })?;
             lock(&self.0.sources).push((config.name.clone(), source.handle()));
             let stop = self.0.stop.clone();
-            self.0.tracker.spawn(async move {
+            let part = Part::new(format!("source {}", config.name)).until(&stop);
+            part.spawn_on(&self.0.tracker, async move {
                 if let Err(error) = source.run(stop).await {
-                    tracing::error!("files are not followed any more: {error}");
+                    tracing::error!("failed to follow the files of a source: {error}");
                 }
             });
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::fs::Access;
 
 use super::Engine;
+use crate::platform::log;
 use crate::store::{Error, Write, sqlite};
 
 /// How often the place is looked at.
@@ -102,13 +103,28 @@ impl Disk {
 }
 
 impl Engine {
-    /// Looks after the data directory until the engine stops.
+    fn look_at_log(&self) {
+        const KEY: &str = "log/standard-error";
+        match log::trouble() {
+            Some(why) => drop(self.0.problems.raise(
+                KEY,
+                format!(
+                    "log lines are being dropped, as standard error does not take them: {why}; \
+                     free its disk, or see to whatever reads it"
+                ),
+            )),
+            None => drop(self.0.problems.clear(KEY)),
+        }
+    }
+
+    /// Looks after the data directory, and whether the log is written, until the engine stops.
     pub(super) async fn watch_disk(self) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}
                 () = self.0.stop.cancelled() => return,
             }
+            self.look_at_log();
             let engine = self.clone();
             // A file system that hangs must not hang the loop of everybody else.
             let looked = tokio::task::spawn_blocking(move || engine.0.disk.look()).await;

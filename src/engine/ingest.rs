@@ -26,6 +26,7 @@ use crate::intents::Board;
 use crate::intents::board::Changes;
 use crate::journal::edge;
 use crate::model::{Chance, Clock, Event, Time};
+use crate::platform::supervisor;
 use crate::rules::{RuleSet, Scratch, Windows};
 use crate::store::{Commit, Store};
 
@@ -53,8 +54,28 @@ pub struct Receipt {
     pub duplicates: usize,
 }
 
+/// A batch that is on its way; counted until it is dropped, wherever that happens.
+#[derive(Debug)]
+pub struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    /// One more.
+    pub fn count(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::SeqCst);
+        Self(all.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// A batch handed to the store.
 pub struct Committed {
+    /// Held until it has been told.
+    pub under_way: UnderWay,
     /// Resolves when it is durable.
     pub commit: Commit,
     /// Its events.
@@ -145,6 +166,9 @@ impl Ingest {
                 },
                 () = self.until_due() => Vec::new(),
             };
+            if supervisor::is_struck("ingest") {
+                return;
+            }
             if self.failed.load(Ordering::SeqCst) > 0 {
                 self.recover(&mut mind).await;
             }
@@ -176,7 +200,6 @@ impl Ingest {
     }
 
     async fn hand_on(&self, committed: Committed) -> Result<(), mpsc::error::SendError<Committed>> {
-        self.under_way.fetch_add(1, Ordering::SeqCst);
         self.committed.send(committed).await
     }
 
@@ -229,7 +252,8 @@ impl Ingest {
             return None;
         }
         let Decided { commit, events, changes, fired } = decided;
-        Some(Committed { commit, events, unattended, changes, replies, fired })
+        let under_way = UnderWay::count(&self.under_way);
+        Some(Committed { under_way, commit, events, unattended, changes, replies, fired })
     }
 
     fn current(&self) -> Arc<RuleSet> {

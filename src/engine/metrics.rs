@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Unit;
 
 use crate::model::{Outcome, Status};
+use crate::platform::log;
 use crate::platform::metrics::Registry;
 use crate::rules;
 
@@ -134,6 +135,7 @@ impl Metrics {
             "Events refused because too many waited",
             metrics.refused.clone(),
         );
+        registry.register("log_lines_dropped", "Log lines that standard error did not take", log::dropped());
         registry.register("rules_fired", "Times a rule fired", metrics.fired.clone());
         registry.register(
             "conditions_failed",

@@ -26,8 +26,6 @@ pub struct Publish {
     pub batches: mpsc::Receiver<Committed>,
     /// Batches that failed.
     pub failed: Arc<AtomicUsize>,
-    /// Batches on their way.
-    pub under_way: Arc<AtomicUsize>,
     /// Told of a commit that failed.
     pub(super) disk: Arc<Disk>,
     /// Live subscribers.
@@ -78,7 +76,7 @@ impl Publish {
                     self.send_again(batch.unattended);
                 }
             }
-            self.under_way.fetch_sub(1, Ordering::SeqCst);
+            drop(batch.under_way);
         }
     }
 

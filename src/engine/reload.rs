@@ -255,7 +255,10 @@ impl Engine {
 
     fn refuse(&self, diagnostics: Vec<Diagnostic>, now: Time) -> Report {
         self.0.metrics.reloads.get_or_create(&ResultLabel { result: "failed" }).inc();
-        tracing::error!("the last good rules and playbooks stay: {}", summary(&diagnostics));
+        // A line of the log is one line.
+        for line in summary(&diagnostics).lines().filter(|line| !line.is_empty()) {
+            tracing::error!("the last good rules and playbooks stay: {line}");
+        }
         let before = self.0.reload.report();
         let again = before.refused_at.is_some();
         let report = Report { refused_at: Some(now), diagnostics, ..before };

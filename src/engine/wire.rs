@@ -213,7 +213,6 @@ impl Engine {
             disk: inner.disk.clone(),
             batches,
             failed,
-            under_way: inner.under_way.clone(),
             taps: inner.taps.clone(),
             observed: inner.observed.clone(),
             kernels: inner.kernels.clone(),

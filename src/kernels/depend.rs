@@ -14,6 +14,7 @@ use super::spec::{Spec, ranks};
 use super::unit::{Operation, Unit};
 use super::view::{State, View};
 use crate::model::Failure;
+use crate::platform::Part;
 
 /// How often trouble that may be over is looked at.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -41,7 +42,8 @@ impl Registry {
             }
         });
         join_all(boots).await;
-        tokio::spawn(tell_again(Arc::clone(&self.context), Arc::downgrade(&self.kernels)));
+        let again = tell_again(Arc::clone(&self.context), Arc::downgrade(&self.kernels));
+        drop(Part::new("kernel-dependencies").spawn(again));
         self.list()
     }
 
@@ -127,12 +129,13 @@ impl Registry {
         unit.set_waits(true);
         let (context, unit) = (Arc::clone(&self.context), Arc::clone(unit));
         tracing::info!(kernel = unit.spec.name, needs = ?context.missing(&unit.spec), "not started before what it needs is healthy");
-        tokio::spawn(async move {
+        let part = Part::new(format!("kernel {} waits", unit.spec.name));
+        drop(part.spawn(async move {
             if wait(&context, &unit).await {
                 // Told as events.
                 unit.operate(operation, "").await.ok();
             }
-        });
+        }));
     }
 }
 

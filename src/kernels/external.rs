@@ -24,6 +24,7 @@ use super::providers::process::Launch;
 use super::spec::Spec;
 use super::view::{ReplicaView, State, View};
 use crate::model::{Failure, Time};
+use crate::platform::Part;
 use track::{Look, Patience, Tale, Track};
 
 /// One kernel outside.
@@ -93,7 +94,8 @@ impl Body for External {
         Box::pin(async move {
             let done = if anew { self.0.boot_anew().await } else { self.0.adopt().await };
             if !self.0.watched.swap(true, Ordering::SeqCst) {
-                tokio::spawn(Arc::clone(&self.0).watch());
+                let part = Part::new(format!("kernel {}", self.0.spec.name)).until(&self.0.context.closing);
+                drop(part.spawn(Arc::clone(&self.0).watch()));
             }
             done
         })

@@ -29,6 +29,7 @@ use super::unit::Unit;
 use super::view::State;
 use crate::bus::Publisher;
 use crate::model::{Clock, Event, Priority, Time, Topic};
+use crate::platform::Part;
 
 /// An event that was told: its kind, and its data.
 pub(super) type Told = (String, Map<String, Value>);
@@ -110,7 +111,9 @@ pub(super) fn begin(
     });
     let (stop, asked) = watch::channel(None);
     let life = Life { context: Arc::clone(context), spec: Arc::clone(spec), seat, told, beats };
-    tokio::spawn(life.run(asked));
+    let part = Part::new(format!("kernel {}/{}", spec.name, life.seat.index));
+    // It ends with the process that it looks after.
+    drop(part.spawn(life.run(asked)));
     Replica { seat, status, stop }
 }
 

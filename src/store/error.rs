@@ -55,7 +55,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// The writer has ended.
-    #[error("the store has stopped; whether this was kept is not known")]
+    #[error("the store's writer has stopped; whether this was kept is not known; restart the engine")]
     Stopped,
 }
 

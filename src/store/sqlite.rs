@@ -16,6 +16,7 @@ use super::{
     Store, Wanted, Write,
 };
 use crate::model::{Alert, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
+use crate::platform::Part;
 use fault::{Fault, Faults};
 use queue::{Queue, Unit};
 use readers::Readers;
@@ -92,9 +93,8 @@ impl Sqlite {
         let queue = Arc::new(Queue::default());
         let wal = dir.join("paramedic.db-wal");
         let writer = Writer::new(connection, Arc::clone(&queue), faults.clone(), clock, wal)?;
-        let thread = std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || writer.run())
+        let thread = Part::new("store-writer")
+            .thread(None, move || writer.run())
             .map_err(|error| faults.io(format!("no thread for the writer: {error}")))?;
         Ok(Self {
             queue,
@@ -123,6 +123,10 @@ impl Store for Sqlite {
             Err(error) => done.settle(Err(Error::Invalid(format!("not to be written as JSON: {error}")))),
         }
         commit
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.queue.is_closed()
     }
 
     fn event_key(&self, source: &str, id: &str) -> u64 {
@@ -272,8 +276,9 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if writer.is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the store's writer panicked");
+        if let Some(writer) = writer {
+            // If it panicked, that has been logged.
+            drop(writer.join());
         }
         self.lock = None;
         if let Some(dir) = &self.throw_away

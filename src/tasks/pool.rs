@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::platform::{Part, supervisor};
 use crate::playbook;
 
 /// Threads that carry out bursts. A runaway script holds one for as long as its limits allow, so there are some to
@@ -30,16 +31,14 @@ impl Pool {
         let receive = Arc::new(Mutex::new(receive));
         for number in 0..threads {
             let receive = receive.clone();
-            std::thread::Builder::new()
-                .name(format!("playbook-{number}"))
-                .stack_size(playbook::STACK)
-                .spawn(move || {
-                    loop {
-                        let job = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                        let Ok(job) = job else { return };
-                        job();
-                    }
-                })?;
+            Part::new(format!("playbook-{number}")).thread(Some(playbook::STACK), move || {
+                loop {
+                    let job = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(job) = job else { return };
+                    supervisor::is_struck("playbook-pool");
+                    job();
+                }
+            })?;
         }
         Ok(Self(Some(send)))
     }

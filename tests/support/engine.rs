@@ -65,6 +65,11 @@ impl Home {
     /// Starts an engine in it, with `env` set, and does not wait.
     pub fn spawn(&self, env: &[(&str, &str)]) -> Engine {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        self.spawn_to(log.into(), env)
+    }
+
+    /// The same with its standard error going to `log`.
+    pub fn spawn_to(&self, log: Stdio, env: &[(&str, &str)]) -> Engine {
         let child = Command::new(env!("CARGO_BIN_EXE_paramedic"))
             .args(["run", "--config"])
             .arg(self.path("paramedic.yaml"))
@@ -134,6 +139,11 @@ impl Engine {
     /// Whether it has ended by `abort`.
     pub fn was_aborted(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some_and(|status| status.signal() == Some(6))
+    }
+
+    /// The exit code with which it has ended, if it has and was not killed.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
     }
 
     /// Whether it has ended by itself.

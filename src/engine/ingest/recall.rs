@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::saving::{self, Saved};
-use super::{Committed, Ingest, Mind};
+use super::{Committed, Ingest, Mind, UnderWay};
 use crate::engine::decisions::{self, Era};
 use crate::intents::board::Changes;
 use crate::model::{Event, Time};
@@ -78,6 +78,7 @@ impl Ingest {
         }
         let commit = self.store.commit(writes);
         let committed = Committed {
+            under_way: UnderWay::count(&self.under_way),
             commit,
             events: vec![],
             unattended: vec![],

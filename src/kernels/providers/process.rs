@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::kernels::guardian::Guardian;
 use crate::kernels::shim;
+use crate::platform::{Part, supervisor};
 
 /// Which program serves as shim and guardian.
 #[derive(Clone, Debug)]
@@ -132,7 +133,7 @@ impl Spawner {
     pub fn new(shim: Shim) -> io::Result<Self> {
         let (jobs, inbox) = sync_channel(QUEUE);
         let runtime = Handle::current();
-        std::thread::Builder::new().name("spawner".into()).spawn(move || serve(&inbox, &shim, &runtime))?;
+        Part::new("spawner").thread(None, move || serve(&inbox, &shim, &runtime))?;
         Ok(Self { jobs })
     }
 
@@ -233,6 +234,7 @@ fn serve(inbox: &Receiver<Job>, shim: &Shim, runtime: &Handle) {
     let gone = Arc::new(Gone::default());
     loop {
         let job = inbox.recv_timeout(TEND);
+        supervisor::is_struck("spawner");
         let ended = std::mem::take(&mut *gone.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(guardian) = &mut guardian {
             guardian.tend();

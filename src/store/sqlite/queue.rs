@@ -124,6 +124,11 @@ impl Queue {
         state.bytes = state.bytes.saturating_sub(bytes);
     }
 
+    /// Whether it takes nothing more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Takes nothing more.
     pub(super) fn close(&self) {
         self.lock().closed = true;
@@ -165,6 +170,7 @@ mod tests {
         let queue = Queue::default();
         // An empty list stands for events only; what counts is the stated size.
         let half = || push(&queue, Vec::new(), EVENTS_LIMIT / 2);
+        assert!(!queue.is_closed());
         let mut taken = [half(), half()];
         assert_eq!(half().now_or_never(), Some(Err(Error::Busy(32))));
         let mut journal = push(&queue, meta(), 1 << 20);
@@ -176,6 +182,7 @@ mod tests {
         queue.written(first[0].bytes);
         assert_eq!(half().now_or_never(), Some(Err(Error::Busy(17))), "17 + 16 is over the limit still");
         queue.abandon();
+        assert!(queue.is_closed());
         assert_eq!((&mut taken[1]).now_or_never(), Some(Err(Error::Stopped)));
         assert_eq!(journal.now_or_never(), Some(Err(Error::Stopped)));
         assert_eq!(half().now_or_never(), Some(Err(Error::Stopped)));

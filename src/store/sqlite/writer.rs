@@ -13,6 +13,7 @@ use super::fault::{Fault, Faults};
 use super::prune;
 use super::queue::{Next, Queue, Unit};
 use crate::model::Clock;
+use crate::platform::supervisor;
 use crate::store::Error;
 
 /// The log file is cut back when it is larger than this, which happens only while long reads hold it.
@@ -55,7 +56,9 @@ impl Writer {
         // Whatever ends this thread, nobody must wait for it for ever.
         let _guard = Abandon(Arc::clone(&self.queue));
         loop {
-            match self.queue.next() {
+            let next = self.queue.next();
+            supervisor::is_struck("store-writer");
+            match next {
                 Next::Group(units) => self.group(units),
                 Next::Prune(what, done) => {
                     let answer = prune::portion(&mut self.connection, &what, &mut self.tidied);
