@@ -5,13 +5,19 @@
 //! with source `kernels`. A kernel that ends or hangs is only told of: repairing it is a playbook's work.
 
 mod body;
+mod context;
 mod depend;
+mod ending;
+mod evidence;
 mod external;
+mod family;
 pub mod guardian;
 mod health;
 mod life;
 mod logs;
+mod orphans;
 mod ports;
+mod proc;
 pub mod providers;
 mod replicas;
 pub mod shim;
@@ -20,6 +26,7 @@ pub mod spec;
 mod tests;
 mod unit;
 mod view;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,17 +38,23 @@ use futures_util::future::join_all;
 pub use providers::process::{Shim, Spawner};
 pub use spec::Spec;
 pub use view::{Health, ReplicaView, State, View};
+pub use wishes::Wish;
 
 use crate::bus::Publisher;
 use crate::model::{Clock, Failure, Span};
-use life::Context;
+use crate::platform::Problems;
+use crate::store::{self, Store};
+use context::Context;
 use unit::{Operation, Unit};
+use wishes::Wishes;
 
 /// All kernels of an engine; cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
     kernels: Arc<BTreeMap<String, Arc<Unit>>>,
     context: Arc<Context>,
+    /// Who operates through this handle.
+    by: Arc<str>,
     /// Whether it only knows what an operator wrote.
     planned: bool,
 }
@@ -96,13 +109,13 @@ impl Registry {
         }
         let kernels = Arc::new(kernels);
         context.kernels.get_or_init(|| Arc::downgrade(&kernels));
-        Ok(Self { kernels, context, planned: false })
+        Ok(Self { kernels, context, by: "the engine".into(), planned: false })
     }
 
     /// A registry without kernels, which touches nothing.
     pub fn none(publisher: Arc<dyn Publisher>, clock: Clock) -> Self {
         let context = Context::new(publisher, Spawner::none(), PathBuf::new(), clock);
-        Self { kernels: Arc::default(), context, planned: false }
+        Self { kernels: Arc::default(), context, by: "the engine".into(), planned: false }
     }
 
     /// A registry that knows `specs` as they are written, to say what would be done to them. It touches nothing, and none
@@ -111,7 +124,36 @@ impl Registry {
         let context = Context::new(publisher, Spawner::none(), PathBuf::new(), clock);
         let unit = |spec: Spec| (spec.name.clone(), Arc::new(Unit::planned(spec, &context)));
         let kernels = Arc::new(specs.into_iter().map(unit).collect());
-        Self { kernels, context, planned: true }
+        Self { kernels, context, by: "the engine".into(), planned: true }
+    }
+
+    /// Remembers in `store` which kernels are stopped and scaled by hand, and does as it remembers; to be called before
+    /// they boot.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn remember_in(&self, store: Arc<dyn Store>) -> Result<(), store::Error> {
+        let wishes = Wishes::read(store, |name| self.kernels.contains_key(name)).await?;
+        for (name, unit) in self.kernels.iter() {
+            if let Some(n) = wishes.of(name).and_then(|wish| wish.replicas) {
+                unit.wish(n);
+            }
+        }
+        // The first one stays.
+        self.context.wishes.get_or_init(|| wishes);
+        Ok(())
+    }
+
+    /// The same registry, operated on behalf of `who`, whose name is kept with what outlives the engine.
+    #[must_use]
+    pub fn on_behalf_of(&self, who: &str) -> Self {
+        Self { by: who.into(), ..self.clone() }
+    }
+
+    /// Lists what is wrong with kernels that an operator should know of, such as one that does not end, among `problems`.
+    pub fn report_to(&self, problems: Problems) {
+        // The first one stays.
+        self.context.problems.get_or_init(|| problems);
     }
 
     /// Whether it only knows what an operator wrote, and not how its kernels are.
@@ -136,7 +178,7 @@ impl Registry {
     /// # Errors
     /// `invalid`: no such kernel. `failed`: it did not boot within its `start_timeout`. `cancelled`: the engine ends.
     pub async fn start(&self, name: &str, key: &str) -> Result<View, Failure> {
-        self.find(name)?.operate(Operation::Start, key).await
+        self.find(name)?.operate(Operation::Start, key, &self.by).await
     }
 
     /// Stops all replicas, with `grace` (the kernel's own if not said) between SIGTERM and SIGKILL.
@@ -144,7 +186,7 @@ impl Registry {
     /// # Errors
     /// `invalid`: no such kernel. `failed`: it does not end.
     pub async fn stop(&self, name: &str, grace: Option<Span>, key: &str) -> Result<View, Failure> {
-        self.find(name)?.operate(Operation::Stop(grace.map(|span| span.0)), key).await
+        self.find(name)?.operate(Operation::Stop(grace.map(|span| span.0)), key, &self.by).await
     }
 
     /// Stops all replicas, starts them anew and waits until they have booted.
@@ -152,7 +194,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::stop`] and [`Registry::start`]; `refused`: restarted too often already.
     pub async fn restart(&self, name: &str, grace: Option<Span>, key: &str) -> Result<View, Failure> {
-        self.find(name)?.operate(Operation::Restart(grace.map(|span| span.0)), key).await
+        self.find(name)?.operate(Operation::Restart(grace.map(|span| span.0)), key, &self.by).await
     }
 
     /// Restarts it with all that depend on it: these are stopped before, the last first, and started after it is healthy,
@@ -180,7 +222,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::start`]; `invalid` too where `n` is not within its `replicas`.
     pub async fn scale(&self, name: &str, n: u32, key: &str) -> Result<View, Failure> {
-        self.find(name)?.operate(Operation::Scale(n), key).await
+        self.find(name)?.operate(Operation::Scale(n), key, &self.by).await
     }
 
     /// Looks now whether it works.
@@ -199,9 +241,11 @@ impl Registry {
         self.find(name)?.logs(n).await
     }
 
-    /// Notes a sign of life of a kernel whose probe is `heartbeat`; false if there is no such kernel.
-    pub fn heartbeat(&self, name: &str) -> bool {
-        self.kernels.get(name).map(|unit| unit.beat()).is_some()
+    /// Notes a sign of life of a kernel whose probe is `heartbeat`; false if there is no such kernel. With `instance`, which
+    /// a process finds in its variable `PARAMEDIC_INSTANCE`, it is one of that start of that replica alone; without, of
+    /// every replica. None of it counts while the kernel does not run.
+    pub fn heartbeat(&self, name: &str, instance: Option<&str>) -> bool {
+        self.kernels.get(name).map(|unit| unit.beat(instance)).is_some()
     }
 
     /// Every kernel, by name.

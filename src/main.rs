@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let code = match args.next().as_deref().and_then(|name| name.to_str()) {
         Some(kernels::shim::COMMAND) => kernels::shim::exec(args),
         Some(kernels::guardian::COMMAND) => {
-            kernels::guardian::run();
+            kernels::guardian::run(args.next().as_deref().and_then(|mark| mark.to_str()));
             0
         }
         Some(plugins::host::COMMAND) => plugins::host::run(),

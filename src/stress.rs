@@ -173,7 +173,7 @@ impl Boot {
             _ if crashed.contains(view.name.as_str()) => Some("crash"),
             State::Healthy => None,
             State::Unhealthy | State::Booting => Some("timeout"),
-            State::Exited | State::Stopped | State::Waiting => Some("crash"),
+            State::Exited | State::Stopped | State::Stopping | State::Waiting => Some("crash"),
         };
         let slow = match (error, view.boot_ms, view.baseline_ms) {
             (None, Some(took), Some(usual)) => took > SLOW * usual,

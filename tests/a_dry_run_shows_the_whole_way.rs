@@ -61,6 +61,24 @@ fn the_kernels_of_the_configuration_are_known_and_none_of_them_is_started() {
 }
 
 #[test]
+fn a_wait_is_given_the_event_that_it_would_get_in_a_run() {
+    let dir = folder(
+        "fn run(ctx) {
+    let second = wait_for(\"door.>\", \"data.n == 2 && subject == target\", \"1m\");
+    let first = wait_for(\"door.>\", (), \"1m\");
+    [first.data.n, second.data.n]
+}
+",
+    );
+    let said = dry(dir.path(), "--event door.open={\"n\":1} --event door.open={\"n\":2} --json");
+    let told: Value =
+        serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {} {}", said.out, said.err));
+    let given: Vec<&Value> =
+        told["steps"].as_array().unwrap().iter().map(|step| &step["gives"]["data"]["n"]).collect();
+    assert_eq!(given, [&Value::from(2), &Value::from(1)], "{told:#}");
+}
+
+#[test]
 fn calls_that_would_not_be_done_are_counted_and_the_way_goes_on() {
     let dir = folder(
         "fn run(ctx) {

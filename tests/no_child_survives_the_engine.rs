@@ -29,9 +29,9 @@ impl Publisher for Nobody {
 async fn engine() {
     let Ok(dir) = std::env::var(ENGINE) else { return };
     let dir = Path::new(&dir);
-    // Each has a child of its own, which a parent-death signal would not reach.
+    // Each has a child of its own, which a parent-death signal would not reach, and one that has left its group besides.
     let kernel = |i: usize| {
-        let command = ["sh", "-c", "sleep 1000 & sleep 1000"].map(String::from);
+        let command = ["sh", "-c", "(setsid sleep 1000 &) ; sleep 1000 & sleep 1000"].map(String::from);
         let spec = serde_json::json!({ "name": format!("k{i}"), "command": command });
         serde_json::from_value::<Spec>(spec).unwrap()
     };

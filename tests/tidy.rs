@@ -55,6 +55,10 @@ const STARTED_BARE: &[(&str, &str)] = &[
     ("engine.rs", "a question is taken back once"),
     ("kernels/unit.rs", "one operation, awaited"),
     ("kernels/life.rs", "the copy of a process's output, awaited at its end"),
+    (
+        "kernels/providers/process/output.rs",
+        "the output of a program, kept until its end, and read on for nobody",
+    ),
     ("plugins/", "alerts about a plugin, processes that retire, output of a process, which is awaited"),
     ("rules/build.rs", "compiles in a scope"),
     ("stress/", "another process"),

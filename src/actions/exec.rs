@@ -1,27 +1,24 @@
 //! `exec.run`: runs a program from an allow-list with the arguments given, never through a shell.
 //!
-//! Its process group is ended at the time-out and with the engine. It sees few variables of the engine's environment,
+//! The call is over when the program ends, and what is left of its process group is ended then; so is all of it at the
+//! time-out and with the engine. A daemon that leaves the group on purpose, as an init script starts it, lives on and is
+//! named in the result. The program sees few variables of the engine's environment,
 //! and none that the caller could use to make another program of it. What an event brought along cannot become an
 //! option: an argument that begins with `-` is refused unless it stands so in the playbook's own source, was declared,
 //! or comes after `--`.
-
-pub(super) mod keep;
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use keep::Kept;
-
 use super::schema::{text, texts};
 use super::{Action, Call, ExecConfig, Program, Spec};
 use crate::kernels::Spawner;
-use crate::kernels::providers::process::Launch;
+use crate::kernels::providers::process::{self, Launch, Output};
 use crate::model::{Failure, Risk, Span};
 
 pub(super) struct Run {
@@ -61,6 +58,7 @@ impl Run {
                 "stdout": { "type": "string", "description": "its beginning and its end, if it is long" },
                 "stderr": { "type": "string", "description": "likewise" },
                 "truncated": { "type": "boolean" },
+                "left_running": { "type": "array", "items": { "type": "string" }, "description": "processes that it started and that live on, as they left its process group; absent if there are none" },
             },
         });
         let spec = Spec {
@@ -87,7 +85,7 @@ impl Run {
         // Never where the engine happens to run: a program that writes beside itself, or reads settings from there,
         // would do so in a place that nobody chose.
         let cwd = cwd.or_else(|| self.config.cwd.clone()).or_else(|| self.config.own.clone());
-        Ok(Launch { env: environment(call)?, argv, inherit_env: false, cwd, capture: true, channel: None })
+        Ok(Launch { env: environment(call)?, argv, cwd, capture: true, lasting: true, ..Launch::default() })
     }
 
     /// Compared as written: `./x`, `/bin/../bin/x` or a link to it is another text, so it is refused.
@@ -147,20 +145,37 @@ impl Action for Run {
 async fn run(launch: Launch, spawner: &Spawner, accepted: &[i64]) -> Result<Value, Failure> {
     let program = launch.argv[0].clone();
     let failed = |error: std::io::Error| Failure::new("failed", format!("cannot run `{program}`: {error}"));
-    let (status, out, err) = output(launch, spawner).await.map_err(failed)?;
+    let Output { status, stdout: out, stderr: err, left } =
+        spawner.output(launch, process::EACH).await.map_err(failed)?;
+    for process in &left {
+        tracing::info!("`{program}` has left {process} running");
+    }
     let said = || if err.text.trim().is_empty() { last_lines(&out.text) } else { last_lines(&err.text) };
     let code = match status.code() {
         Some(code) => i64::from(code),
         None => {
             let message = format!("`{program}` was ended: {status}: {}", said());
-            return Err(Failure::new("failed", message.trim_end_matches(": ")));
+            return Err(Failure::new("failed", with_left(message.trim_end_matches(": "), &left)));
         }
     };
     if !accepted.contains(&code) {
         let message = format!("`{program}` ended with exit code {code}: {}", said());
-        return Err(Failure::new("failed", message.trim_end_matches(": ")));
+        return Err(Failure::new("failed", with_left(message.trim_end_matches(": "), &left)));
     }
-    Ok(json!({ "code": code, "stdout": out.text, "stderr": err.text, "truncated": out.cut || err.cut }))
+    let mut result =
+        json!({ "code": code, "stdout": out.text, "stderr": err.text, "truncated": out.cut || err.cut });
+    if !left.is_empty() {
+        result["left_running"] = json!(left);
+    }
+    Ok(result)
+}
+
+/// A failure, and what the program left running although it failed.
+fn with_left(message: &str, left: &[String]) -> String {
+    match left {
+        [] => message.into(),
+        left => format!("{message}\nIt has left {} running", left.join(", ")),
+    }
 }
 
 /// The last line of what a program said, and, where there are more, the lines before it too, each on its own.
@@ -173,18 +188,6 @@ fn last_lines(text: &str) -> String {
     }
     let end = lines[lines.len().saturating_sub(LINES)..].iter().map(|line| short(line));
     format!("{last}\n{}", end.collect::<Vec<_>>().join("\n"))
-}
-
-/// Runs a program to its end and keeps what it printed. Dropped before, it ends the program and all it has started.
-pub(super) async fn output(launch: Launch, spawner: &Spawner) -> std::io::Result<(ExitStatus, Kept, Kept)> {
-    let mut running = spawner.start(launch).await?;
-    let Some((out, err)) = running.output() else {
-        return Err(std::io::Error::other("its output was not captured"));
-    };
-    let reading = async { tokio::join!(keep::ends(out), keep::ends(err)) };
-    // What it leaves behind is ended when it ends, so the pipes do end.
-    let (status, (out, err)) = tokio::join!(running.wait(), reading);
-    Ok((status?, out, err))
 }
 
 /// Refuses an argument that could be an option nobody meant.

@@ -147,6 +147,7 @@ impl Action for Kernel {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Value, Failure>> {
         let (kernels, verb) = (self.kernels.clone(), self.verb);
         Box::pin(async move {
+            let kernels = kernels.on_behalf_of(&who(&call));
             let params = &call.params;
             let kernel = text(params, "kernel").unwrap_or_default();
             let (grace, key) = (span(params, "grace"), call.key.as_str());
@@ -237,6 +238,15 @@ fn written(view: &View) -> String {
 
 fn running(view: &View) -> u32 {
     u32::try_from(view.pids.len()).unwrap_or(u32::MAX)
+}
+
+/// Whose wish it is, where that outlives the engine.
+fn who(call: &Call) -> String {
+    match (&call.run, call.rule.as_str()) {
+        (Some(run), "") => format!("run {run}"),
+        (Some(run), rule) => format!("run {run} of rule `{rule}`"),
+        (None, _) => "a playbook".into(),
+    }
 }
 
 fn with_dependants(params: &Map<String, Value>) -> bool {

@@ -12,6 +12,9 @@ use super::output;
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Who does it; shown with what a restart of the engine does not undo
+    #[arg(long, global = true, value_name = "NAME", env = "USER", default_value = "")]
+    by: String,
     #[command(flatten)]
     remote: Remote,
 }
@@ -48,17 +51,16 @@ enum Command {
 /// Lists or acts.
 pub fn main(args: Args) -> ExitCode {
     let remote = &args.remote;
+    let act = |name: &str, what: &str, body: Value| act(remote, name, what, &args.by, &body);
     let answer = match &args.command {
         None => remote.get("/api/kernels"),
         Some(Command::Restart { name, dependants }) => {
-            let what = if *dependants { "restart?dependants=true" } else { "restart" };
-            act(remote, name, what, json!({}))
+            let what = if *dependants { "restart?dependants=true&" } else { "restart?" };
+            act(name, what, json!({}))
         }
-        Some(Command::Start { name }) => act(remote, name, "start", json!({})),
-        Some(Command::Stop { name }) => act(remote, name, "stop", json!({})),
-        Some(Command::Scale { name, replicas }) => {
-            act(remote, name, "scale", json!({ "replicas": replicas }))
-        }
+        Some(Command::Start { name }) => act(name, "start?", json!({})),
+        Some(Command::Stop { name }) => act(name, "stop?", json!({})),
+        Some(Command::Scale { name, replicas }) => act(name, "scale?", json!({ "replicas": replicas })),
     };
     match answer {
         Ok(answer) if remote.json => output::json(&answer),
@@ -69,8 +71,12 @@ pub fn main(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn act(remote: &Remote, name: &str, what: &str, body: Value) -> Result<Value, String> {
-    remote.post(&format!("/api/kernels/{name}/{what}"), &body)
+fn act(remote: &Remote, name: &str, what: &str, by: &str, body: &Value) -> Result<Value, String> {
+    // Whatever stands in a name stays in the name.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let letter = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let by: String = by.bytes().map(letter).collect();
+    remote.post(&format!("/api/kernels/{name}/{what}by={by}"), body)
 }
 
 fn print(kernels: &[Value]) {
@@ -100,6 +106,11 @@ fn print(kernels: &[Value]) {
 /// What is wrong with it, and what it waits for.
 fn wrong(kernel: &Value) -> String {
     let needs: Vec<String> = kernel["waits_for"].as_array().into_iter().flatten().map(text).collect();
+    let wish = &kernel["wish"];
+    if wish["stopped"] == true && needs.is_empty() {
+        let at = text(&wish["at"]);
+        return format!("stopped by {} at {}", text(&wish["by"]), at.get(..19).unwrap_or(&at));
+    }
     match (text(&kernel["last_error"]), needs.join(", ")) {
         (error, needs) if needs.is_empty() => error,
         (error, needs) if error.is_empty() || error == "-" => format!("waits for {needs}"),

@@ -66,6 +66,7 @@ pub fn main(command: &Command) -> ExitCode {
 
 async fn boot(args: &BootArgs) -> Result<Report, String> {
     let config = args.setup.load()?;
+    let hidden = config.secret_variables();
     let mut kernels = config.kernels;
     for name in &args.kernels {
         if !kernels.iter().any(|kernel| kernel.name == *name) {
@@ -92,6 +93,7 @@ async fn boot(args: &BootArgs) -> Result<Report, String> {
     };
     let spawner =
         Spawner::new(Shim::own()).map_err(|error| format!("failed to start the spawner: {error}"))?;
+    let spawner = spawner.hiding(hidden);
     let (wire, events) = mpsc::channel(ON_THEIR_WAY);
     let telling = tokio::spawn(tell(args.remote.clone(), events));
     let told = |progress: &Progress| {

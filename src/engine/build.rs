@@ -62,11 +62,17 @@ impl Engine {
 
         let spawner =
             Spawner::new(Shim::own()).map_err(|e| other("start the spawner of kernels", e.to_string()))?;
+        let spawner = spawner.hiding(config.secret_variables());
         let publisher: Arc<dyn Publisher> = doors.inbox.clone();
         let logs = config.logs.join("kernels");
         let kernels =
             kernels::Registry::new(config.kernels.clone(), publisher, spawner.clone(), logs, clock.clone())
                 .map_err(|error| StartError::Kernels(error.to_string()))?;
+        kernels.report_to(doors.problems.clone());
+        kernels
+            .remember_in(doors.store.clone())
+            .await
+            .map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
         let mut allowed = config.actions.clone();
         allowed.exec.own = std::path::absolute(config.data.join("exec")).ok();
         for problem in allowed.unwise().iter().chain(&allowed.absent()) {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 use size::Size;
 
 use crate::model::Span;
@@ -185,6 +186,27 @@ impl Config {
         let mut config = Self::default();
         config.rebase(path.parent().unwrap_or(Path::new("")));
         config
+    }
+
+    /// The variables of the environment that it reads secrets from, by `{ env: NAME }` wherever that stands. No process
+    /// that the engine starts gets them.
+    pub fn secret_variables(&self) -> Vec<String> {
+        fn collect(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(fields) => {
+                    // The `env` of a kernel is a map of variables to set.
+                    found.extend(fields.get("env").and_then(Value::as_str).map(str::to_owned));
+                    fields.values().for_each(|value| collect(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| collect(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        if let Some(origin) = &self.origin {
+            collect(&origin.tree, &mut found);
+        }
+        found
     }
 
     fn rebase(&mut self, base: &Path) {

@@ -3,6 +3,8 @@
 //! Each action checks its parameters, says what it would do and gives what it usually gives; waits are over at once, in
 //! a time that jumps. No engine has to run. Start with [`run`].
 
+mod waits;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::intents::board::MANUAL;
 use crate::kernels;
 use crate::model::intent::Plan;
 use crate::model::run::Phase;
-use crate::model::{Event, Failure, Intent, IntentId, Pattern, RunId, Span, Step, StepStatus, Time, Topic};
+use crate::model::{Event, Failure, Intent, IntentId, RunId, Span, Step, StepStatus, Time, Topic};
 use crate::playbook::{self, ActRequest, Burst, Env, Limits, Playbook, Request};
 use crate::tasks::attempt;
 
@@ -345,7 +347,7 @@ impl<'a> Dry<'a> {
                 self.now += time.delta();
                 Done::of(format!("would wait for {time}; here it is over at once"), Value::Null)
             }
-            Request::WaitFor { pattern, when, timeout } => self.wait(pattern, when.as_deref(), *timeout),
+            Request::WaitFor { pattern, when, timeout, .. } => self.wait(pattern, when.as_deref(), *timeout),
             Request::Emit { topic, .. } => Done::of(format!("would send an event `{topic}`"), Value::Null),
             Request::Ask { question, choices, timeout, details } => {
                 self.ask(question, choices, *timeout, *details)
@@ -405,51 +407,6 @@ impl<'a> Dry<'a> {
             _ => Ok(Value::Array(results)),
         };
         Done { does: does.join("; "), not_done, result }
-    }
-
-    fn wait(&mut self, pattern: &str, when: Option<&str>, timeout: Span) -> Done {
-        let would = match when {
-            Some(when) => format!("would wait up to {timeout} for `{pattern}` where {when}"),
-            None => format!("would wait up to {timeout} for `{pattern}`"),
-        };
-        let fits = |topic: &Topic| Pattern::try_new(pattern).is_ok_and(|it| it.matches(topic.as_str()));
-        let given = self.events.iter().position(|(topic, _)| fits(topic));
-        let (topic, data, how) = match given.and_then(|at| self.events.remove(at)) {
-            Some((topic, data)) => (Some(topic), data, "here the given event comes"),
-            None if self.wish.silent => (None, Value::Null, ""),
-            None => {
-                let topic = pattern.replace(['*', '>'], "any");
-                (Topic::try_new(&topic).ok(), json!({}), "here an event without data comes")
-            }
-        };
-        let Some(topic) = topic else {
-            self.now += timeout.delta();
-            return Done::of(format!("{would}; here none comes"), Value::Null);
-        };
-        let event = Event::new("dry-run", topic, "dry-run", self.now, data).about(self.wish.target.clone());
-        Done::of(format!("{would}; {how}"), json!(event))
-    }
-
-    fn ask(&mut self, question: &str, choices: &[String], timeout: Span, details: bool) -> Done {
-        let would = format!("would ask a person, for up to {timeout}: {question}");
-        let given = self.answers.pop_front();
-        if let Some(answer) = given.as_ref().filter(|it| !choices.is_empty() && !choices.contains(it)) {
-            let choices = choices.join(", ");
-            self.told.notes.push(format!("`{answer}` is no answer to \"{question}\": there are {choices}"));
-        }
-        let answer = match given.filter(|it| choices.is_empty() || choices.contains(it)) {
-            Some(answer) if answer != "none" => answer,
-            Some(_) => {
-                self.now += timeout.delta();
-                return Done::of(format!("{would}; here nobody answers"), Value::Null);
-            }
-            None => choices.first().cloned().unwrap_or_else(|| "yes".into()),
-        };
-        let value = match details {
-            true => json!({ "answer": answer, "by": "dry run", "at": self.now }),
-            false => json!(answer),
-        };
-        Done::of(format!("{would}; here the answer is `{answer}`"), value)
     }
 }
 

@@ -109,7 +109,7 @@ impl Publish {
             if event.topic.as_str() == "telemetry.kernel.heartbeat"
                 && let Some(kernel) = &event.subject
             {
-                self.kernels.heartbeat(kernel);
+                self.kernels.heartbeat(kernel, event.data.value()["instance"].as_str());
             }
         }
     }

@@ -38,7 +38,7 @@ pub(super) struct Doors {
     pub(super) alerts: Arc<AlertBook>,
     /// The same, with whoever is told besides.
     pub(super) told: Arc<Told>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     clock: Clock,
     chance: Chance,
     board: Arc<Board>,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Api;
 use super::page::{Body, List, Path, Query, list};
 use super::problem::Problem;
-use crate::kernels::View;
+use crate::kernels::{Registry, View};
 
 /// The routes of this resource.
 pub fn routes() -> Router<Api> {
@@ -30,11 +30,19 @@ async fn one(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Vi
     view.map(Json).ok_or_else(|| Problem::not_found(format!("no kernel is named `{name}`")))
 }
 
+/// Who operates, as they say themselves; kept with what outlives the engine.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Who {
+    by: String,
+}
+
 /// What a restart takes besides the name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Restart {
     dependants: bool,
+    by: String,
 }
 
 async fn restart(
@@ -42,21 +50,27 @@ async fn restart(
     Path(name): Path<String>,
     Query(how): Query<Restart>,
 ) -> Result<Json<View>, Problem> {
-    known(&api, &name)?;
+    let kernels = known(&api, &name, &how.by)?;
     if how.dependants {
-        return Ok(Json(api.engine.kernels().restart_with_dependants(&name, None, "").await?));
+        return Ok(Json(kernels.restart_with_dependants(&name, None, "").await?));
     }
-    Ok(Json(api.engine.kernels().restart(&name, None, "").await?))
+    Ok(Json(kernels.restart(&name, None, "").await?))
 }
 
-async fn start(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<View>, Problem> {
-    known(&api, &name)?;
-    Ok(Json(api.engine.kernels().start(&name, "").await?))
+async fn start(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Query(who): Query<Who>,
+) -> Result<Json<View>, Problem> {
+    Ok(Json(known(&api, &name, &who.by)?.start(&name, "").await?))
 }
 
-async fn stop(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<View>, Problem> {
-    known(&api, &name)?;
-    Ok(Json(api.engine.kernels().stop(&name, None, "").await?))
+async fn stop(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Query(who): Query<Who>,
+) -> Result<Json<View>, Problem> {
+    Ok(Json(known(&api, &name, &who.by)?.stop(&name, None, "").await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,15 +82,18 @@ struct Scale {
 async fn scale(
     State(api): State<Api>,
     Path(name): Path<String>,
+    Query(who): Query<Who>,
     Body(to): Body<Scale>,
 ) -> Result<Json<View>, Problem> {
-    known(&api, &name)?;
-    Ok(Json(api.engine.kernels().scale(&name, to.replicas, "").await?))
+    Ok(Json(known(&api, &name, &who.by)?.scale(&name, to.replicas, "").await?))
 }
 
-fn known(api: &Api, name: &str) -> Result<(), Problem> {
-    match api.engine.kernels().get(name) {
-        Some(_) => Ok(()),
+/// The kernels, on behalf of `by`, if `name` is one of them.
+fn known(api: &Api, name: &str, by: &str) -> Result<Registry, Problem> {
+    let kernels = api.engine.kernels();
+    match kernels.get(name) {
+        Some(_) if by.is_empty() => Ok(kernels.on_behalf_of("the API")),
+        Some(_) => Ok(kernels.on_behalf_of(by)),
         None => Err(Problem::not_found(format!("no kernel is named `{name}`"))),
     }
 }

@@ -26,6 +26,12 @@ pub(super) trait Body: Send + Sync {
     /// Starts what does not run, and waits until it has booted.
     fn start<'a>(&'a self, key: &'a str) -> Done<'a>;
 
+    /// Shortens the grace of a stop that is under way; asked while another operation is carried out.
+    fn hurry(&self, _grace: Duration) {}
+
+    /// Wishes for `n` replicas before it is booted.
+    fn wish(&self, _n: u32) {}
+
     /// Stops all of it.
     fn stop<'a>(&'a self, grace: Duration, key: &'a str) -> Done<'a>;
 
@@ -41,8 +47,8 @@ pub(super) trait Body: Send + Sync {
     /// The last `n` lines that it printed, oldest first.
     fn logs(&self, n: usize) -> Done<'_, Vec<String>>;
 
-    /// Notes a sign of life.
-    fn beat(&self);
+    /// Notes a sign of life, of one start of one replica if that is named.
+    fn beat(&self, instance: Option<&str>);
 
     /// The engine ends, `closing` has been cancelled: its own processes end, what lives outside goes on.
     fn close(&self) -> Done<'_>;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::Registry;
-use super::life::Context;
+use super::context::Context;
 use super::spec::{Spec, ranks};
 use super::unit::{Operation, Unit};
 use super::view::{State, View};
@@ -34,7 +34,7 @@ impl Registry {
                 }
                 if self.context.missing(&unit.spec).is_empty() {
                     // Told as events already.
-                    unit.operate(Operation::Boot { anew }, "").await.ok();
+                    unit.operate(Operation::Boot { anew }, "", &self.by).await.ok();
                 } else {
                     self.start_later(unit, Operation::Boot { anew });
                 }
@@ -71,22 +71,22 @@ impl Registry {
         }
         let mut stopped: Vec<&Arc<Unit>> = Vec::new();
         for dependant in taken.iter().rev() {
-            let done = dependant.operate(Operation::Stop(grace), &part("stop", dependant)).await;
+            let done = dependant.operate(Operation::Pause(grace), &part("stop", dependant), &self.by).await;
             stopped.push(dependant);
             if let Err(failure) = done {
                 for stopped in stopped.iter().rev() {
-                    stopped.operate(Operation::Start, "").await.ok();
+                    stopped.operate(Operation::Start, "", &self.by).await.ok();
                 }
                 let message =
                     format!("`{name}` was not restarted, as one that depends on it does not stop: {failure}");
                 return Err(Failure { message, ..failure });
             }
         }
-        let restarted = unit.operate(Operation::Restart(grace), key).await;
+        let restarted = unit.operate(Operation::Restart(grace), key, &self.by).await;
         let mut failed = Vec::new();
         for dependant in &taken {
             if self.context.missing(&dependant.spec).is_empty() {
-                let started = dependant.operate(Operation::Start, &part("start", dependant)).await;
+                let started = dependant.operate(Operation::Start, &part("start", dependant), &self.by).await;
                 failed.extend(started.err());
             } else {
                 self.start_later(dependant, Operation::Start);
@@ -127,13 +127,13 @@ impl Registry {
     /// Marks it as waiting, and starts it when what it needs is healthy, unless somebody has touched it meanwhile.
     fn start_later(&self, unit: &Arc<Unit>, operation: Operation) {
         unit.set_waits(true);
-        let (context, unit) = (Arc::clone(&self.context), Arc::clone(unit));
+        let (context, unit, by) = (Arc::clone(&self.context), Arc::clone(unit), Arc::clone(&self.by));
         tracing::info!(kernel = unit.spec.name, needs = ?context.missing(&unit.spec), "not started before what it needs is healthy");
         let part = Part::new(format!("kernel {} waits", unit.spec.name));
         drop(part.spawn(async move {
             if wait(&context, &unit).await {
                 // Told as events.
-                unit.operate(operation, "").await.ok();
+                unit.operate(operation, "", &by).await.ok();
             }
         }));
     }

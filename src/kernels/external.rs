@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::body::{Body, Done};
+use super::context::Context;
 use super::health::{self, Subject};
-use super::life::Context;
 use super::providers::Outside;
 use super::providers::process::Launch;
 use super::spec::Spec;
@@ -128,7 +128,7 @@ impl Body for External {
         self.0.outside.logs(n)
     }
 
-    fn beat(&self) {
+    fn beat(&self, _instance: Option<&str>) {
         self.0.beats.send_replace(Some(Instant::now()));
     }
 
@@ -173,6 +173,7 @@ impl Inner {
             fleet: spec.fleet.clone(),
             depends_on: spec.depends_on.clone(),
             waits_for: Vec::new(),
+            wish: None,
         }
     }
 
@@ -221,7 +222,9 @@ impl Inner {
                 let beat = self.beats.borrow().filter(|at| *at >= begun);
                 let fill = |text: &str| text.replace("${REPLICA}", "0");
                 let spawner = &self.context.spawner;
-                Some(health::check(probe, &Subject { fill: &fill, launch: &launch, spawner, beat }).await)
+                // Who listens for something outside is not for the engine to say.
+                let subject = Subject { fill: &fill, launch: &launch, spawner, beat, owner: None };
+                Some(health::check(probe, &subject).await)
             }
             _ => None,
         };

@@ -1,7 +1,8 @@
 //! `paramedic __guardian`: ends every process group of an engine that is gone.
 //!
 //! It reads `+group` and `-group` lines from its standard input. At the end of that input, which comes however the
-//! engine dies, it kills the groups that are left. Parent-death signals reach only direct children; this reaches theirs.
+//! engine dies, it kills the groups that are left, and every process whose mark begins as it was told. Parent-death
+//! signals reach only direct children; this reaches theirs, also those that left the group.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, PipeWriter, Write};
@@ -11,14 +12,20 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::{family, orphans};
+
 /// The hidden sub-command that leads here.
 pub const COMMAND: &str = "__guardian";
 
-/// Carries out `__guardian` and comes back when its work is done.
-pub fn run() {
+/// Carries out `__guardian MARK` and comes back when its work is done.
+pub fn run(mark: Option<&str>) {
     for group in read(io::stdin().lock()) {
         // Gone already is as good.
         kill_process_group(group, Signal::KILL).ok();
+    }
+    // An empty one would fit every process.
+    if let Some(mark) = mark.filter(|mark| !mark.is_empty()) {
+        family::signal_marked(mark, Signal::KILL);
     }
 }
 
@@ -50,13 +57,15 @@ const FITS: usize = 4_096;
 /// The engine's side: starts the guardian, tells it of every group, starts it anew if it dies.
 pub(super) struct Guardian {
     program: PathBuf,
+    /// With what the mark of every process begins that it is to end.
+    mark: String,
     alive: Option<(Child, PipeWriter)>,
     groups: HashSet<Pid>,
 }
 
 impl Guardian {
-    pub(super) fn new(program: &Path) -> Self {
-        Self { program: program.into(), alive: None, groups: HashSet::new() }
+    pub(super) fn new(program: &Path, mark: &str) -> Self {
+        Self { program: program.into(), mark: mark.into(), alive: None, groups: HashSet::new() }
     }
 
     /// Comes back when the guardian is sure to hear of `group`, also if the engine dies now.
@@ -102,16 +111,16 @@ impl Guardian {
         let whole = all.get(..FITS).and_then(|it| it.rfind('\n')).map_or(all.len(), |end| end + 1);
         let (before, after) = all.split_at(whole);
         pipe.write_all(before.as_bytes())?;
-        let child = Command::new(&self.program)
-            .arg0("paramedic")
-            .arg(COMMAND)
-            .env_clear()
-            .current_dir("/")
-            .process_group(0)
-            .stdin(input)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let mut command = Command::new(&self.program);
+        command.arg0("paramedic").arg(COMMAND).arg(&self.mark).env_clear().current_dir("/").process_group(0);
+        command.stdin(input).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = orphans::start(|| {
+            let child = command.spawn()?;
+            let pid = child.id();
+            Ok((child, Some(pid)))
+        })?;
+        // The command holds the reading end.
+        drop(command);
         let told = pipe.write_all(after.as_bytes());
         self.alive = Some((child, pipe));
         told.inspect_err(|_| self.discard())
@@ -122,6 +131,7 @@ impl Guardian {
         if let Some((mut child, pipe)) = self.alive.take() {
             child.kill().ok();
             child.wait().ok();
+            orphans::release(child.id());
             drop(pipe);
         }
     }
@@ -138,6 +148,7 @@ impl Drop for Guardian {
             // The end of its input makes it end, after it has done its work.
             drop(pipe);
             child.wait().ok();
+            orphans::release(child.id());
         }
     }
 }

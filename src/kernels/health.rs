@@ -1,13 +1,16 @@
 //! One check of whether a kernel works. It judges nothing over time; `life` does.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::evidence::Owner;
 use super::providers::process::{Launch, Spawner};
-use super::spec::Probe;
+use super::spec::{Listener, Probe};
 
 /// What a check needs to know of the replica it looks at.
 pub(super) struct Subject<'a> {
@@ -18,7 +21,19 @@ pub(super) struct Subject<'a> {
     pub(super) spawner: &'a Spawner,
     /// When the last heartbeat came, if since the process began.
     pub(super) beat: Option<Instant>,
+    /// Whose answer counts; none where that cannot be told, as of a kernel outside the engine.
+    pub(super) owner: Option<Arc<Owner>>,
 }
+
+/// The longest line of an answer's head that is read.
+const MAX_LINE: u64 = 8 * 1024;
+
+/// How much of an answer is read.
+const MAX_ANSWER: u64 = 1024 * 1024;
+
+/// How long the rest of an answer may take after its status. A body without an announced length on a connection that stays
+/// open has no other end.
+const REST_WAIT: Duration = Duration::from_millis(250);
 
 /// Carries out one check within the probe's time-out. `Err` says in words what was found instead of health.
 pub(super) async fn check(probe: &Probe, subject: &Subject<'_>) -> Result<(), String> {
@@ -28,9 +43,11 @@ pub(super) async fn check(probe: &Probe, subject: &Subject<'_>) -> Result<(), St
     }
     let look = async {
         if let Some(url) = &probe.http {
-            http(&(subject.fill)(url)).await
+            let address = http(&(subject.fill)(url)).await?;
+            own(address, probe, subject).await
         } else if let Some(address) = &probe.tcp {
-            connect(&(subject.fill)(address)).await.map(drop)
+            let stream = connect(&(subject.fill)(address)).await?;
+            own(local(&stream), probe, subject).await
         } else if let Some(argv) = &probe.exec {
             exec(argv, subject).await
         } else {
@@ -41,6 +58,37 @@ pub(super) async fn check(probe: &Probe, subject: &Subject<'_>) -> Result<(), St
         Ok(found) => found,
         Err(_) => Err(format!("no answer within {}", probe.timeout)),
     }
+}
+
+/// Where `probe` asks, as far as that can be read from its text.
+pub(super) fn address(probe: &Probe, fill: &dyn Fn(&str) -> String) -> Option<SocketAddr> {
+    let text = match (&probe.http, &probe.tcp) {
+        (Some(url), _) => split_url(&fill(url)).ok()?.0,
+        (None, Some(address)) => fill(address),
+        (None, None) => return None,
+    };
+    let text = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text,
+    };
+    text.parse().ok()
+}
+
+/// Whether the kernel itself is who answered at `address`, which is none where that is on another machine.
+async fn own(address: Option<SocketAddr>, probe: &Probe, subject: &Subject<'_>) -> Result<(), String> {
+    let Some((address, owner)) = address.zip(subject.owner.clone()) else { return Ok(()) };
+    if probe.listener == Listener::Any {
+        return Ok(());
+    }
+    let look = tokio::task::spawn_blocking(move || owner.check(address));
+    look.await.unwrap_or_else(|_| Err("cannot tell who answered: the engine is shutting down".into()))
+}
+
+/// The address that it leads to, if that is one of this machine.
+fn local(stream: &TcpStream) -> Option<SocketAddr> {
+    let (own, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+    // From this machine to itself, a connection comes from the address that it goes to.
+    (peer.ip().is_loopback() || peer.ip() == own.ip()).then_some(peer)
 }
 
 /// Splits `http://host:port/path` into `host:port` and `/path`.
@@ -54,24 +102,58 @@ pub(super) fn split_url(url: &str) -> Result<(String, String), String> {
     Ok((if has_port { host.into() } else { format!("{host}:80") }, path.into()))
 }
 
-async fn http(url: &str) -> Result<(), String> {
+/// Asks, and gives where the answer came from if that is on this machine. The status alone decides; the rest of the answer
+/// is read too, as a service that cannot send it to its end takes that for trouble of its own.
+async fn http(url: &str) -> Result<Option<SocketAddr>, String> {
     let (host, path) = split_url(url)?;
-    let mut stream = connect(&host).await?;
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: paramedic\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(|e| e.to_string())?;
+    let stream = connect(&host).await?;
+    let from = local(&stream);
+    let mut stream = BufReader::new(stream);
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: paramedic\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    stream.get_mut().write_all(request.as_bytes()).await.map_err(|e| e.to_string())?;
+    let mut line = Vec::new();
+    // An error after some bytes is the end of the answer.
+    let read = (&mut stream).take(MAX_LINE).read_until(b'\n', &mut line).await;
+    if line.is_empty() {
+        let why = read.err().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(format!("closed the connection without an answer{why}"));
+    }
     // `HTTP/1.1 200` is all that counts.
-    let mut head = [0; 12];
-    stream.read_exact(&mut head).await.map_err(|_| "closed the connection without an answer".to_owned())?;
-    let status = std::str::from_utf8(&head)
-        .ok()
+    let status = line
+        .get(..12)
+        .and_then(|head| std::str::from_utf8(head).ok())
         .and_then(|text| text.strip_prefix("HTTP/1."))
         .and_then(|text| text.get(2..)?.parse::<u16>().ok())
         .ok_or("answered with something that is not HTTP")?;
+    // However the rest ends, it was answered.
+    tokio::time::timeout(REST_WAIT, rest(&mut stream)).await.ok();
     match status {
-        200..=399 => Ok(()),
+        200..=399 => Ok(from),
         _ => Err(format!("answered with status {status}")),
     }
+}
+
+/// Reads headers and body, up to a bound.
+async fn rest(stream: &mut BufReader<TcpStream>) -> std::io::Result<()> {
+    let mut left = MAX_ANSWER;
+    let mut length = None;
+    loop {
+        let mut line = Vec::new();
+        let n = (&mut *stream).take(MAX_LINE.min(left)).read_until(b'\n', &mut line).await? as u64;
+        left -= n;
+        let line = String::from_utf8_lossy(&line).trim_end().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok();
+        }
+        if n == 0 || line.is_empty() {
+            break;
+        }
+    }
+    // A service that keeps the connection open although it was asked to close it has sent all by then.
+    let mut body = stream.take(length.unwrap_or(left).min(left));
+    tokio::io::copy(&mut body, &mut tokio::io::sink()).await.map(drop)
 }
 
 async fn connect(address: &str) -> Result<TcpStream, String> {
@@ -118,7 +200,8 @@ mod tests {
         let spawner = Spawner::new(Shim::none()).unwrap();
         let launch = Launch { inherit_env: true, ..Launch::default() };
         let fill = |text: &str| text.replace("${PORT}", &port.to_string());
-        check(probe, &Subject { fill: &fill, launch: &launch, spawner: &spawner, beat: None }).await
+        check(probe, &Subject { fill: &fill, launch: &launch, spawner: &spawner, beat: None, owner: None })
+            .await
     }
 
     #[tokio::test]

@@ -3,52 +3,31 @@
 //! It never starts anything anew: a process that ends stays down until somebody acts.
 //!
 //! ```text
-//! booting → healthy ⇄ unhealthy → exited | stopped
+//! booting → healthy ⇄ unhealthy → stopping → exited | stopped
 //!         ↘ unhealthy (boot_timeout) → healthy, should it come up after all
 //! ```
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
 
+use super::context::Context;
+use super::ending::{Grace, KILL_WAIT};
+use super::evidence::{self, Owner};
 use super::health::{self, Subject};
 use super::logs;
-use super::ports::Ports;
-use super::providers::process::{Launch, Running, Spawner};
-use super::spec::{Probe, Spec};
-use super::unit::Unit;
+use super::providers::process::{Launch, Running};
+use super::spec::{Port, Probe, Spec};
 use super::view::State;
-use crate::bus::Publisher;
-use crate::model::{Clock, Event, Priority, Time, Topic};
+use crate::model::Time;
 use crate::platform::Part;
-
-/// An event that was told: its kind, and its data.
-pub(super) type Told = (String, Map<String, Value>);
-
-/// What all kernels of a registry share.
-pub(super) struct Context {
-    pub(super) publisher: Arc<dyn Publisher>,
-    pub(super) spawner: Spawner,
-    pub(super) logs_dir: PathBuf,
-    pub(super) clock: Clock,
-    pub(super) ports: Ports,
-    pub(super) closing: CancellationToken,
-    /// All kernels of the registry, once there are any: whom one depends on.
-    pub(super) kernels: OnceLock<Weak<BTreeMap<String, Arc<Unit>>>>,
-    /// What was told of a kernel while something that it needs was down.
-    pub(super) held: Mutex<BTreeMap<String, Told>>,
-    /// Changes with every event about a kernel.
-    pub(super) changes: watch::Sender<u64>,
-}
 
 /// The place that a process takes.
 #[derive(Clone, Copy, Debug)]
@@ -64,21 +43,28 @@ pub(super) struct Status {
     pub(super) state: State,
     pub(super) pid: Option<u32>,
     pub(super) since: Time,
-    pub(super) begun: Option<Instant>,
     pub(super) boot_ms: Option<f64>,
     pub(super) error: Option<String>,
     /// How its boot came out, once it has.
     pub(super) settled: Option<Result<(), String>>,
+    /// The value of its variable `PARAMEDIC_INSTANCE`.
+    pub(super) mark: Option<Arc<str>>,
+    /// Who may answer for it.
+    pub(super) owner: Option<Arc<Owner>>,
+    /// Nothing of it is left.
     pub(super) ended: bool,
 }
 
-/// Holds on to a life. Dropping it ends the process.
-#[derive(Debug)]
+/// Holds on to a life. Dropping the last one ends the process.
+#[derive(Clone, Debug)]
 pub(super) struct Replica {
     pub(super) seat: Seat,
     pub(super) status: watch::Receiver<Status>,
-    stop: watch::Sender<Option<Duration>>,
+    stop: Arc<watch::Sender<Option<Duration>>>,
 }
+
+/// When each start of a replica gave its last sign of life, by its mark.
+pub(super) type Beats = BTreeMap<Arc<str>, Instant>;
 
 /// How often a process that boots is looked at: the error of a measured boot.
 const POLL: Duration = Duration::from_millis(20);
@@ -89,6 +75,9 @@ const POLL_EXEC: Duration = Duration::from_millis(100);
 /// A process without a probe counts as healthy when it has lived this long.
 const PROOF_OF_LIFE: Duration = Duration::from_millis(500);
 
+/// How long a fixed port may be taken when the kernel is to start: whoever had it may just be ending.
+const PORT_WAIT: Duration = Duration::from_secs(2);
+
 /// How long the rest of the output may take after the end; something that left the group may hold the pipe.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -97,16 +86,17 @@ pub(super) fn begin(
     context: &Arc<Context>,
     spec: &Arc<Spec>,
     seat: Seat,
-    beats: watch::Receiver<Option<Instant>>,
+    beats: watch::Receiver<Beats>,
 ) -> Replica {
     let (told, status) = watch::channel(Status {
         state: State::Booting,
         pid: None,
         since: context.clock.now(),
-        begun: None,
         boot_ms: None,
         error: None,
         settled: None,
+        mark: None,
+        owner: None,
         ended: false,
     });
     let (stop, asked) = watch::channel(None);
@@ -114,7 +104,7 @@ pub(super) fn begin(
     let part = Part::new(format!("kernel {}/{}", spec.name, life.seat.index));
     // It ends with the process that it looks after.
     drop(part.spawn(life.run(asked)));
-    Replica { seat, status, stop }
+    Replica { seat, status, stop: Arc::new(stop) }
 }
 
 /// What the process is started with.
@@ -127,7 +117,7 @@ pub(super) fn launch(spec: &Spec, seat: &Seat) -> Launch {
         env.insert("PORT".into(), port.to_string());
     }
     let argv = spec.command.iter().map(|arg| seat.fill(arg)).collect();
-    Launch { argv, env, inherit_env: true, cwd: spec.cwd.clone(), capture: true, channel: None }
+    Launch { argv, env, inherit_env: true, cwd: spec.cwd.clone(), capture: true, ..Launch::default() }
 }
 
 impl Seat {
@@ -138,24 +128,68 @@ impl Seat {
 }
 
 impl Replica {
-    /// Ends the process, gracefully if it lets itself be; comes back when it is gone.
-    pub(super) async fn stop(&self, grace: Duration) -> Result<(), String> {
+    /// Asks the process to end within `grace`, or sooner if that was asked before.
+    pub(super) fn ask_to_stop(&self, grace: Duration) {
         self.stop.send_replace(Some(grace));
+    }
+
+    /// Shortens the grace of a stop that is under way.
+    pub(super) fn hurry(&self, grace: Duration) {
+        self.stop.send_if_modified(|asked| {
+            let is_shorter = asked.is_some_and(|before| grace < before);
+            if is_shorter {
+                *asked = Some(grace);
+            }
+            is_shorter
+        });
+    }
+
+    /// Ends the process, gracefully if it lets itself be; comes back when nothing of it is left.
+    ///
+    /// # Errors
+    /// When something is left some time after it was killed. It stays `stopping`, and is waited for in the background.
+    pub(super) async fn stop(&self, grace: Duration) -> Result<(), String> {
+        self.ask_to_stop(grace);
+        self.gone(grace + KILL_WAIT + LAST_WORDS).await
+    }
+
+    /// Comes back when nothing of it is left.
+    ///
+    /// # Errors
+    /// When something is left after `limit`, in words.
+    pub(super) async fn gone(&self, limit: Duration) -> Result<(), String> {
         let mut status = self.status.clone();
         // A life that is over for any other reason is over too.
-        match status.wait_for(|status| status.ended).await {
-            Ok(status) => status.pid.map_or(Ok(()), |pid| Err(format!("process {pid} does not end"))),
-            Err(_) => Ok(()),
+        if timeout(limit, status.wait_for(|status| status.ended)).await.is_ok() {
+            return Ok(());
         }
+        let status = self.status.borrow();
+        Err(status.error.clone().unwrap_or_else(|| {
+            let pid = status.pid.map(|pid| format!("process {pid} of ")).unwrap_or_default();
+            format!("{pid}replica {} has not ended yet", self.seat.index)
+        }))
+    }
+
+    /// The mark of its processes, while it runs and is not asked to stop.
+    pub(super) fn runs_as(&self) -> Option<Arc<str>> {
+        let status = self.status.borrow();
+        let runs = !status.ended && status.state != State::Stopping;
+        status.mark.clone().filter(|_| runs)
+    }
+
+    /// Whether it is ending and not yet gone.
+    pub(super) fn is_stopping(&self) -> bool {
+        let status = self.status.borrow();
+        !status.ended && (status.state == State::Stopping || self.stop.borrow().is_some())
     }
 }
 
-struct Life {
-    context: Arc<Context>,
-    spec: Arc<Spec>,
-    seat: Seat,
-    told: watch::Sender<Status>,
-    beats: watch::Receiver<Option<Instant>>,
+pub(super) struct Life {
+    pub(super) context: Arc<Context>,
+    pub(super) spec: Arc<Spec>,
+    pub(super) seat: Seat,
+    pub(super) told: watch::Sender<Status>,
+    beats: watch::Receiver<Beats>,
 }
 
 /// Why a life ends.
@@ -168,13 +202,17 @@ impl Life {
     async fn run(self, mut asked: watch::Receiver<Option<Duration>>) {
         self.publish("booting", json!({}));
         let launch = launch(&self.spec, &self.seat);
+        if let Some(problem) = self.port_taken().await {
+            return self.not_started(&problem);
+        }
         let mut running = match self.context.spawner.start(launch.clone()).await {
             Ok(running) => running,
             Err(error) => return self.not_started(&format!("cannot start: {error}")),
         };
         self.told.send_modify(|status| {
             status.pid = Some(running.pid());
-            status.begun = Some(running.begun());
+            status.mark = Some(running.family().mark().into());
+            status.owner = Some(Arc::new(Owner::new(running.family().clone())));
         });
         let mut log = self.keep_log(&mut running);
         let begun = running.begun();
@@ -183,18 +221,57 @@ impl Life {
             grace = grace(&mut asked) => End::Asked(grace),
             never = self.watch(begun, &launch) => match never {},
         };
-        let (status, expected) = match end {
-            End::Itself(status) => (status, false),
-            End::Asked(grace) => (running.stop(grace).await, true),
+        let own_grace = self.spec.stop_grace.0;
+        let (status, expected, mut grace) = match end {
+            End::Itself(status) => (status, false, Grace::new(own_grace, asked)),
+            End::Asked(grace) => {
+                let mut grace = Grace::new(grace, asked);
+                (self.end(&mut running, &mut grace).await, true, grace)
+            }
         };
-        // The process is gone or hopeless by now; its pipes close when the last of its group is gone.
         let lived = begun.elapsed();
-        let gone = status.is_ok();
+        let at_once = timeout(LAST_WORDS, self.end_rest(&mut running, &mut grace)).await.is_ok();
+        let mut error = None;
+        if !at_once && !expected {
+            // That it ended is not kept back until the last straggler is gone.
+            error = Some(self.tell_end(&status, expected, lived, State::Stopping));
+        }
+        if !at_once {
+            self.end_rest(&mut running, &mut grace).await;
+        }
         drop(running);
         if timeout(LAST_WORDS, &mut log).await.is_err() {
             log.abort();
         }
-        self.ended(status, expected, lived, gone);
+        self.told.send_modify(|status| status.pid = None);
+        let state = if expected { State::Stopped } else { State::Exited };
+        if at_once || expected {
+            let message = self.tell_end(&status, expected, lived, state);
+            error = (!expected).then_some(message);
+        }
+        // Last, so that what comes after an end is also told after it.
+        self.told.send_modify(|status| {
+            status.state = state;
+            status.error = error;
+            status.ended = true;
+        });
+    }
+
+    /// Who has the port that it was told to listen on, if that is a fixed one.
+    async fn port_taken(&self) -> Option<String> {
+        let Some((port, Port::Fixed(_))) = self.seat.port.zip(self.spec.port) else { return None };
+        let at = self.spec.health.as_ref().and_then(|probe| {
+            health::address(probe, &|text| self.seat.fill(text)).filter(|at| at.port() == port)
+        });
+        let deadline = Instant::now() + PORT_WAIT;
+        loop {
+            let look = tokio::task::spawn_blocking(move || evidence::taken(port, at.map(|at| at.ip())));
+            let taken = look.await.unwrap_or_default()?;
+            if Instant::now() >= deadline {
+                return Some(format!("{taken}; stop that or give the kernel another `port`"));
+            }
+            sleep(POLL * 5).await;
+        }
     }
 
     /// Follows its health for as long as it lives.
@@ -206,16 +283,16 @@ impl Life {
         };
         let poll = if probe.exec.is_some() { POLL_EXEC } else { POLL };
         let deadline = begun + self.spec.start_timeout.0;
-        if timeout_at(deadline, self.come_up(probe, begun, launch, poll)).await.is_err() {
+        if timeout_at(deadline, self.come_up(probe, launch, poll)).await.is_err() {
             let message = format!("was not healthy within {}", self.spec.start_timeout);
             self.unhealthy("boot_timeout", &message, 0);
-            self.come_up(probe, begun, launch, probe.interval.0.max(poll)).await;
+            self.come_up(probe, launch, probe.interval.0.max(poll)).await;
         }
         self.healthy(Some(begun.elapsed()), None);
         let mut failures = 0;
         loop {
             sleep(probe.interval.0).await;
-            match self.check(probe, begun, launch).await {
+            match self.check(probe, launch).await {
                 Ok(()) => {
                     if failures >= probe.failures {
                         self.healthy(None, Some("recovered"));
@@ -232,16 +309,18 @@ impl Life {
         }
     }
 
-    async fn come_up(&self, probe: &Probe, begun: Instant, launch: &Launch, poll: Duration) {
-        while self.check(probe, begun, launch).await.is_err() {
+    async fn come_up(&self, probe: &Probe, launch: &Launch, poll: Duration) {
+        while self.check(probe, launch).await.is_err() {
             sleep(poll).await;
         }
     }
 
-    async fn check(&self, probe: &Probe, begun: Instant, launch: &Launch) -> Result<(), String> {
-        let beat = self.beats.borrow().filter(|at| *at >= begun);
+    async fn check(&self, probe: &Probe, launch: &Launch) -> Result<(), String> {
+        let mark = self.told.borrow().mark.clone();
+        let beat = mark.and_then(|mark| self.beats.borrow().get(&mark).copied());
         let fill = |text: &str| self.seat.fill(text);
-        let subject = Subject { fill: &fill, launch, spawner: &self.context.spawner, beat };
+        let owner = self.told.borrow().owner.clone();
+        let subject = Subject { fill: &fill, launch, spawner: &self.context.spawner, beat, owner };
         health::check(probe, &subject).await
     }
 
@@ -250,16 +329,7 @@ impl Life {
         let output = running.output();
         tokio::spawn(async move {
             let Some((mut out, mut err)) = output else { return };
-            if let Err(error) = logs::copy(path.clone(), &mut out, &mut err).await {
-                tracing::warn!(path = %path.display(), %error, "a kernel's output is no longer kept");
-                // It must not block on a full pipe because of us.
-                let mut nowhere = (tokio::io::sink(), tokio::io::sink());
-                let (a, b) = tokio::join!(
-                    tokio::io::copy(&mut out, &mut nowhere.0),
-                    tokio::io::copy(&mut err, &mut nowhere.1)
-                );
-                a.and(b).ok();
-            }
+            logs::copy(path, &mut out, &mut err).await;
         })
     }
 
@@ -301,7 +371,13 @@ impl Life {
         self.told.send_modify(|status| status.ended = true);
     }
 
-    fn ended(&self, status: std::io::Result<ExitStatus>, expected: bool, lived: Duration, gone: bool) {
+    fn tell_end(
+        &self,
+        status: &std::io::Result<ExitStatus>,
+        expected: bool,
+        lived: Duration,
+        state: State,
+    ) -> String {
         let (code, signal) = status.as_ref().map_or((None, None), |s| (s.code(), s.signal()));
         let booted = matches!(self.told.borrow().settled, Some(Ok(())));
         let reason = match (booted || expected, signal, code) {
@@ -310,7 +386,7 @@ impl Life {
             (true, None, Some(0)) => "exit",
             (true, ..) => "crash",
         };
-        let mut message = match (&status, signal, code) {
+        let mut message = match (status, signal, code) {
             (Err(error), ..) => error.to_string(),
             (_, Some(signal), _) => format!("ended by signal {signal} after {:.1} s", lived.as_secs_f64()),
             (_, _, code) => {
@@ -320,23 +396,18 @@ impl Life {
         if matches!(code, Some(126 | 127)) && !expected {
             message.push_str(": the command cannot be run, see its log");
         }
-        let state = if expected { State::Stopped } else { State::Exited };
         self.told.send_modify(|status| {
             status.state = state;
             status.since = self.context.clock.now();
             status.error = (!expected).then(|| message.clone());
             status.settled.get_or_insert_with(|| Err(message.clone()));
-            if gone {
-                status.pid = None;
-            }
         });
         let uptime = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
         self.publish(
             "exited",
             json!({ "reason": reason, "message": message, "expected": expected, "exit_code": code, "signal": signal, "uptime_ms": uptime }),
         );
-        // Last, so that what comes after an end is also told after it.
-        self.told.send_modify(|status| status.ended = true);
+        message
     }
 
     fn publish(&self, what: &str, data: Value) {
@@ -353,72 +424,6 @@ impl Life {
             all.extend(data);
         }
         self.context.publish(&self.spec, what, all);
-    }
-}
-
-impl Context {
-    /// What no kernel has used yet.
-    pub(super) fn new(
-        publisher: Arc<dyn Publisher>,
-        spawner: Spawner,
-        logs_dir: PathBuf,
-        clock: Clock,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            publisher,
-            spawner,
-            logs_dir,
-            clock,
-            ports: Ports::default(),
-            closing: CancellationToken::new(),
-            kernels: OnceLock::new(),
-            held: Mutex::default(),
-            changes: watch::channel(0).0,
-        })
-    }
-
-    /// Those that `spec` depends on and that are not healthy.
-    pub(super) fn missing(&self, spec: &Spec) -> Vec<String> {
-        if spec.depends_on.is_empty() {
-            return Vec::new();
-        }
-        let Some(kernels) = self.kernels.get().and_then(Weak::upgrade) else { return Vec::new() };
-        let down = |name: &&String| kernels.get(*name).is_some_and(|unit| unit.state() != State::Healthy);
-        spec.depends_on.iter().filter(down).cloned().collect()
-    }
-
-    /// Publishes `telemetry.kernel.<what>` about `spec`. Trouble that comes while something it depends on is not healthy
-    /// names that as `waits_for`, and is no cause for hurry.
-    pub(super) fn publish(&self, spec: &Spec, what: &str, data: Map<String, Value>) {
-        let topic = Topic::try_new(format!("telemetry.kernel.{what}")).expect("these words make a topic");
-        let bad = what == "unhealthy" || data.get("expected") == Some(&Value::Bool(false));
-        let waits_for = if bad { self.missing(spec) } else { Vec::new() };
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if waits_for.is_empty() {
-            held.remove(&spec.name);
-        } else {
-            held.insert(spec.name.clone(), (what.to_owned(), data.clone()));
-        }
-        drop(held);
-        let mut all = Map::new();
-        all.insert("kernel".into(), json!(spec.name));
-        all.insert("layer".into(), json!(spec.layer));
-        if let Some(fleet) = &spec.fleet {
-            all.insert("fleet".into(), json!(fleet));
-        }
-        if let Some(ms) = spec.baseline_boot_ms {
-            all.insert("baseline_ms".into(), json!(ms));
-        }
-        all.extend(data);
-        if !waits_for.is_empty() {
-            all.insert("waits_for".into(), json!(waits_for));
-        }
-        let id = uuid::Uuid::now_v7().to_string();
-        let mut event =
-            Event::new(id, topic, "kernels", self.clock.now(), Value::Object(all)).about(&*spec.name);
-        event.priority = if bad && waits_for.is_empty() { Priority::High } else { Priority::Normal };
-        self.publisher.publish(event);
-        self.changes.send_modify(|n| *n += 1);
     }
 }
 

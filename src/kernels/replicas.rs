@@ -10,8 +10,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::body::{Body, Done};
+use super::context::Context;
+use super::ending::KILL_WAIT;
 use super::health::{self, Subject};
-use super::life::{self, Context, Replica, Seat};
+use super::life::{self, Beats, Replica, Seat};
 use super::logs;
 use super::ports;
 use super::spec::{Port, Spec};
@@ -23,7 +25,7 @@ pub(super) struct Replicas {
     spec: Arc<Spec>,
     context: Arc<Context>,
     live: Mutex<Live>,
-    beats: watch::Sender<Option<Instant>>,
+    beats: watch::Sender<Beats>,
 }
 
 struct Live {
@@ -33,9 +35,26 @@ struct Live {
     ports: BTreeMap<u32, u16>,
 }
 
+impl Live {
+    /// Forgets those that are not wished any more and have ended.
+    fn retire(&mut self, context: &Context) {
+        let desired = self.desired;
+        self.replicas.retain(|index, replica| *index < desired || !replica.status.borrow().ended);
+        let replicas = &self.replicas;
+        self.ports.retain(|index, port| {
+            let stays = *index < desired || replicas.contains_key(index);
+            if !stays {
+                context.ports.give_back(*port);
+            }
+            stays
+        });
+    }
+}
+
 impl Body for Replicas {
     fn view(&self) -> View {
-        let live = self.live();
+        let mut live = self.live();
+        live.retire(&self.context);
         let replicas: Vec<ReplicaView> = live
             .replicas
             .values()
@@ -51,7 +70,9 @@ impl Body for Replicas {
                 }
             })
             .collect();
-        let states: Vec<State> = replicas.iter().map(|replica| replica.state).collect();
+        // One beyond the wished number that does not end says nothing of how the others are.
+        let wished = |replica: &&ReplicaView| replica.replica < live.desired;
+        let states: Vec<State> = replicas.iter().filter(wished).map(|replica| replica.state).collect();
         let boots = live.replicas.values().filter_map(|replica| replica.status.borrow().boot_ms);
         let spec = &self.spec;
         View {
@@ -72,6 +93,7 @@ impl Body for Replicas {
             fleet: spec.fleet.clone(),
             depends_on: spec.depends_on.clone(),
             waits_for: Vec::new(),
+            wish: None,
             replicas,
         }
     }
@@ -82,6 +104,14 @@ impl Body for Replicas {
 
     fn start<'a>(&'a self, _key: &'a str) -> Done<'a> {
         Box::pin(self.start_missing())
+    }
+
+    fn wish(&self, n: u32) {
+        self.live().desired = n;
+    }
+
+    fn hurry(&self, grace: Duration) {
+        self.live().replicas.values().for_each(|replica| replica.hurry(grace));
     }
 
     fn stop<'a>(&'a self, grace: Duration, _key: &'a str) -> Done<'a> {
@@ -118,8 +148,17 @@ impl Body for Replicas {
         })
     }
 
-    fn beat(&self) {
-        self.beats.send_replace(Some(Instant::now()));
+    fn beat(&self, instance: Option<&str>) {
+        let live = self.live();
+        // Nobody beats for what does not run, nor for one that ran before.
+        let marks: Vec<Arc<str>> = live.replicas.values().filter_map(Replica::runs_as).collect();
+        drop(live);
+        let now = Instant::now();
+        self.beats.send_modify(|beats| {
+            beats.retain(|mark, _| marks.contains(mark));
+            let of = marks.into_iter().filter(|mark| instance.is_none_or(|instance| instance == &**mark));
+            beats.extend(of.map(|mark| (mark, now)));
+        });
     }
 
     fn close(&self) -> Done<'_> {
@@ -135,24 +174,22 @@ impl Replicas {
             replicas: BTreeMap::new(),
             ports: BTreeMap::new(),
         };
-        Self { spec, context, live: Mutex::new(live), beats: watch::channel(None).0 }
+        Self { spec, context, live: Mutex::new(live), beats: watch::channel(Beats::new()).0 }
     }
 
     async fn problems(&self) -> Vec<String> {
-        let seats: Vec<(Seat, Option<Instant>, State)> = {
+        let seats: Vec<(Seat, life::Status)> = {
             let live = self.live();
-            let of = |replica: &Replica| {
-                let status = replica.status.borrow();
-                (replica.seat, status.begun, status.state)
-            };
-            live.replicas.values().map(of).collect()
+            let of = |replica: &Replica| (replica.seat, replica.status.borrow().clone());
+            live.replicas.values().filter(|replica| replica.seat.index < live.desired).map(of).collect()
         };
-        let looks = seats.iter().map(|(seat, begun, state)| async move {
-            match state {
+        let looks = seats.iter().map(|(seat, status)| async move {
+            match status.state {
+                State::Stopping => Some("is stopping".to_owned()),
                 State::Stopped | State::Waiting => Some("is stopped".to_owned()),
                 State::Exited => Some("has ended".to_owned()),
                 State::Booting => Some("is still booting".to_owned()),
-                State::Healthy | State::Unhealthy => self.look(seat, *begun).await.err(),
+                State::Healthy | State::Unhealthy => self.look(seat, status).await.err(),
             }
             .map(|problem| format!("replica {} {problem}", seat.index))
         });
@@ -165,17 +202,18 @@ impl Replicas {
         problems
     }
 
-    async fn look(&self, seat: &Seat, begun: Option<Instant>) -> Result<(), String> {
+    async fn look(&self, seat: &Seat, status: &life::Status) -> Result<(), String> {
         let Some(probe) = &self.spec.health else { return Ok(()) };
         let launch = life::launch(&self.spec, seat);
-        let beat = self.beats.borrow().filter(|at| begun.is_some_and(|begun| *at >= begun));
+        let beat = status.mark.as_ref().and_then(|mark| self.beats.borrow().get(mark).copied());
         let fill = |text: &str| seat.fill(text);
-        health::check(probe, &Subject { fill: &fill, launch: &launch, spawner: &self.context.spawner, beat })
-            .await
+        let (spawner, owner) = (&self.context.spawner, status.owner.clone());
+        health::check(probe, &Subject { fill: &fill, launch: &launch, spawner, beat, owner }).await
     }
 
     /// Starts every wished replica that does not run, and waits until they have booted.
     async fn start_missing(&self) -> Result<(), Failure> {
+        self.ended_all().await?;
         let started: Vec<u32> = {
             let mut live = self.live();
             let runs = |live: &Live, i: &u32| live.replicas.get(i).is_some_and(|r| !r.status.borrow().ended);
@@ -205,6 +243,25 @@ impl Replicas {
         ))
     }
 
+    /// Waits until those are gone that are stopping: two of one replica never run side by side.
+    async fn ended_all(&self) -> Result<(), Failure> {
+        let stopping: Vec<Replica> = {
+            let live = self.live();
+            let wished = live.replicas.values().filter(|replica| replica.seat.index < live.desired);
+            wished.filter(|replica| replica.is_stopping()).cloned().collect()
+        };
+        let gone = join_all(stopping.iter().map(|replica| replica.gone(KILL_WAIT))).await;
+        self.failed_of(gone.into_iter().filter_map(Result::err).collect(), "is not started")
+    }
+
+    fn failed_of(&self, problems: Vec<String>, what: &str) -> Result<(), Failure> {
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let message = format!("kernel `{}` {what}: {}", self.spec.name, problems.join("; "));
+        Err(Failure::retryable("failed", message))
+    }
+
     async fn settled(&self, index: u32) -> Result<(), String> {
         // The watch is taken out of the lock before it is waited for.
         let mut status = match self.live().replicas.get(&index) {
@@ -230,24 +287,16 @@ impl Replicas {
         started
     }
 
-    /// Stops the replicas from number `first` on. Those of a smaller number stay.
+    /// Stops the replicas from number `first` on. Those of a smaller number stay. One that does not end is kept until it
+    /// has, also where it is not wished any more.
     async fn stop_from(&self, first: u32, grace: Duration) -> Result<(), Failure> {
-        let mut replicas = self.live().replicas.split_off(&first);
-        let stopped = join_all(replicas.values().map(|replica| replica.stop(grace))).await;
-        let problems: Vec<String> = stopped.into_iter().filter_map(Result::err).collect();
-        let mut live = self.live();
-        if first < live.desired {
-            // Still wished: it is shown as stopped.
-            live.replicas.append(&mut replicas);
-        } else {
-            for port in live.ports.split_off(&first).into_values() {
-                self.context.ports.give_back(port);
-            }
-        }
-        if problems.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::retryable("failed", format!("kernel `{}`: {}", self.spec.name, problems.join("; "))))
+        let stopping: Vec<Replica> = {
+            let live = self.live();
+            live.replicas.range(first..).map(|(_, replica)| replica.clone()).collect()
+        };
+        let stopped = join_all(stopping.iter().map(|replica| replica.stop(grace))).await;
+        self.live().retire(&self.context);
+        self.failed_of(stopped.into_iter().filter_map(Result::err).collect(), "does not stop")
     }
 
     fn port(&self, live: &mut Live, index: u32) -> Result<Option<u16>, Failure> {

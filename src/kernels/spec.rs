@@ -125,6 +125,20 @@ pub struct Probe {
     /// Failed checks in a row that make it unhealthy.
     #[serde(default = "failures")]
     pub failures: u32,
+    /// Whose answer to `http` or `tcp` counts, where the address is one of this machine.
+    #[serde(default, skip_serializing_if = "Listener::is_own")]
+    pub listener: Listener,
+}
+
+/// Whose answer to a probe counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Listener {
+    /// That of the kernel's own processes.
+    #[default]
+    Own,
+    /// Anybody's: somebody else listens for it, as with `docker run -p`.
+    Any,
 }
 
 /// What is wrong with the specs.
@@ -319,6 +333,12 @@ fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| plain(b) || b == b'_' || b == b'-')
         && text.bytes().next().is_some_and(plain)
+}
+
+impl Listener {
+    fn is_own(&self) -> bool {
+        *self == Self::Own
+    }
 }
 
 impl Default for Replicas {

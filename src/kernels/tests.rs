@@ -1,5 +1,8 @@
 //! The registry with real processes.
 
+mod ending;
+mod evidence;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -146,7 +149,7 @@ async fn a_kernel_that_hangs_is_unhealthy_after_so_many_checks_and_healthy_again
     });
     let Set { heard, registry, dir: _dir } = set(&format!(
         "[{{name: k, command: [sleep, '60'], baseline_boot_ms: 100,
-            health: {{http: 'http://127.0.0.1:{port}/', interval: 20ms, failures: 3}}}}]"
+            health: {{http: 'http://127.0.0.1:{port}/', interval: 20ms, failures: 3, listener: any}}}}]"
     ));
     let boot = tokio::spawn({
         let registry = registry.clone();
@@ -293,7 +296,7 @@ async fn a_heartbeat_keeps_a_kernel_healthy_and_its_absence_is_noticed() {
     let Set { heard, registry, dir: _dir } = set(
         "[{name: k, command: [sleep, '60'], health: {heartbeat: true, interval: 20ms, timeout: 100ms, failures: 1}}]",
     );
-    registry.heartbeat("k");
+    registry.heartbeat("k", None);
     let boot = tokio::spawn({
         let registry = registry.clone();
         async move { registry.boot().await }
@@ -301,10 +304,10 @@ async fn a_heartbeat_keeps_a_kernel_healthy_and_its_absence_is_noticed() {
     heard.wait("booting", 1).await;
     sleep(Duration::from_millis(150)).await;
     assert_eq!(registry.get("k").unwrap().state, State::Booting, "a beat from before its start says nothing");
-    assert!(registry.heartbeat("k") && !registry.heartbeat("other"));
+    assert!(registry.heartbeat("k", None) && !registry.heartbeat("other", None));
     boot.await.unwrap();
     assert!(heard.wait("unhealthy", 1).await["message"].as_str().unwrap().contains("no heartbeat for"));
-    registry.heartbeat("k");
+    registry.heartbeat("k", None);
     heard.wait("healthy", 2).await;
     registry.shutdown().await;
 }

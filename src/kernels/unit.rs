@@ -11,20 +11,25 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::body::Body;
+use super::context::Context;
 use super::external::External;
-use super::life::Context;
 use super::replicas::Replicas;
 use super::spec::{Provider, Spec};
 use super::view::{Health, State, View};
+use super::wishes::Wish;
 use super::{Error, providers};
 use crate::model::Failure;
 
 /// What can be done to a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
-    Boot { anew: bool },
+    Boot {
+        anew: bool,
+    },
     Start,
     Stop(Option<Duration>),
+    /// As a stop, by whoever will start it again: nothing to be remembered for longer.
+    Pause(Option<Duration>),
     Restart(Option<Duration>),
     Scale(u32),
 }
@@ -78,10 +83,15 @@ impl Unit {
         Self { spec, context, body, past: Default::default(), restarts, waits }
     }
 
-    /// Carries out `operation`, unless one with the same `key` was before. An empty key is not remembered.
-    pub(super) async fn operate(self: &Arc<Self>, operation: Operation, key: &str) -> Result<View, Failure> {
-        let (unit, key) = (Arc::clone(self), key.to_owned());
-        let task = tokio::spawn(async move { unit.in_turn(operation, key).await });
+    /// Carries out `operation` on behalf of `by`, unless one with the same `key` was before. An empty key is not remembered.
+    pub(super) async fn operate(
+        self: &Arc<Self>,
+        operation: Operation,
+        key: &str,
+        by: &str,
+    ) -> Result<View, Failure> {
+        let (unit, key, by) = (Arc::clone(self), key.to_owned(), by.to_owned());
+        let task = tokio::spawn(async move { unit.in_turn(operation, key, &by).await });
         task.await.unwrap_or_else(|_| {
             Err(Failure::new("failed", "the operation broke off: this is a defect of Paramedic"))
         })
@@ -95,8 +105,13 @@ impl Unit {
         }
     }
 
-    pub(super) fn beat(&self) {
-        self.body.beat();
+    pub(super) fn beat(&self, instance: Option<&str>) {
+        self.body.beat(instance);
+    }
+
+    /// Wishes for `n` replicas, or as near to it as it may have, before it is booted.
+    pub(super) fn wish(&self, n: u32) {
+        self.body.wish(n.clamp(self.spec.replicas.min, self.spec.replicas.max));
     }
 
     /// Says that it was not started because of others, or that this is over.
@@ -122,6 +137,7 @@ impl Unit {
     pub(super) fn view(&self) -> View {
         let mut view = self.body.view();
         view.restarts = self.restarts.load(Ordering::SeqCst);
+        view.wish = self.wished();
         let down = matches!(view.state, State::Exited | State::Unhealthy)
             || self.waits() && view.state == State::Stopped;
         if down {
@@ -151,7 +167,14 @@ impl Unit {
         self.body.logs(n).await
     }
 
-    async fn in_turn(&self, operation: Operation, key: String) -> Result<View, Failure> {
+    async fn in_turn(&self, operation: Operation, key: String, by: &str) -> Result<View, Failure> {
+        if let Operation::Stop(Some(grace))
+        | Operation::Pause(Some(grace))
+        | Operation::Restart(Some(grace)) = operation
+        {
+            // A stop that is under way need not take longer than whoever comes now would let it.
+            self.body.hurry(grace);
+        }
         let mut past = self.past.lock().await;
         if let Some(result) = past.results.get(&key) {
             return result.clone();
@@ -162,21 +185,61 @@ impl Unit {
         self.set_waits(false);
         let grace = |grace: Option<Duration>| grace.unwrap_or(self.spec.stop_grace.0);
         let result = match operation {
+            Operation::Boot { .. } if self.wished().is_some_and(|wish| wish.stopped) => Ok(()),
             Operation::Boot { anew } => self.body.boot(anew).await,
-            Operation::Start => self.body.start(&key).await,
-            Operation::Stop(limit) => self.body.stop(grace(limit), &key).await,
+            Operation::Start => {
+                self.remember(by, |wish| wish.stopped = false).await;
+                self.body.start(&key).await
+            }
+            Operation::Stop(limit) => {
+                self.remember(by, |wish| wish.stopped = true).await;
+                self.body.stop(grace(limit), &key).await
+            }
+            Operation::Pause(limit) => self.body.stop(grace(limit), &key).await,
             Operation::Restart(limit) => match self.spend(&mut past) {
-                Ok(()) => self.body.restart(grace(limit), &key).await,
+                Ok(()) => {
+                    self.remember(by, |wish| wish.stopped = false).await;
+                    self.body.restart(grace(limit), &key).await
+                }
                 Err(failure) => Err(failure),
             },
             Operation::Scale(n) => match self.within(n) {
-                Ok(()) => self.body.scale(n, &key).await,
+                Ok(()) => {
+                    self.remember(by, |wish| (wish.stopped, wish.replicas) = (false, Some(n))).await;
+                    self.body.scale(n, &key).await
+                }
                 Err(failure) => Err(failure),
             },
         };
         let result = result.map(|()| self.view());
         past.remember(key, &result);
         result
+    }
+
+    /// What was wished of it that outlives the engine.
+    fn wished(&self) -> Option<Wish> {
+        // What lives outside is as it is, whatever somebody wished once.
+        let own = self.spec.provider == Provider::Process;
+        self.context.wishes.get().filter(|_| own)?.of(&self.spec.name)
+    }
+
+    /// Keeps what is wished of it now, so that it outlives the engine.
+    async fn remember(&self, by: &str, change: impl FnOnce(&mut Wish)) {
+        let own = self.spec.provider == Provider::Process;
+        let Some(wishes) = self.context.wishes.get().filter(|_| own) else { return };
+        let problem = format!("kernel/{}/wish", self.spec.name);
+        match wishes.change(&self.spec.name, by, self.context.clock.now(), change).await {
+            Ok(()) => self.context.clear(&problem),
+            // To stop something is more urgent than to remember it.
+            Err(error) => self.context.raise(
+                &problem,
+                &format!(
+                    "failed to record what was done to kernel `{}` by hand: {error}; a restart of the engine will forget \
+                     it, so do it again once the store works",
+                    self.spec.name
+                ),
+            ),
+        }
     }
 
     /// Takes one restart from the budget.

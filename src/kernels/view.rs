@@ -44,6 +44,9 @@ pub struct View {
     /// Those of them that are not healthy, while it is down or was not started for that reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<String>,
+    /// What an operator or a playbook wished of it that a restart of the engine does not undo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wish: Option<super::Wish>,
 }
 
 /// One process of a kernel.
@@ -75,6 +78,8 @@ pub enum State {
     Healthy,
     /// Running, and its probe says no.
     Unhealthy,
+    /// Was asked to end, or has ended and left processes behind; some of it still lives.
+    Stopping,
     /// Not running, though it should be.
     Exited,
     /// Down, or never started, while something that it depends on is not healthy.
@@ -107,6 +112,7 @@ impl State {
             Self::Booting => "booting",
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
+            Self::Stopping => "stopping",
             Self::Exited => "exited",
             Self::Waiting => "waiting",
         }
@@ -117,8 +123,10 @@ impl State {
         let any = |state| states.contains(&state);
         match () {
             () if states.iter().all(|s| *s == State::Stopped) => State::Stopped,
+            () if states.iter().all(|s| matches!(s, State::Stopping | State::Stopped)) => State::Stopping,
             () if states.iter().all(|s| matches!(s, State::Exited | State::Stopped)) => State::Exited,
             () if any(State::Unhealthy) || any(State::Exited) => State::Unhealthy,
+            () if any(State::Stopping) => State::Stopping,
             () if any(State::Booting) => State::Booting,
             () => State::Healthy,
         }
@@ -139,6 +147,9 @@ mod tests {
             (&[Healthy, Unhealthy, Booting], Unhealthy),
             (&[Healthy, Booting], Booting),
             (&[Exited, Exited], Exited),
+            (&[Stopping, Stopped], Stopping),
+            (&[Stopping, Healthy], Stopping),
+            (&[Stopping, Exited], Unhealthy),
         ] {
             assert_eq!(State::of_all(states), expected, "{states:?}");
         }

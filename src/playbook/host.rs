@@ -19,7 +19,7 @@ pub const FUNCTIONS: [(&str, &[usize]); 14] = [
     ("continue_as_new", &[1]),
     ("steps", &[0]),
     ("sleep", &[1]),
-    ("wait_for", &[2, 3]),
+    ("wait_for", &[2, 3, 4]),
     ("ask", &[3, 4]),
     ("emit", &[2]),
     ("metric", &[2]),

@@ -47,10 +47,16 @@ pub const FUNCTIONS: [Function; 14] = [
     },
     Function {
         name: "wait_for",
-        forms: &["(topic: string, timeout: Time) -> ?", "(topic: string, when: ?, timeout: Time) -> ?"],
+        forms: &[
+            "(topic: string, timeout: Time) -> ?",
+            "(topic: string, when: ?, timeout: Time) -> ?",
+            "(topic: string, when: ?, timeout: Time, options: WaitOptions) -> ?",
+        ],
         example: "wait_for(\"telemetry.kernel.*\", \"data.kernel == target\", \"1m\")",
         doc: "Waits for an event of a topic such as `telemetry.kernel.*` and gives it, or `()` when the time is up.\n\
-              `when` is a condition as in rules, such as `data.kernel == target`; `()` takes any event.",
+              `when` is a condition as in rules, such as `data.kernel == target`; `()` takes any event.\n\
+              An event counts that arrived since the run began, so what an action causes is not missed, and each is \
+              given once in a run. `#{ since: now() }` takes only what comes from now on.",
     },
     Function {
         name: "ask",
@@ -145,6 +151,12 @@ type Wish = #{
 type AllOptions = #{
     /// Whether each failure is for the script to look at.
     partial: bool,
+};
+
+/// What `wait_for` may be told.
+type WaitOptions = #{
+    /// From when on events count, such as `now()` or `ctx.event.time`; the start of the run if not said.
+    since: string,
 };
 
 /// What `ask` may be told.

@@ -59,6 +59,9 @@ pub enum Request {
         when: Option<String>,
         /// How long at most.
         timeout: Span,
+        /// From when on events count, by their arrival; none: from the start of the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Time>,
     },
     /// An event is sent; the result is `null`.
     Emit {

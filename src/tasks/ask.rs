@@ -77,7 +77,7 @@ pub struct Question {
 pub fn awaited(step: &Step, until: Time) -> Awaited {
     let pattern = Pattern::try_new(TOPIC).expect("the topic of answers is a pattern");
     let when = Some(format!("source == \"{SOURCE}\" && event.id == target"));
-    Awaited { pattern, when, target: name(step.run, step.seq), until }
+    Awaited { pattern, when, target: name(step.run, step.seq), until, since: Some(step.started_at) }
 }
 
 /// Tells a person, and waits for the answer; nothing if none came in time.
@@ -85,7 +85,6 @@ pub async fn ask(
     worker: &mut Worker<'_>,
     step: &Step,
     question: &Question,
-    again: bool,
 ) -> Result<Result<Value, Failure>, Stop> {
     let told = worker.awaits.step.as_ref().is_some_and(|(seq, _)| *seq == step.seq);
     if !told && let Some(intent) = worker.parts.board.get(worker.id) {
@@ -96,7 +95,7 @@ pub async fn ask(
     let fits = |event: &Event| {
         event.data.value()["answer"].as_str().is_some_and(|it| is_choice(it, &question.choices))
     };
-    let answered = wait::event(worker, step, &awaited, fits, again).await?;
+    let answered = wait::event(worker, step, &awaited, fits).await?;
     over(worker.parts, worker.id).await;
     let result = |event: Arc<Event>| {
         let said = event.data.value();

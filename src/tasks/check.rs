@@ -88,6 +88,7 @@ fn awaited(intent: &Intent) -> Option<Awaited> {
         when: verify.when.clone(),
         target: intent.target.clone(),
         until: intent.updated_at + verify.within.delta(),
+        since: None,
     })
 }
 

@@ -24,6 +24,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// Pause before an event that could not be kept is sent again.
 const EMIT_AGAIN: Duration = Duration::from_secs(1);
 
+/// The source of what playbooks emit.
+pub const EMITTED: &str = "playbook";
+
 /// Carries out `request`, which is `step`; `again` if it was begun before and may have had its effect.
 pub async fn perform(
     worker: &mut Worker<'_>,
@@ -44,12 +47,12 @@ pub async fn perform(
         }
         Request::Ask { question, choices, timeout, details } => {
             let question = ask::Question { text: question, choices, timeout, details };
-            ask::ask(worker, &step, &question, again).await
+            ask::ask(worker, &step, &question).await
         }
         Request::Emit { topic, data } => emit(worker, &step, &topic, data).await,
         request => match wait::of(&request, &step, &target(worker)) {
             Ok(Some(Wait::Until(time))) => Ok(wait::until(worker, time).await?.map(|()| Value::Null)),
-            Ok(Some(Wait::Event(awaited))) => wait::event_of(worker, &step, &awaited, again).await,
+            Ok(Some(Wait::Event(awaited))) => wait::event_of(worker, &step, &awaited).await,
             Ok(None) => Ok(Err(Failure::new("invalid", "this is nothing that a playbook can ask for"))),
             Err(failure) => Ok(Err(failure)),
         },
@@ -248,7 +251,7 @@ async fn emit(
     worker.durable().await?;
     let intent = worker.parts.board.get(worker.id);
     let id = format!("{}/{}", step.run, step.seq);
-    let mut event = Event::new(id, topic, "playbook", step.started_at, data);
+    let mut event = Event::new(id, topic, EMITTED, step.started_at, data);
     if let Some(intent) = intent {
         event.subject = Some(intent.target.clone());
         event.causationid = Some(cause(&intent));

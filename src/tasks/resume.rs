@@ -86,8 +86,11 @@ impl Service {
             Wait::Event(it) => {
                 let waits = &self.parts.waits;
                 let ticket = waits.wait(intent.id, &it.pattern, it.when.as_deref(), &it.target).ok()?;
-                let since = found.missed.entry(it.pattern).or_insert(step.started_at);
-                *since = (*since).min(step.started_at);
+                // Not before the run, which began in the attempt. The work that is woken refuses what is too old.
+                let began = intent.attempts.last().map_or(step.started_at, |attempt| attempt.started_at);
+                let from = it.since.unwrap_or(began);
+                let since = found.missed.entry(it.pattern).or_insert(from);
+                *since = (*since).min(from);
                 (it.until, Some((step.seq, ticket)))
             }
         };

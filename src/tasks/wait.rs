@@ -1,9 +1,10 @@
 //! Waits of a playbook: for a time, or for an event, which may have come before a restart.
 //!
 //! A wait ends the work on the intent with [`Stop::Parked`]; when what was waited for is there, or the time is up, the
-//! work is taken up again from the store, comes to the same wait, and finds it over. A wait that a restart has cut off
-//! looks into the log for what it missed.
+//! work is taken up again from the store, comes to the same wait, and finds it over. What came between the start of the
+//! run and the wait, or while a restart had cut it off, it finds in the log.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ pub struct Awaited {
     pub target: String,
     /// Until when.
     pub until: Time,
+    /// From when on events count, by their arrival; none: from the start of the run.
+    pub since: Option<Time>,
 }
 
 /// What `request`, begun as `step` for `target`, waits for; none if it has an effect instead.
@@ -44,11 +47,12 @@ pub fn of(request: &Request, step: &Step, target: &str) -> Result<Option<Wait>, 
     let until = |span: &Span| step.started_at + span.delta();
     Ok(Some(match request {
         Request::Sleep(span) => Wait::Until(until(span)),
-        Request::WaitFor { pattern, when, timeout } => Wait::Event(Awaited {
+        Request::WaitFor { pattern, when, timeout, since } => Wait::Event(Awaited {
             pattern: Pattern::try_new(pattern).map_err(|error| Failure::new("invalid", error.to_string()))?,
             when: when.clone(),
             target: target.into(),
             until: until(timeout),
+            since: *since,
         }),
         Request::Ask { timeout, .. } => Wait::Event(super::ask::awaited(step, until(timeout))),
         Request::Act(_) | Request::All { .. } | Request::Emit { .. } | Request::Continue(_) => {
@@ -66,6 +70,7 @@ pub fn recorded(step: &Step) -> Option<Request> {
             pattern: step.name.clone(),
             when: step.request["when"].as_str().map(Into::into),
             timeout: span("timeout")?,
+            since: serde_json::from_value(step.request["since"].clone()).ok().flatten(),
         },
         StepKind::Ask => Request::Ask {
             question: String::new(),
@@ -89,18 +94,19 @@ pub async fn until(worker: &mut Worker<'_>, until: Time) -> Result<Result<(), Fa
     Ok(if until > deadline { Err(time_up()) } else { Ok(()) })
 }
 
-/// Waits for the event that `step` is about and that `fits`; `again` if it had begun before, so that the event may
-/// have come already.
+/// Waits for the event that `step` is about and that `fits`. Events count that arrived before the wait began, too: the
+/// action before it may have caused one at once.
 pub async fn event(
     worker: &mut Worker<'_>,
     step: &Step,
     awaited: &Awaited,
     fits: impl Fn(&Event) -> bool,
-    again: bool,
 ) -> Result<Result<Option<Arc<Event>>, Failure>, Stop> {
     let deadline = worker.deadline();
+    let began = worker.open_run.as_ref().map_or(step.started_at, |open| open.run.started_at);
+    let since = awaited.since.unwrap_or(began);
     let held = worker.awaits.step.take().filter(|(seq, _)| *seq == step.seq).map(|(_, ticket)| ticket);
-    let mut look_back = again && held.is_none();
+    let mut look_back = held.is_none();
     let mut ticket = match held {
         Some(ticket) => ticket,
         None => match begin(worker, awaited) {
@@ -109,8 +115,8 @@ pub async fn event(
         },
     };
     worker.durable().await?;
-    if let Some(event) = ticket.take() {
-        if event.arrival() >= step.started_at && fits(&event) {
+    if !look_back && let Some(event) = ticket.take() {
+        if event.arrival() >= since && fits(&event) {
             return Ok(Ok(Some(event)));
         }
         // Not the one: wait on, and look at what may have come between the two waits.
@@ -120,7 +126,8 @@ pub async fn event(
         }
         look_back = true;
     }
-    if look_back && let Some(event) = earlier(worker, awaited, step.started_at, fits).await? {
+    // What is in the log by now is before what the new wait has seen: the first comes first.
+    if look_back && let Some(event) = earlier(worker, awaited, since, &fits).await? {
         return Ok(Ok(Some(event)));
     }
     let now = worker.parts.clock.now();
@@ -131,14 +138,30 @@ pub async fn event(
     Ok(if awaited.until > deadline { Err(time_up()) } else { Ok(None) })
 }
 
-/// The same for `wait_for`, as its result.
+/// The same for `wait_for`, as its result. What fired the rule and what the run itself emitted is not waited for, and an
+/// event that ended a wait of this run ends no other one.
 pub async fn event_of(
     worker: &mut Worker<'_>,
     step: &Step,
     awaited: &Awaited,
-    again: bool,
 ) -> Result<Result<Value, Failure>, Stop> {
-    let event = event(worker, step, awaited, |_| true, again).await?;
+    let mut given: HashSet<(String, String)> = HashSet::new();
+    if let Some(open) = &worker.open_run {
+        let waits =
+            open.journal.steps().iter().filter(|it| it.kind == StepKind::WaitFor && it.seq < step.seq);
+        let name = |event: &Value| Some((event["source"].as_str()?.into(), event["id"].as_str()?.into()));
+        given.extend(waits.filter_map(|it| it.result.as_ref().and_then(name)));
+    }
+    if let Some(intent) = worker.parts.board.get(worker.id) {
+        let fired = intent.events.iter().chain([&intent.event]);
+        given.extend(fired.map(|event| (event.source.clone(), event.id.clone())));
+    }
+    let own = format!("{}/", step.run);
+    let fits = |event: &Event| {
+        let is_own = event.source == super::effect::EMITTED && event.id.starts_with(&own);
+        !is_own && !given.contains(&(event.source.clone(), event.id.clone()))
+    };
+    let event = event(worker, step, awaited, fits).await?;
     Ok(event.map(|event| event.map_or(Value::Null, |event| json!(event))))
 }
 

@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Finding, Found, Severity, brief};
-use crate::actions::exec;
 use crate::kernels::Spawner;
-use crate::kernels::providers::process::Launch;
+use crate::kernels::providers::process::{EACH, Launch};
 
 /// More are not listed.
 const MAX: usize = 50;
@@ -19,13 +18,12 @@ pub(super) async fn look(spawner: &Spawner) -> Found {
         capture: true,
         ..Launch::default()
     };
-    let (status, out, err) =
-        exec::output(launch, spawner).await.map_err(|error| format!("systemctl: {error}"))?;
-    if !status.success() {
-        let why = err.text.trim().lines().next().unwrap_or("systemctl is not there").to_owned();
+    let output = spawner.output(launch, EACH).await.map_err(|error| format!("systemctl: {error}"))?;
+    if !output.status.success() {
+        let why = output.stderr.text.trim().lines().next().unwrap_or("systemctl is not there").to_owned();
         return Err(brief(&why, 200));
     }
-    Ok(judge(&out.text))
+    Ok(judge(&output.stdout.text))
 }
 
 fn judge(listed: &str) -> Vec<Finding> {

@@ -185,3 +185,36 @@ async fn a_program_does_not_run_where_the_engine_happens_to_be() {
     let said = run(allow, Some(&own), json!({ "argv": ["pwd"], "cwd": chosen })).await.unwrap();
     assert_eq!(Path::new(&said), chosen.canonicalize().unwrap(), "the playbook says where");
 }
+
+#[tokio::test]
+async fn a_program_that_leaves_a_daemon_behind_is_over_when_it_ends_and_loses_nothing_it_said() {
+    let world = world("[]", json!({ "exec": { "allow": ["sh"] } }));
+    let sh = |script: &str| json!({ "argv": ["sh", "-c", script], "options": ["-c"] });
+    let pid = |text: &str| -> i32 {
+        let digits = text.split("process ").nth(1).and_then(|rest| rest.split(' ').next());
+        digits.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("no process in {text}"))
+    };
+    let end = |text: &str| {
+        let pid = rustix::process::Pid::from_raw(pid(text)).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    };
+    // It holds the pipes for as long as it lives, and would be ended if it could not write to them.
+    let daemon = "setsid sh -c 'while :; do echo still here; sleep 0.01; done' &";
+    let begun = Instant::now();
+    let done = world.act("exec.run", sh(&format!("echo out; {daemon} sleep 0.1; echo done"))).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    let said = done["stdout"].as_str().unwrap();
+    assert!(said.starts_with("out\n") && said.contains("done\n"), "{said}");
+    let left = done["left_running"][0].as_str().unwrap_or_else(|| panic!("{done}"));
+    assert!(left.contains("still here"), "{left}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(std::path::Path::new(&format!("/proc/{}", pid(left))).exists(), "it lives on");
+    end(left);
+    let failure = world.act("exec.run", sh(&format!("{daemon} echo why >&2; exit 3"))).await.unwrap_err();
+    assert!(failure.message.contains("exit code 3: "), "{failure}");
+    assert!(failure.message.contains("why") && failure.message.contains("It has left process"), "{failure}");
+    end(&failure.message);
+    // What stays in its group is no daemon, and ends with it.
+    let done = world.act("exec.run", sh("sleep 600 & echo out")).await.unwrap();
+    assert_eq!((&done["stdout"], done.get("left_running")), (&"out\n".into(), None));
+}

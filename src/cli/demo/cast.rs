@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::kernels::Spec;
-use crate::kernels::spec::{Budget, Port, Probe, Provider, Replicas};
+use crate::kernels::spec::{Budget, Listener, Port, Probe, Provider, Replicas};
 use crate::model::Span;
 
 /// How many kernels there are.
@@ -121,6 +121,7 @@ pub fn kernels(program: &Path, state: &Path) -> Vec<Spec> {
                 interval: millis(200),
                 timeout: millis(400),
                 failures: 2,
+                listener: Listener::Own,
             }),
             replicas: Replicas { min: 1, max: 3 },
             depends_on: (layer > 0).then(|| NAMES[layer - 1][place].to_string()).into_iter().collect(),

@@ -31,6 +31,10 @@ rules:
     on: ring.again
     intent: { target: bell }
     playbooks: [ring]
+  - name: alarm
+    on: alarm.rang
+    intent: { target: '${subject}' }
+    playbooks: [alarm]
 ";
 
 const PLAYBOOKS: &[(&str, &str, &str)] = &[
@@ -49,6 +53,22 @@ const PLAYBOOKS: &[(&str, &str, &str)] = &[
             if lamp == () { fail(\"no lamp\") }
             all([#{ action: \"exec.run\", params: #{ argv: [\"a\"] } }, #{ action: \"exec.run\", params: #{ argv: [\"b\"] } }]);
             metric(\"lamps\", 1);
+        }",
+    ),
+    (
+        "alarm",
+        "timeout: 1h\n//! actions: [exec.run]",
+        "fn run(ctx) {
+            act(\"exec.run\", #{ argv: [\"reset\"] });
+            sleep(\"5s\");
+            let seen = [];
+            for n in 0..3 {
+                let event = wait_for(\"alarm.>\", \"subject == target\", \"10s\");
+                seen.push(if event == () { \"none\" } else { event.data.n });
+            }
+            let late = wait_for(\"alarm.off\", \"subject == target\", \"10s\", #{ since: now() });
+            let early = wait_for(\"alarm.rang\", \"subject == target\", \"1s\", #{ since: ctx.event.time });
+            emit(\"alarm.seen\", #{ seen: seen, late: late != (), early: early != () });
         }",
     ),
     ("ring", "actions: [exec.run]", "fn run(ctx) { act(\"exec.run\", #{ argv: [\"ring\"] }) }"),
@@ -127,6 +147,27 @@ fn hours_of_waiting_pass_in_a_moment() {
     }
     assert_eq!(lived, [15 * 60 + 30, 60, 20 * 60 + 6 * 3_600, 24 * 3_600 + 15]);
     assert!(took < Duration::from_secs(5), "it took {took:?}");
+}
+
+#[test]
+fn what_an_action_causes_is_not_missed_and_ends_one_wait_only() {
+    for report in play(
+        "
+  - name: both came before the waits began, the third time nothing does
+    events: [{ topic: alarm.rang, subject: hall }]
+    actions:
+      exec.run:
+        takes: 20s
+        then:
+          - { topic: alarm.off, subject: hall, data: { n: first } }
+          - { topic: alarm.off, subject: hall, data: { n: second } }
+          - { topic: alarm.off, subject: hall, after: 22s, data: { n: after them } }
+    expect:
+      events: [{ topic: alarm.seen, data: { seen: [first, second, none], late: true, early: false } }]
+",
+    ) {
+        assert!(report.passed(), "{}:\n{}", report.case.name, difference(&report));
+    }
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl Look {
             state => Some(sight.problem.clone().unwrap_or_else(|| match state {
                 State::Booting => "is still booting".into(),
                 State::Stopped | State::Waiting => "is stopped".into(),
+                State::Stopping => "is stopping".into(),
                 State::Exited => "has ended".into(),
                 State::Unhealthy | State::Healthy => "does not work".into(),
             })),
@@ -158,7 +159,9 @@ impl Track {
         match state {
             State::Healthy => tales.extend(self.well(first, now)),
             State::Booting => tales.extend(self.booting(now, patience)),
-            State::Exited | State::Stopped | State::Waiting => tales.extend(self.ended(sight, state)),
+            State::Exited | State::Stopped | State::Stopping | State::Waiting => {
+                tales.extend(self.ended(sight, state))
+            }
             State::Unhealthy if self.state == State::Booting && !sight.certain => {
                 tales.extend(self.booting(now, patience));
             }

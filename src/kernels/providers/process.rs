@@ -1,10 +1,12 @@
 //! Child processes that never outlive the engine: each in its own process group, ended as a group.
 //!
 //! Start with [`Spawner`]. Two nets lie under each child: the shim binds it to the life of the one thread that spawns
-//! (parent-death signals go by thread), and the guardian, which ends whole groups when the engine is gone. A process
-//! that leaves its group on purpose (`setsid`) slips through the second net. With [`Shim::none`] there is no net.
+//! (parent-death signals go by thread), and the guardian, which ends whole groups when the engine is gone, and all that
+//! carries the engine's mark in its environment, also what left its group (`setsid`). With [`Shim::none`] there is no net.
 
-use std::collections::BTreeMap;
+mod output;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -14,14 +16,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+pub use output::{EACH, Kept, Output};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::kernels::family::{Family, MARK};
 use crate::kernels::guardian::Guardian;
-use crate::kernels::shim;
+use crate::kernels::proc::Stat;
+use crate::kernels::{orphans, proc, shim};
 use crate::platform::{Part, supervisor};
 
 /// Which program serves as shim and guardian.
@@ -63,6 +68,9 @@ pub struct Launch {
     pub capture: bool,
     /// Its standard input, if it is to have one.
     pub channel: Option<Arc<Channel>>,
+    /// Whether what leaves its process group on purpose may outlive it and the engine, as the daemon that an init script
+    /// starts; else that is ended too.
+    pub lasting: bool,
 }
 
 /// A pair of sockets between the engine and a process that it starts.
@@ -90,6 +98,8 @@ impl Channel {
 #[derive(Clone, Debug)]
 pub struct Spawner {
     jobs: SyncSender<Job>,
+    /// Variables of the engine that no process gets.
+    hidden: Arc<BTreeSet<String>>,
 }
 
 /// A process that was started. Dropping it ends its whole group at once.
@@ -97,19 +107,26 @@ pub struct Spawner {
 pub struct Running {
     child: Child,
     group: Pid,
+    family: Family,
     begun: Instant,
     ended: Option<ExitStatus>,
+    /// Whether what left its group may outlive it.
+    lasting: bool,
     gone: Arc<Gone>,
+    /// A file that, while it exists, keeps signals from the process, as if it hung in the system.
+    #[cfg(test)]
+    deaf: Option<PathBuf>,
     /// Keeps the thread, and with it the process, alive.
     spawner: Option<Spawner>,
 }
 
-/// Groups that have ended since the guardian was last told.
-type Gone = Mutex<Vec<Pid>>;
+/// Groups that have ended since the guardian was last told, each with the family that is still to be ended, if any, and
+/// whether that can only be orphans.
+type Gone = Mutex<Vec<(Pid, Option<(Family, bool)>)>>;
 
 #[derive(Debug)]
 enum Job {
-    Start(Box<Launch>, oneshot::Sender<io::Result<Running>>),
+    Start(Box<Launch>, Arc<BTreeSet<String>>, oneshot::Sender<io::Result<Running>>),
     Wake,
 }
 
@@ -118,9 +135,6 @@ const QUEUE: usize = 1_024;
 
 /// How often the guardian is looked after when nothing else happens.
 const TEND: Duration = Duration::from_secs(1);
-
-/// How long a process may take to be gone after SIGKILL (one in an uninterruptible wait takes longer).
-const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// Never passed on: what opens the engine's own doors.
 const SECRETS: [&str; 1] = ["PARAMEDIC_TOKEN"];
@@ -133,14 +147,23 @@ impl Spawner {
     pub fn new(shim: Shim) -> io::Result<Self> {
         let (jobs, inbox) = sync_channel(QUEUE);
         let runtime = Handle::current();
+        orphans::adopt();
         Part::new("spawner").thread(None, move || serve(&inbox, &shim, &runtime))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, hidden: Arc::default() })
     }
 
     /// One that starts nothing and has no thread: every start fails.
     pub fn none() -> Self {
         let (jobs, _) = sync_channel(0);
-        Self { jobs }
+        Self { jobs, hidden: Arc::default() }
+    }
+
+    /// The same, which keeps these variables of the engine's environment from every process that it starts, unless the
+    /// launch itself sets one.
+    #[must_use]
+    pub fn hiding(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.hidden = Arc::new(self.hidden.iter().cloned().chain(names).collect());
+        self
     }
 
     /// Starts a process.
@@ -150,9 +173,11 @@ impl Spawner {
     pub async fn start(&self, launch: Launch) -> io::Result<Running> {
         let (reply, answer) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts processes has ended");
-        self.jobs.try_send(Job::Start(launch.into(), reply)).map_err(|error| match error {
-            TrySendError::Full(_) => io::Error::other("too many processes are being started at once"),
-            TrySendError::Disconnected(_) => gone(),
+        self.jobs.try_send(Job::Start(launch.into(), Arc::clone(&self.hidden), reply)).map_err(|error| {
+            match error {
+                TrySendError::Full(_) => io::Error::other("too many processes are being started at once"),
+                TrySendError::Disconnected(_) => gone(),
+            }
         })?;
         let mut running = answer.await.map_err(|_| gone())??;
         running.spawner = Some(self.clone());
@@ -178,7 +203,7 @@ impl Running {
 
     /// Sends `signal` to the whole group.
     pub fn signal(&self, signal: Signal) {
-        if self.ended.is_none() {
+        if self.ended.is_none() && self.hears() {
             // It may have ended this moment.
             kill_process_group(self.group, signal).ok();
         }
@@ -193,33 +218,77 @@ impl Running {
             return Ok(status);
         }
         let status = self.child.wait().await?;
-        kill_process_group(self.group, Signal::KILL).ok();
+        if self.hears() {
+            kill_process_group(self.group, Signal::KILL).ok();
+        }
         self.ended = Some(status);
         Ok(status)
     }
 
-    /// Asks the group to end, and ends it after `grace`.
-    ///
-    /// # Errors
-    /// When the process is still there some seconds after it was killed.
-    pub async fn stop(&mut self, grace: Duration) -> io::Result<ExitStatus> {
-        self.signal(Signal::TERM);
-        // One that was stopped cannot hear that it shall end.
-        self.signal(Signal::CONT);
-        if let Ok(done) = tokio::time::timeout(grace, self.wait()).await {
-            return done;
+    /// The processes that come from this start and live, also those that left its group.
+    pub(in crate::kernels) fn family(&self) -> &Family {
+        &self.family
+    }
+
+    /// Whether nothing is left of what came from this start, whose own process is gone. Cheap, and no is no promise.
+    pub(in crate::kernels) async fn is_alone(&self) -> bool {
+        if test_kill_process_group(self.group).is_ok() {
+            return false;
         }
-        self.signal(Signal::KILL);
-        tokio::time::timeout(KILL_WAIT, self.wait())
-            .await
-            .map_err(|_| io::Error::other(format!("process {} does not end, even by SIGKILL", self.pid())))?
+        let family = self.family.clone();
+        let has_orphans = tokio::task::spawn_blocking(move || family.has_orphans());
+        !has_orphans.await.unwrap_or_default()
+    }
+
+    /// Sends `signal` to those processes that come from this start and that `which` picks; gives all that live.
+    pub(in crate::kernels) async fn signal_all(
+        &mut self,
+        signal: Signal,
+        which: impl Fn(&Stat) -> bool + Send + 'static,
+    ) -> Vec<Stat> {
+        let (mut family, hears) = (self.family.clone(), self.hears());
+        let look = tokio::task::spawn_blocking(move || {
+            let members = family.signal(signal, |stat| hears && which(stat));
+            (family, members)
+        });
+        // The runtime ends.
+        let Ok((family, members)) = look.await else { return Vec::new() };
+        self.family = family;
+        members
+    }
+
+    /// The processes that left its group and live on after its end, in words.
+    pub async fn left_behind(&mut self) -> Vec<String> {
+        let family = self.family.clone();
+        // Mostly there is none, and then there is no need to look at every process of the machine.
+        let has_left = tokio::task::spawn_blocking(move || family.has_orphans());
+        if !has_left.await.unwrap_or_default() {
+            return Vec::new();
+        }
+        let leader = self.family.leader();
+        let left = self.signal_all(Signal::CONT, |_| false).await;
+        left.iter().filter(|stat| stat.group != leader).map(|stat| proc::describe(stat.pid)).collect()
+    }
+
+    #[cfg(test)]
+    fn hears(&self) -> bool {
+        !self.deaf.as_deref().is_some_and(std::path::Path::exists)
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests make processes that do not hear")]
+    fn hears(&self) -> bool {
+        true
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(self.group);
+        let rest =
+            (!self.lasting || self.ended.is_none()).then(|| (self.family.clone(), self.ended.is_some()));
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).push((self.group, rest));
+        orphans::release(self.family.leader());
         if let Some(spawner) = &self.spawner {
             // A full queue will look at the list anyway.
             spawner.jobs.try_send(Job::Wake).ok();
@@ -230,19 +299,37 @@ impl Drop for Running {
 /// The thread that spawns.
 fn serve(inbox: &Receiver<Job>, shim: &Shim, runtime: &Handle) {
     let _runtime = runtime.enter();
-    let mut guardian = shim.program.as_deref().map(Guardian::new);
+    let token = uuid::Uuid::new_v4().simple().to_string();
+    let mut marks = (0_u64..).map(|number| format!("{number}"));
+    let mut guardian = shim.program.as_deref().map(|program| Guardian::new(program, &format!("{token}.")));
     let gone = Arc::new(Gone::default());
+    let (mut reaped, mut zombies) = (Instant::now(), BTreeSet::new());
     loop {
         let job = inbox.recv_timeout(TEND);
         supervisor::is_struck("spawner");
         let ended = std::mem::take(&mut *gone.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(guardian) = &mut guardian {
             guardian.tend();
-            ended.into_iter().for_each(|group| guardian.remove(group));
+        }
+        for (group, rest) in ended {
+            if let Some((mut family, only_orphans)) = rest
+                && (!only_orphans || family.has_orphans())
+            {
+                family.signal(Signal::KILL, |_| true);
+            }
+            if let Some(guardian) = &mut guardian {
+                guardian.remove(group);
+            }
+        }
+        if reaped.elapsed() >= TEND {
+            orphans::reap(&mut zombies);
+            reaped = Instant::now();
         }
         match job {
-            Ok(Job::Start(launch, reply)) => {
-                let running = start(&launch, shim, guardian.as_mut(), &gone);
+            Ok(Job::Start(launch, hidden, reply)) => {
+                let kind = if launch.lasting { "-lasting." } else { "." };
+                let mark = format!("{token}{kind}{}", marks.next().unwrap_or_default());
+                let running = start(&launch, &hidden, mark, shim, guardian.as_mut(), &gone);
                 // Dropped, and so ended, if nobody waits for it any more.
                 reply.send(running).ok();
             }
@@ -254,6 +341,8 @@ fn serve(inbox: &Receiver<Job>, shim: &Shim, runtime: &Handle) {
 
 fn start(
     launch: &Launch,
+    hidden: &BTreeSet<String>,
+    mark: String,
     shim: &Shim,
     guardian: Option<&mut Guardian>,
     gone: &Arc<Gone>,
@@ -275,10 +364,10 @@ fn start(
     if !launch.inherit_env {
         command.env_clear();
     }
-    for name in SECRETS {
+    for name in SECRETS.into_iter().chain(hidden.iter().map(String::as_str)) {
         command.env_remove(name);
     }
-    command.envs(&launch.env);
+    command.envs(&launch.env).env(MARK, &mark);
     if let Some(cwd) = &launch.cwd {
         command.current_dir(cwd);
     }
@@ -303,7 +392,12 @@ fn start(
             Some((guardian, Box::new(channel.ours.try_clone()?)))
         }
     };
-    let child = command.spawn()?;
+    let child = orphans::start(|| {
+        command.spawn().map(|child| {
+            let pid = child.id();
+            (child, pid)
+        })
+    })?;
     // Holds the reading end of the pipe.
     drop(command);
     let group = child
@@ -311,8 +405,19 @@ fn start(
         .and_then(|pid| i32::try_from(pid).ok())
         .and_then(Pid::from_raw)
         .ok_or_else(|| io::Error::other("the process ended before it began"))?;
-    let gone = Arc::clone(gone);
-    let mut running = Running { child, group, begun: Instant::now(), ended: None, gone, spawner: None };
+    let family = Family::new(group.as_raw_nonzero().get().unsigned_abs(), mark);
+    let mut running = Running {
+        child,
+        group,
+        family,
+        begun: Instant::now(),
+        ended: None,
+        lasting: launch.lasting,
+        gone: Arc::clone(gone),
+        #[cfg(test)]
+        deaf: launch.env.get("PARAMEDIC_TEST_DEAF").map(PathBuf::from),
+        spawner: None,
+    };
     if let Some((guardian, mut pipe)) = go {
         guardian.add(group)?;
         running.begun = Instant::now();
@@ -322,68 +427,4 @@ fn start(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sh(script: &str) -> Launch {
-        let argv = ["sh", "-c", script].map(String::from).to_vec();
-        Launch { argv, inherit_env: true, capture: true, ..Launch::default() }
-    }
-
-    async fn lines(running: &mut Running) -> String {
-        use tokio::io::AsyncReadExt;
-        let (mut out, _) = running.output().unwrap();
-        let mut text = String::new();
-        out.read_to_string(&mut text).await.unwrap();
-        text
-    }
-
-    #[tokio::test]
-    async fn a_process_that_ignores_the_request_is_ended_with_its_children_after_the_grace() {
-        let spawner = Spawner::new(Shim::none()).unwrap();
-        let mut running =
-            spawner.start(sh("trap '' TERM; sleep 60 & echo up; wait; sleep 60")).await.unwrap();
-        let (mut out, _) = running.output().unwrap();
-        let mut up = [0; 3];
-        tokio::io::AsyncReadExt::read_exact(&mut out, &mut up).await.unwrap();
-        let begun = Instant::now();
-        let status = running.stop(Duration::from_millis(200)).await.unwrap();
-        use std::os::unix::process::ExitStatusExt;
-        assert_eq!(status.signal(), Some(9));
-        assert!(begun.elapsed() >= Duration::from_millis(200));
-        // The pipe ends only when no process of the group holds it any more.
-        let rest = tokio::io::AsyncReadExt::read(&mut out, &mut up);
-        assert_eq!(tokio::time::timeout(Duration::from_secs(5), rest).await.unwrap().unwrap(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_stopped_process_can_still_end_gracefully() {
-        let spawner = Spawner::new(Shim::none()).unwrap();
-        let mut running = spawner
-            .start(sh("trap 'exit 7' TERM; kill -STOP $$; while :; do sleep 0.01; done"))
-            .await
-            .unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(running.stop(Duration::from_secs(5)).await.unwrap().code(), Some(7));
-    }
-
-    #[tokio::test]
-    async fn a_process_nobody_holds_any_more_is_ended() {
-        let spawner = Spawner::new(Shim::none()).unwrap();
-        let mut running = spawner.start(sh("echo up; sleep 60")).await.unwrap();
-        let (mut out, _) = running.output().unwrap();
-        drop(running);
-        let mut text = String::new();
-        let read = tokio::io::AsyncReadExt::read_to_string(&mut out, &mut text);
-        tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_process_gets_the_variables_it_was_given_and_no_others() {
-        let spawner = Spawner::new(Shim::none()).unwrap();
-        let mut launch = sh("echo $A-$HOME");
-        launch.inherit_env = false;
-        launch.env.insert("A".into(), "x".into());
-        assert_eq!(lines(&mut spawner.start(launch).await.unwrap()).await, "x-\n");
-    }
-}
+mod tests;

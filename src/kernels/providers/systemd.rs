@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use zbus::connection::{Builder, Connection};
@@ -30,6 +29,9 @@ pub(super) struct Unit {
     /// Made when it is first needed, and anew when it has broken.
     connection: Mutex<Option<Connection>>,
 }
+
+/// So much is read of both ends of what the journal has.
+const JOURNAL_BYTES: usize = 4 * 1024 * 1024;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
@@ -206,20 +208,15 @@ impl Unit {
         }
         let failed =
             |error: std::io::Error| Failure::new("failed", format!("cannot run journalctl: {error}"));
-        let launch = Launch { argv, inherit_env: true, capture: true, ..Launch::default() };
-        let mut running = self.spawner.start(launch).await.map_err(failed)?;
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        if let Some((mut stdout, mut stderr)) = running.output() {
-            let (read, said) = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
-            read.and(said).map_err(failed)?;
-        }
-        let status = running.wait().await.map_err(failed)?;
+        let launch = Launch { argv, inherit_env: true, ..Launch::default() };
+        let output = self.spawner.output(launch, JOURNAL_BYTES).await.map_err(failed)?;
+        let status = output.status;
         if !status.success() {
-            let said = String::from_utf8_lossy(&err);
-            return Err(Failure::new("failed", format!("journalctl ended with {status}: {}", said.trim())));
+            let said = output.stderr.text.trim().to_owned();
+            return Err(Failure::new("failed", format!("journalctl ended with {status}: {said}")));
         }
-        let text = String::from_utf8_lossy(&out);
-        Ok(text.lines().filter(|line| *line != "-- No entries --").map(str::to_owned).collect())
+        let lines = output.stdout.text.lines();
+        Ok(lines.filter(|line| *line != "-- No entries --").map(str::to_owned).collect())
     }
 }
 

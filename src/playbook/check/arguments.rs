@@ -26,13 +26,14 @@ enum Must {
 }
 
 /// Options that each function knows, by the name of their type in the table of functions.
-const OPTIONS: [(&str, &[(&str, Must)]); 3] = [
+const OPTIONS: [(&str, &[(&str, Must)]); 4] = [
     (
         "ActOptions",
         &[("timeout", Must::Time), ("retries", Must::Retries), ("backoff", Must::Time), ("key", Must::Text)],
     ),
     ("AllOptions", &[("partial", Must::Bool)]),
     ("AskOptions", &[("details", Must::Bool)]),
+    ("WaitOptions", &[("since", Must::Text)]),
 ];
 
 /// What is wrong with `call` of a host function that takes this many arguments.
@@ -302,6 +303,7 @@ impl Reader<'_> {
             (_, "options") if self.function.name == "act" => {
                 "such as `#{ retries: 3, timeout: \"30s\" }`".into()
             }
+            (_, "since") => "such as `since: now()`".into(),
             (_, "key") => "such as `key: \"order-7\"`".into(),
             (Kind::Char, _) => "text stands between double quotes".into(),
             _ => format!("write it as {}", self.function.example),

@@ -348,7 +348,11 @@ impl Reader<'_> {
 }
 
 fn counts(name: &str, takes: &[usize], given: usize) -> String {
-    let listed = takes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    let numbers: Vec<String> = takes.iter().map(ToString::to_string).collect();
+    let listed = match numbers.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => numbers.concat(),
+    };
     let plural = if takes == [1] { "" } else { "s" };
     format!("`{name}` takes {listed} argument{plural}, not {given}")
 }

@@ -124,6 +124,7 @@ impl Reader<'_> {
         let own = match (function.name, call.args.len()) {
             ("sleep", 1) => call.args.first(),
             ("wait_for", n @ (2 | 3)) => call.args.get(n - 1),
+            ("wait_for", 4) => call.args.get(2),
             ("ask", 3 | 4) => call.args.get(2),
             _ => None,
         };

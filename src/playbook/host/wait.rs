@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{flag, invalid, json, span};
 use crate::condition;
-use crate::model::{Pattern, StepKind, Topic};
+use crate::model::{Pattern, StepKind, Time, Topic};
 use crate::playbook::burst::{self, Thrown};
 use crate::playbook::request::Request;
 
@@ -19,12 +19,18 @@ pub fn register(engine: &mut Engine) {
     engine.register_fn("sleep", |at: NativeCallContext, secs: f64| sleep(&at, secs.into()));
     engine.register_fn("sleep", |at: NativeCallContext, text: &str| sleep(&at, text.into()));
     engine.register_fn("wait_for", |at: NativeCallContext, pattern: &str, timeout: Dynamic| {
-        wait_for(&at, pattern, Dynamic::UNIT, timeout)
+        wait_for(&at, pattern, Dynamic::UNIT, timeout, Map::new())
     });
     engine.register_fn(
         "wait_for",
         |at: NativeCallContext, pattern: &str, when: Dynamic, timeout: Dynamic| {
-            wait_for(&at, pattern, when, timeout)
+            wait_for(&at, pattern, when, timeout, Map::new())
+        },
+    );
+    engine.register_fn(
+        "wait_for",
+        |at: NativeCallContext, pattern: &str, when: Dynamic, timeout: Dynamic, options: Map| {
+            wait_for(&at, pattern, when, timeout, options)
         },
     );
     engine.register_fn("ask", |at: NativeCallContext, question: &str, choices: Array, timeout: Dynamic| {
@@ -49,6 +55,7 @@ fn wait_for(
     pattern: &str,
     when: Dynamic,
     timeout: Dynamic,
+    mut options: Map,
 ) -> Result<Dynamic, Thrown> {
     Pattern::try_new(pattern).map_err(|error| invalid(at, format!("wait_for: {error}")))?;
     let timeout = span(at, "wait_for", &timeout)?;
@@ -61,9 +68,27 @@ fn wait_for(
         condition::compile(text, &["target"])
             .map_err(|error| invalid(at, format!("wait_for: the condition `{text}`: {error}")))?;
     }
-    let request = json!({ "when": when, "timeout": timeout });
-    let effect = Request::WaitFor { pattern: pattern.into(), when, timeout };
+    let since = since(at, &mut options)?;
+    let mut request = json!({ "when": when, "timeout": timeout });
+    if let Some(since) = since {
+        request["since"] = json!(since);
+    }
+    let effect = Request::WaitFor { pattern: pattern.into(), when, timeout, since };
     burst::suspend(at, StepKind::WaitFor, pattern, request, effect)
+}
+
+/// The option `since` of `wait_for`.
+fn since(at: &NativeCallContext, options: &mut Map) -> Result<Option<Time>, Thrown> {
+    let value = options.remove("since");
+    if let Some(other) = options.keys().next() {
+        return Err(invalid(at, format!("wait_for knows no option `{other}`: there is `since`")));
+    }
+    let Some(value) = value else { return Ok(None) };
+    let text = value.as_immutable_string_ref().ok();
+    let time = text.and_then(|text| chrono::DateTime::parse_from_rfc3339(&text).ok());
+    let wrong =
+        || format!("wait_for: since: `{value}` is not a time such as `now()` or `ctx.event.time` gives");
+    time.map(|time| Some(time.to_utc())).ok_or_else(|| invalid(at, wrong()))
 }
 
 fn ask(

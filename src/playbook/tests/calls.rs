@@ -25,6 +25,7 @@ fn each_call_asks_for_what_it_says() {
         pattern: "a.>".into(),
         when: when.map(String::from),
         timeout: Span::secs(30),
+        since: None,
     };
     let cases = [
         (

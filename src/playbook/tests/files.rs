@@ -113,7 +113,7 @@ fn every_mistake_in_every_file_is_told_at_once_with_its_place() {
             &[
                 "P0212 playbooks/t.rhai:4:15 there is no function `slepe` | did you mean `sleep`?",
                 "P0212 playbooks/t.rhai:4:25 there is no function `x2`",
-                "P0212 playbooks/t.rhai:4:32 `wait_for` takes 2 or 3 arguments, not 1",
+                "P0212 playbooks/t.rhai:4:32 `wait_for` takes 2, 3 or 4 arguments, not 1",
                 "P0212 playbooks/t.rhai:4:45 `run` takes 1 argument, not 2",
             ],
         ),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 
 use crate::kernels::providers::process::{Launch, Spawner};
@@ -38,6 +37,9 @@ struct Variable {
     name: String,
     value: String,
 }
+
+/// A token is not longer than this.
+const MOST: usize = 256 * 1024;
 
 /// How long such a program may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -93,26 +95,16 @@ async fn ask(exec: &Exec, spawner: &Spawner) -> Result<(String, i64), String> {
         "apiVersion": exec.api_version, "kind": "ExecCredential", "spec": { "interactive": false },
     });
     env.insert("KUBERNETES_EXEC_INFO".into(), info.to_string());
-    let launch = Launch { argv, env, inherit_env: true, cwd: None, capture: true, channel: None };
-    let mut running =
-        spawner.start(launch).await.map_err(|error| wrong(format!("cannot be run: {error}")))?;
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let output = running.output();
-    let work = async {
-        if let Some((mut stdout, mut stderr)) = output {
-            let (read, said) = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
-            read.and(said)?;
-        }
-        running.wait().await
-    };
-    let status = tokio::time::timeout(LIMIT, work).await;
-    let status = status.map_err(|_| wrong(format!("does not end within {} s", LIMIT.as_secs())))?;
-    let status = status.map_err(|error| wrong(format!("cannot be run: {error}")))?;
+    let launch = Launch { argv, env, inherit_env: true, ..Launch::default() };
+    let output = tokio::time::timeout(LIMIT, spawner.output(launch, MOST)).await;
+    let output = output.map_err(|_| wrong(format!("does not end within {} s", LIMIT.as_secs())))?;
+    let output = output.map_err(|error| wrong(format!("cannot be run: {error}")))?;
+    let status = output.status;
     if !status.success() {
-        return Err(wrong(format!("ended with {status}: {}", String::from_utf8_lossy(&err).trim())));
+        return Err(wrong(format!("ended with {status}: {}", output.stderr.text.trim())));
     }
-    let said: Value =
-        serde_json::from_slice(&out).map_err(|_| wrong("gave something that is not JSON".into()))?;
+    let said: Value = serde_json::from_str(&output.stdout.text)
+        .map_err(|_| wrong("gave something that is not JSON".into()))?;
     let token = said["status"]["token"].as_str().ok_or_else(|| wrong("gave no token".into()))?;
     let until = said["status"]["expirationTimestamp"].as_str();
     let until = until.and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok()).map(|at| at.timestamp());

@@ -292,7 +292,7 @@ impl<'a> Knowledge<'a> {
         match (call.name.as_str(), call.args.len()) {
             ("act", 2 | 3) => self.spec(&call.args[0]).map_or_else(Known::any, |it| result(vec![it], false)),
             ("all", 1 | 2) => self.together(call),
-            ("wait_for", 2 | 3) => Known::of(Kinds::of(Kind::Map).or(nothing), From::Event),
+            ("wait_for", 2..=4) => Known::of(Kinds::of(Kind::Map).or(nothing), From::Event),
             ("ask", 3) => {
                 let choices = items(self.written(&call.args[1]));
                 let choices: Option<Vec<_>> =
