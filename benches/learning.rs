@@ -153,6 +153,7 @@ fn play(world: &World, announced: bool, score: &mut Score, nanos: &mut Vec<u64>)
                 propensity: decision.propensity,
                 confidence: decision.confidence,
                 at: now,
+                number: 0,
             };
             let began = Instant::now();
             let changes = learner.observe(&record);

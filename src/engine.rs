@@ -87,6 +87,8 @@ struct Inner {
     /// Rung whenever an intent has changed.
     changed: Arc<tokio::sync::Notify>,
     ready: std::sync::atomic::AtomicBool,
+    /// The number of the last event of those that were counted when the aggregates were kept last.
+    saved: std::sync::atomic::AtomicU64,
     sources: Mutex<Vec<(String, crate::sources::jsonl::Handle)>>,
 }
 

@@ -1,15 +1,13 @@
 //! What can be seen of the whole: stress tests, trends, repairs, layers of kernels, the health score, alerts.
 //!
 //! A fold in memory over events, intents and outcomes, bounded in all; it asks no clock and does no I/O. Start with
-//! [`Aggregator`]. After a restart: [`Aggregator::restore`] the last snapshot, then replay the events since
-//! [`Aggregator::replay_from`]; those that the snapshot has counted are passed over.
+//! [`Aggregator`]. After a restart: [`Aggregator::restore`] the last snapshot, then [`Aggregator::observe`] the events of
+//! the log after [`Aggregator::position`]; each is counted once.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::hash::Hasher;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use siphasher::sip::SipHasher13;
 
 pub mod alerts;
 pub mod bodies;
@@ -52,7 +50,8 @@ impl Default for Config {
 pub struct Aggregator {
     config: Config,
     state: State,
-    seen: HashSet<u64>,
+    /// Whether events were taken in whose number is not known.
+    adrift: bool,
 }
 
 /// What a snapshot keeps.
@@ -63,7 +62,12 @@ struct State {
     remediation: Remediation,
     /// Kernels that the registry named, not events alone.
     registered: BTreeSet<String>,
-    /// Events counted lately, by hash, with the time they were counted at; the watermark of a replay.
+    /// The number of the last event that was taken in; none in a snapshot of a version that went by times.
+    position: Option<u64>,
+    /// The number of the last outcome of those that were all taken in.
+    outcomes: u64,
+    /// Of such a snapshot: events counted lately, with the time.
+    #[serde(skip_serializing)]
     counted: VecDeque<(u64, Time)>,
 }
 
@@ -74,10 +78,6 @@ struct State {
 )]
 pub struct Unreadable(#[from] serde_json::Error);
 
-/// Events that are remembered as counted; a replay that reaches back over no more of them changes nothing.
-const COUNTED: usize = 16_384;
-/// How far a replay reaches back at most, in seconds: snapshots are taken far more often.
-const REPLAY: u64 = 600;
 /// Entries of a list in a body.
 const LISTED: usize = 50;
 /// Ended test runs in a body.
@@ -89,17 +89,27 @@ impl Aggregator {
         Self { config, ..Self::default() }
     }
 
-    /// Takes an event in: stress tests, kernels and metrics; others cost a comparison. The same event twice counts
-    /// once, as long as it is among the latest 16,384 of these.
-    pub fn observe(&mut self, event: &Event, now: Time) {
-        if !stress::is_ours(event.topic.as_str()) || !self.seen.insert(hash_of(event)) {
+    /// Takes event `number` of the log in: stress tests, kernels and metrics; others cost a comparison. Numbers rise: one
+    /// that was taken in already changes nothing.
+    pub fn observe(&mut self, number: u64, event: &Event, now: Time) {
+        if self.state.position.is_some_and(|last| number <= last) {
             return;
         }
-        self.state.counted.push_back((hash_of(event), now));
-        if self.state.counted.len() > COUNTED
-            && let Some((oldest, _)) = self.state.counted.pop_front()
-        {
-            self.seen.remove(&oldest);
+        self.state.position = Some(number);
+        self.adrift = false;
+        self.count(event, now);
+    }
+
+    /// Takes in an event of the log whose number is in doubt. Until one comes with a number there is no snapshot, as it
+    /// could not say up to which event it goes.
+    pub fn observe_adrift(&mut self, event: &Event, now: Time) {
+        self.adrift = true;
+        self.count(event, now);
+    }
+
+    fn count(&mut self, event: &Event, now: Time) {
+        if !stress::is_ours(event.topic.as_str()) {
+            return;
         }
         self.state.stress.observe(event, now);
         self.state.stress.hours.prune(now, self.config.retention);
@@ -126,10 +136,17 @@ impl Aggregator {
         }
     }
 
-    /// All that is worth keeping over a restart.
-    pub fn snapshot(&self) -> Value {
-        serde_json::to_value(&self.state)
-            .expect("the state has text keys only and no numbers that JSON lacks")
+    /// All that is worth keeping over a restart; none while it is in doubt up to which event it goes.
+    pub fn snapshot(&self) -> Option<Value> {
+        let state = (!self.adrift).then_some(&self.state)?;
+        Some(
+            serde_json::to_value(state).expect("the state has text keys only and no numbers that JSON lacks"),
+        )
+    }
+
+    /// No intent is on its way any more: a snapshot from here on has all that ended.
+    pub fn settle_intents(&mut self) {
+        self.state.remediation.settled = true;
     }
 
     /// Takes a snapshot up again.
@@ -138,14 +155,17 @@ impl Aggregator {
     /// When it is not one of ours; then nothing is changed.
     pub fn restore(&mut self, snapshot: Value) -> Result<(), Unreadable> {
         self.state = serde_json::from_value(snapshot)?;
-        self.seen = self.state.counted.iter().map(|(hash, _)| *hash).collect();
+        if self.state.position.is_none() {
+            // Such a version kept all outcomes that it had heard of.
+            self.state.outcomes = u64::MAX;
+        }
         Ok(())
     }
 
-    /// The latest change of an intent that it has counted. After [`Self::restore`], [`Self::resume`] with what the store
-    /// knows besides.
+    /// Every intent that ended before this time is counted; of those that ended later some may be, and are recognized.
+    /// After [`Self::restore`], [`Self::resume`] with what the store knows besides.
     pub fn intents_as_of(&self) -> Option<Time> {
-        self.state.remediation.as_of
+        self.state.remediation.complete()
     }
 
     /// After [`Self::restore`]: the intents that are open, and those that ended at [`Self::intents_as_of`] or later.
@@ -153,12 +173,30 @@ impl Aggregator {
         self.state.remediation.resume(open, ended);
     }
 
-    /// From which time on (of arrival) events must be replayed after [`Self::restore`]; none: all that are kept.
-    pub fn replay_from(&self) -> Option<Time> {
-        let (_, latest) = self.state.counted.back()?;
-        let (_, oldest) = self.state.counted.front()?;
-        let back = latest.checked_sub_signed(Span::secs(REPLAY).delta())?;
-        Some(if self.state.counted.len() < COUNTED { back } else { back.max(*oldest) })
+    /// Every outcome up to this number was taken in; of later ones some may be, and are recognized.
+    pub fn outcomes(&self) -> u64 {
+        self.state.outcomes
+    }
+
+    /// Every outcome up to `number` was taken in.
+    pub fn outcomes_up_to(&mut self, number: u64) {
+        self.state.outcomes = number;
+    }
+
+    /// All events of the log up to number `last` have been taken in.
+    pub fn caught_up(&mut self, last: u64) {
+        self.state.position = self.state.position.max(Some(last));
+        self.state.counted.clear();
+    }
+
+    /// When the latest event was counted, in a snapshot of a version that went by times.
+    pub fn legacy_as_of(&self) -> Option<Time> {
+        self.state.counted.back().map(|(_, at)| *at)
+    }
+
+    /// The number of the last event that it has taken in; none: which that was is not known.
+    pub fn position(&self) -> Option<u64> {
+        self.state.position
     }
 
     /// `stress/current`
@@ -193,7 +231,7 @@ impl Aggregator {
     pub fn remediation_stats(&self, active: Vec<ActiveIntent>, playbooks: Vec<Row>) -> RemediationStats {
         let it = &self.state.remediation;
         RemediationStats {
-            total: it.total,
+            total: it.total(),
             open: it.open.len(),
             active,
             succeeded: it.succeeded,
@@ -236,7 +274,7 @@ impl Aggregator {
                 failure_patterns: patterns,
             },
             remediation: RemediationSummary {
-                total: repairs.total,
+                total: repairs.total(),
                 active: repairs.open.len(),
                 succeeded: repairs.succeeded,
                 failed: repairs.failed,
@@ -318,15 +356,6 @@ impl Aggregator {
         };
         (lately, word.into())
     }
-}
-
-fn hash_of(event: &Event) -> u64 {
-    // Kept in snapshots: the hash must be the same in every version.
-    let mut hasher = SipHasher13::new();
-    hasher.write(event.source.as_bytes());
-    hasher.write(&[0]);
-    hasher.write(event.id.as_bytes());
-    hasher.finish()
 }
 
 fn latest(list: &VecDeque<Trouble>) -> Vec<Trouble> {

@@ -111,6 +111,12 @@ pub trait Store: Send + Sync {
     /// The outcomes known at `since` or later, in that order.
     fn outcomes_since(&self, since: Time) -> Read<'_, Vec<OutcomeRecord>>;
 
+    /// Gives `each` the outcomes with a number above `after`, in the order of their numbers; answers the highest number.
+    fn outcomes_after(&self, after: u64, each: Box<dyn FnMut(OutcomeRecord) + Send>) -> Read<'_, u64>;
+
+    /// The outcomes of one intent, by attempt.
+    fn outcomes_of(&self, intent: IntentId) -> Read<'_, Vec<OutcomeRecord>>;
+
     /// Alerts, latest change first, at most `limit`; with `active_only` those that are not resolved.
     fn alerts(&self, active_only: bool, limit: usize) -> Read<'_, Vec<Alert>>;
 

@@ -1,6 +1,6 @@
 //! The parts of an engine that serves: made here from the configuration and what the store remembers.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
@@ -14,7 +14,7 @@ use crate::bus::Publisher;
 use crate::freeze::Switch;
 use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
-use crate::model::{Chance, Clock, Event, Status};
+use crate::model::{Chance, Clock, Event, OutcomeRecord, Status};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::platform::Part;
 use crate::plugins::{self, Plugins};
@@ -29,7 +29,7 @@ const AGGREGATED: chrono::TimeDelta = chrono::TimeDelta::days(7);
 const ALERTS: usize = 2_000;
 
 /// So many records read back at a start are much.
-const MUCH: u64 = 2_000;
+const MUCH: usize = 2_000;
 
 /// How long an outcome may take from being known to being durable, generously.
 const LATE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
@@ -56,7 +56,7 @@ impl Engine {
         let remembered = Remembered::read(store.as_ref(), &config, clock.now())
             .await
             .map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
-        let Remembered { learner, book, observed, much } = remembered;
+        let Remembered { learner, book, observed, read } = remembered;
         let doors = Doors::open(config, store, clock.clone(), Chance::system(), book);
         let config = &doors.config;
 
@@ -121,7 +121,8 @@ impl Engine {
             None => engine.stay(diagnostics, engine.0.clock.now()),
         }
         engine.serve().await?;
-        if much {
+        // The next start should not have to.
+        if read.0 + read.1 > MUCH {
             engine.save().await;
         }
         Ok(engine)
@@ -246,30 +247,52 @@ struct Remembered {
     learner: Learner,
     book: Book,
     observed: Aggregator,
-    /// Whether so much was read back that the next start should not have to.
-    much: bool,
+    /// How many events and outcomes were read back for it.
+    read: (usize, usize),
 }
 
-/// What was learned, from what was kept of it and the outcomes since; also how many these were.
-async fn learned(store: &dyn Store) -> Result<(Learner, usize), crate::store::Error> {
+/// What was learned, from what was kept of it and the outcomes since, which `observed` is told of too; also how many
+/// these were.
+async fn learned(
+    store: &dyn Store,
+    observed: &Arc<Mutex<Aggregator>>,
+) -> Result<(Learner, usize), crate::store::Error> {
     let kept = store.meta(LEARNED.into()).await?;
     let kept = kept.and_then(|text| match serde_json::from_str::<Kept>(&text) {
-        Ok(kept) => Learner::from_kept(kept),
+        Ok(kept) => Some((kept.position, Learner::from_kept(kept)?)),
         Err(error) => {
             tracing::warn!("what was learned does not read, so all outcomes are read again: {error}");
             None
         }
     });
-    let mut learner = kept.unwrap_or_default();
-    let outcomes = match learner.as_of() {
-        Some(as_of) => store.outcomes_since(as_of - LATE).await?,
-        None => store.outcomes().await?,
-    };
-    for outcome in &outcomes {
-        // Changes of strategy were published when they happened.
-        drop(learner.observe(outcome));
+    let (position, mut learner) = kept.unwrap_or((Some(0), Learner::default()));
+    if let (None, Some(as_of)) = (position, learner.as_of()) {
+        // Kept by a version that went by times.
+        for outcome in store.outcomes_since(as_of - LATE).await? {
+            drop(learner.observe(&outcome));
+        }
     }
-    Ok((learner, outcomes.len()))
+    let learned = position.unwrap_or(u64::MAX);
+    let counted = lock(observed).outcomes();
+    let learner = Arc::new(Mutex::new(learner));
+    let read = Arc::new(AtomicUsize::new(0));
+    let each = {
+        let (learner, observed, read) = (learner.clone(), observed.clone(), read.clone());
+        move |outcome: OutcomeRecord| {
+            if outcome.number > learned {
+                // Changes of strategy were published when they happened.
+                drop(lock(&learner).observe(&outcome));
+            }
+            if outcome.number > counted {
+                lock(&observed).observe_outcome(&outcome);
+            }
+            read.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let last = store.outcomes_after(learned.min(counted), Box::new(each)).await?;
+    let mut learner = std::mem::take(&mut *lock(&learner));
+    learner.caught_up(last);
+    Ok((learner, read.load(Ordering::Relaxed)))
 }
 
 impl Remembered {
@@ -285,14 +308,29 @@ impl Remembered {
                 tracing::warn!("{error}");
             }
         }
-        let since = observed.replay_from().unwrap_or(now - AGGREGATED);
-        let replayed = Arc::new(Mutex::new(observed));
-        let again = replayed.clone();
-        let each = move |event| tasks::lock(&again).observe(&event, now);
-        let events = store.replay_events(since, Box::new(each)).await?;
-        let observed = std::mem::take(&mut *tasks::lock(&replayed));
-        let (learner, outcomes) = learned(store).await?;
+        let after = match observed.position() {
+            Some(position) => position,
+            // None was kept, or by a version that went by times.
+            None => store.last_before(observed.legacy_as_of().unwrap_or(now - AGGREGATED)).await?,
+        };
+        let observed = Arc::new(Mutex::new(observed));
+        let events = Arc::new(AtomicUsize::new(0));
+        let each = {
+            let (observed, events) = (observed.clone(), events.clone());
+            move |number, event: Event| {
+                tasks::lock(&observed).observe(number, &event, now);
+                events.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let last = store.replay_log(after, Box::new(each)).await?;
+        let (learner, outcomes) = learned(store, &observed).await?;
+        let mut observed = std::mem::take(&mut *tasks::lock(&observed));
+        observed.caught_up(last);
+        let events = events.load(Ordering::Relaxed);
         let book = Book::restore(store.alerts(false, ALERTS).await?);
-        Ok(Self { learner, book, observed, much: events > MUCH || outcomes > MUCH as usize })
+        Ok(Self { learner, book, observed, read: (events, outcomes) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,10 @@ pub struct Committed {
     pub commit: Commit,
     /// Its events.
     pub events: Vec<Arc<Event>>,
+    /// The number of the first of them in the log, if all batches since [`Committed::epoch`] began are kept.
+    pub first: u64,
+    /// How often memory was made what the disk says before it: numbers are in doubt from a failure until then.
+    pub epoch: u64,
     /// Those of them whose sender does not wait, and would not send them again.
     pub unattended: Vec<Arc<Event>>,
     /// What they changed on the board.
@@ -133,6 +137,8 @@ struct Mind {
     arrived: Time,
     /// Number of the last event handed to the store.
     position: u64,
+    /// How often it was read back.
+    epoch: u64,
     saving: Saving,
 }
 
@@ -146,6 +152,7 @@ impl Ingest {
             scratch: Scratch::default(),
             arrived: self.clock.now(),
             position: 0,
+            epoch: 0,
             saving: Saving::default(),
         };
         self.recall(&mind.rules).await;
@@ -253,7 +260,9 @@ impl Ingest {
         }
         let Decided { commit, events, changes, fired } = decided;
         let under_way = UnderWay::count(&self.under_way);
-        Some(Committed { under_way, commit, events, unattended, changes, replies, fired })
+        let first = mind.position + 1 - events.len() as u64;
+        let epoch = mind.epoch;
+        Some(Committed { under_way, commit, events, first, epoch, unattended, changes, replies, fired })
     }
 
     fn current(&self) -> Arc<RuleSet> {

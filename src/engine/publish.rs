@@ -49,6 +49,7 @@ pub struct Publish {
 impl Publish {
     /// Serves until the ingest thread has ended and its last batch is told.
     pub async fn run(mut self) {
+        let mut failed_in = None;
         while let Some(batch) = self.batches.recv().await {
             match batch.commit.await {
                 Ok(()) => {
@@ -63,9 +64,12 @@ impl Publish {
                         // Whoever waited may have gone away meanwhile.
                         drop(reply.send(answer));
                     }
-                    self.tell(&batch.events);
+                    // Those behind one that failed lie further to the front in the log than their numbers say.
+                    let first = (failed_in != Some(batch.epoch)).then_some(batch.first);
+                    self.tell(&batch.events, first);
                 }
                 Err(error) => {
+                    failed_in = Some(batch.epoch);
                     self.failed.fetch_add(1, Ordering::SeqCst);
                     self.disk.failed(&error);
                     tracing::error!("{} events could not be made durable: {error}", batch.events.len());
@@ -99,13 +103,17 @@ impl Publish {
         });
     }
 
-    fn tell(&self, events: &[Arc<Event>]) {
+    /// `first` is the number of the first of them, if it is known.
+    fn tell(&self, events: &[Arc<Event>], first: Option<u64>) {
         let now = self.clock.now();
         let mut observed = tasks::lock(&self.observed);
-        for event in events {
+        for (n, event) in (0..).zip(events) {
             self.tasks.publish(event);
             self.taps.publish(event);
-            observed.observe(event, now);
+            match first {
+                Some(first) => observed.observe(first + n, event, now),
+                None => observed.observe_adrift(event, now),
+            }
             if event.topic.as_str() == "telemetry.kernel.heartbeat"
                 && let Some(kernel) = &event.subject
             {

@@ -1,5 +1,6 @@
 //! The end in good order, and the small chores until then.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Engine;
@@ -13,6 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often the chores are done.
 const CHORES: Duration = Duration::from_secs(10);
+
+/// What was counted is kept sooner after so many events: a restart reads no more than these again.
+const EVENTS: u64 = 200_000;
 
 impl Engine {
     /// Takes nothing more in, lets actions under way end (runs that wait need no time), stops the kernels, and makes everything durable.
@@ -29,6 +33,8 @@ impl Engine {
         inner.tracker.close();
         if tokio::time::timeout(PATIENCE, inner.tracker.wait()).await.is_err() {
             tracing::warn!("some work did not end in time; it is taken up again at the next start");
+        } else {
+            lock(&inner.observed).settle_intents();
         }
         self.save().await;
     }
@@ -36,9 +42,14 @@ impl Engine {
     /// Keeps the aggregates, and once an hour forgets what is too old, until the engine stops.
     pub(super) async fn housekeep(self) {
         let mut round = 0_u32;
+        let mut chores = tokio::time::interval_at(tokio::time::Instant::now() + CHORES, CHORES);
         loop {
             tokio::select! {
-                () = tokio::time::sleep(CHORES) => {}
+                _ = chores.tick() => {}
+                () = self.counted_much() => {
+                    self.save().await;
+                    continue;
+                }
                 () = self.0.stop.cancelled() => return,
             }
             self.save().await;
@@ -50,14 +61,35 @@ impl Engine {
         }
     }
 
+    /// Returns once very many events were counted since they were kept.
+    async fn counted_much(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let position = lock(&self.0.observed).position().unwrap_or(0);
+            if position.saturating_sub(self.0.saved.load(Ordering::Relaxed)) > EVENTS {
+                return;
+            }
+        }
+    }
+
     /// Keeps what would take long to read back at the next start.
     pub(super) async fn save(&self) {
-        let observed = lock(&self.0.observed).snapshot().to_string();
-        let learned = lock(&self.0.parts.learner).keep();
-        let mut writes = vec![Write::Meta { key: OBSERVED.into(), value: observed }];
+        // In this order: what was learned says up to which outcome both go.
+        let (learned, outcomes) = {
+            let learner = lock(&self.0.parts.learner);
+            (learner.keep(), learner.position())
+        };
+        let (observed, position) = {
+            let mut observed = lock(&self.0.observed);
+            observed.outcomes_up_to(outcomes);
+            (observed.snapshot(), observed.position())
+        };
+        let Some(observed) = observed else { return };
+        let mut writes = vec![Write::Meta { key: OBSERVED.into(), value: observed.to_string() }];
         if let Some(value) = learned.and_then(|kept| serde_json::to_string(&kept).ok()) {
             writes.push(Write::Meta { key: LEARNED.into(), value });
         }
+        self.0.saved.store(position.unwrap_or(0), Ordering::Relaxed);
         if let Err(error) = self.0.store.commit(writes).await {
             self.0.disk.failed(&error);
             tracing::warn!("failed to keep what was counted and learned: {error}");

@@ -1,6 +1,6 @@
 //! The loop, wired once: the same for an engine that serves and for a rehearsal, which hands in other parts.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -182,6 +182,7 @@ impl Engine {
             under_way: Arc::default(),
             changed,
             ready: AtomicBool::new(false),
+            saved: AtomicU64::new(0),
             sources: Mutex::default(),
         }))
     }

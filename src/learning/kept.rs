@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credit::Exposure;
 use super::drift::Cusum;
-use super::learner::{Counted, Learner, Version};
+use super::learner::{Counted, Learner, Numbers, Version};
 use super::posterior::{Cell, Pool};
 use crate::model::{IntentId, Time};
 
@@ -26,6 +26,10 @@ pub struct Kept {
     version: u32,
     /// Outcomes known before this time are in it. Of those known later some may be; they are recognised.
     pub as_of: Time,
+    /// The number of the last outcome of those that are all in it; of later ones some may be, and are recognized. None
+    /// of a version that had no numbers.
+    #[serde(default)]
+    pub position: Option<u64>,
     playbooks: BTreeMap<String, Vec<KeptVersion>>,
     counted: Vec<(IntentId, u32, bool, u32)>,
     exposure: BTreeMap<String, Exposure>,
@@ -68,6 +72,7 @@ impl Learner {
         Some(Kept {
             version: VERSION,
             as_of: self.as_of?,
+            position: Some(self.numbers.position()),
             playbooks: self.playbooks.iter().map(|(name, all)| (name.to_string(), versions(all))).collect(),
             counted: counted.collect(),
             exposure: self.exposure.iter().map(|(class, it)| (class.to_string(), *it)).collect(),
@@ -94,6 +99,7 @@ impl Learner {
             exposed: kept.exposed,
             preferred: AHashMap::new(),
             as_of: Some(kept.as_of),
+            numbers: Numbers { last: kept.position.unwrap_or(0), ..Numbers::default() },
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The learner: outcomes in, posteriors and choices out. No I/O, no clock, no randomness but the seed it is given.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ahash::AHashMap;
@@ -40,6 +40,21 @@ pub struct Learner {
     pub(super) preferred: AHashMap<Arc<str>, Vec<Preference>>,
     /// When the latest outcome was known.
     pub(super) as_of: Option<Time>,
+    pub(super) numbers: Numbers,
+}
+
+/// The numbers of outcomes: which were given out, and which of these may still be on their way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Numbers {
+    pub(super) last: u64,
+    pub(super) under_way: BTreeSet<u64>,
+}
+
+impl Numbers {
+    /// Everything up to this number has been taken in, or never will be.
+    pub(super) fn position(&self) -> u64 {
+        self.under_way.first().map_or(self.last, |first| first - 1)
+    }
 }
 
 type Attempt = (IntentId, u32);
@@ -157,6 +172,29 @@ impl Learner {
         }
         self.reorder(record, &mut changes);
         changes
+    }
+
+    /// The number of an outcome that is about to be handed to the store. Until it is [`Learner::settle`]d, what is kept
+    /// does not count as knowing it.
+    pub fn number(&mut self) -> u64 {
+        self.numbers.last += 1;
+        self.numbers.under_way.insert(self.numbers.last);
+        self.numbers.last
+    }
+
+    /// The outcome with this number was taken in wherever it counts, or was not kept.
+    pub fn settle(&mut self, number: u64) {
+        self.numbers.under_way.remove(&number);
+    }
+
+    /// Every outcome up to this number was taken in, or never will be.
+    pub fn position(&self) -> u64 {
+        self.numbers.position()
+    }
+
+    /// The store holds numbers up to `last`, and all of them have been taken in.
+    pub fn caught_up(&mut self, last: u64) {
+        self.numbers.last = self.numbers.last.max(last);
     }
 
     /// When the latest outcome was known that it has taken in.

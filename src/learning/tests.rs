@@ -24,6 +24,7 @@ fn record(n: u128, playbook: &str, class: &str, outcome: Outcome) -> OutcomeReco
         propensity: 1.0,
         confidence: 0.5,
         at: now(),
+        number: 0,
     }
 }
 

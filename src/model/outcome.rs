@@ -99,6 +99,10 @@ pub struct OutcomeRecord {
     pub confidence: f64,
     /// When it was known.
     pub at: Time,
+    /// Its place among all outcomes that teach, from 1, in the order in which they were handed to the store; 0 for one
+    /// that does not teach. Kept beside the record and not in it.
+    #[serde(skip)]
+    pub number: u64,
 }
 
 impl OutcomeRecord {
@@ -130,6 +134,7 @@ impl OutcomeRecord {
             propensity: 1.0,
             confidence: 0.0,
             at,
+            number: 0,
         })
     }
 }

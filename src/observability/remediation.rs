@@ -10,6 +10,9 @@ use crate::model::{Intent, IntentId, Outcome, OutcomeRecord, Status, Time};
 const REMEMBERED: usize = 10_000;
 /// Ended intents that the effectiveness in the health score goes by.
 const LATEST: usize = 500;
+/// How long after its time the end of an intent may be counted: a commit that waits, a task that has no turn. What ended
+/// so lately is remembered one by one, however much it is.
+const LATE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
 
 /// All that was told of repairs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,9 +24,12 @@ pub(super) struct Remediation {
     /// The latest change of an intent that was counted.
     pub(super) as_of: Option<Time>,
     ended: VecDeque<IntentId>,
+    /// When the latest of them ended; of those before it was not noted.
+    ended_at: VecDeque<Time>,
+    /// Whether all that ended up to `as_of` is counted.
+    pub(super) settled: bool,
     /// Whether each of the latest that ended succeeded or not.
     latest: VecDeque<bool>,
-    pub(super) total: u64,
     pub(super) succeeded: u64,
     pub(super) failed: u64,
     pub(super) escalated: u64,
@@ -50,8 +56,8 @@ impl Remediation {
         if self.known.contains(&intent.id) {
             return;
         }
-        let was_open = self.open.remove(&intent.id);
-        self.total += u64::from(!was_open);
+        self.open.remove(&intent.id);
+        self.settled = false;
         self.as_of = self.as_of.max(Some(intent.updated_at));
         if intent.status.is_open() {
             self.open.insert(intent.id);
@@ -82,32 +88,40 @@ impl Remediation {
             }
         }
         self.ended.push_back(intent.id);
+        self.ended_at.push_back(intent.updated_at);
         self.known.insert(intent.id);
-        if self.ended.len() > REMEMBERED
-            && let Some(oldest) = self.ended.pop_front()
+        let late = self.as_of.map(|at| at - LATE);
+        while self.ended.len() > REMEMBERED
+            && (self.ended_at.len() < self.ended.len() || self.ended_at.front().copied() < late)
         {
-            self.known.remove(&oldest);
+            if self.ended_at.len() == self.ended.len() {
+                self.ended_at.pop_front();
+            }
+            if let Some(oldest) = self.ended.pop_front() {
+                self.known.remove(&oldest);
+            }
         }
     }
 
-    /// After a restart: the intents that are open, and those that have ended since the snapshot.
+    /// All that ended before this time is counted.
+    pub(super) fn complete(&self) -> Option<Time> {
+        self.as_of.map(|at| if self.settled { at } else { at - LATE })
+    }
+
+    /// How many there ever were.
+    pub(super) fn total(&self) -> u64 {
+        self.succeeded + self.failed + self.escalated + self.other + self.open.len() as u64
+    }
+
+    /// After a restart: the intents that are open, and those that have ended since the snapshot. Those that it has
+    /// counted may be among them.
     pub(super) fn resume(&mut self, open: &[IntentId], ended: &[Intent]) {
-        let Some(as_of) = self.as_of else {
-            self.total += open.len() as u64;
-            self.open = open.iter().copied().collect();
-            return ended.iter().for_each(|intent| self.intent(intent));
-        };
         self.open = open.iter().copied().collect();
-        self.total += open.iter().filter(|id| id.time() > as_of).count() as u64;
         for intent in ended {
-            if intent.created_at <= as_of {
-                self.open.insert(intent.id);
-            }
             self.intent(intent);
-        }
-        // One that is counted as ended already was put among the open ones for nothing.
-        for intent in ended {
-            self.open.remove(&intent.id);
+            if let Some(outcome) = OutcomeRecord::untried(intent) {
+                self.outcome(&outcome);
+            }
         }
     }
 

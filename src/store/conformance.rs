@@ -136,6 +136,7 @@ fn outcome(intent: IntentId, attempt: u32, second: i64, outcome: Outcome) -> Out
         propensity: 0.5,
         confidence: 0.7,
         at: at(second),
+        number: 0,
     }
 }
 
@@ -267,6 +268,9 @@ pub(crate) async fn the_same_thing_again_takes_the_place_of_the_older(home: &imp
     let known = [outcome(wish.id, 2, 4, Outcome::NotFixed), outcome(wish.id, 1, 6, Outcome::Relapsed)];
     assert_eq!(store.outcomes().await.unwrap(), known);
     assert_eq!(store.outcomes_since(at(5)).await.unwrap(), known[1..]);
+    assert_eq!(store.outcomes_of(wish.id).await.unwrap(), [known[1].clone(), known[0].clone()]);
+    assert_eq!(store.outcomes_of(intent(999, Status::Failed, "r", "k").id).await.unwrap(), []);
+    outcomes_are_read_on_from_a_number(&*store, wish.id).await;
     assert_eq!(store.alerts(true, 10).await.unwrap(), []);
     assert_eq!(store.alerts(false, 10).await.unwrap(), [alert(1, AlertStatus::Resolved)]);
 }
@@ -404,6 +408,23 @@ pub(crate) async fn what_is_older_than_asked_is_forgotten_and_nothing_else(home:
     store.commit(vec![Write::Events(events(9_010..9_020))]).await.unwrap();
     assert_eq!(ids(&replayed(&*store, at(0)).await), names(9_000..9_020));
     assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+}
+
+async fn outcomes_are_read_on_from_a_number(store: &dyn Store, id: IntentId) {
+    let numbered = |attempt, number| OutcomeRecord { number, ..outcome(id, attempt, 9, Outcome::Fixed) };
+    // Handed in out of order, and the first again under another number.
+    for (attempt, number) in [(3, 2), (4, 1), (3, 5), (5, 3), (6, 0)] {
+        store.commit(vec![Write::Outcome(numbered(attempt, number))]).await.unwrap();
+    }
+    for (after, expected) in [(0, vec![(4, 1), (5, 3), (3, 5)]), (1, vec![(5, 3), (3, 5)]), (5, vec![])] {
+        let found = Arc::new(Mutex::new(Vec::new()));
+        let each = found.clone();
+        let each = Box::new(move |it| each.lock().unwrap().push(it));
+        assert_eq!(store.outcomes_after(after, each).await.unwrap(), 5);
+        let expected: Vec<_> =
+            expected.into_iter().map(|(attempt, number)| numbered(attempt, number)).collect();
+        assert_eq!(*found.lock().unwrap(), expected);
+    }
 }
 
 async fn sources_go_that_nothing_goes_by(store: &dyn Store) {

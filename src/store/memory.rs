@@ -343,6 +343,21 @@ impl Store for Memory {
         self.read(|kept| kept.outcomes(since))
     }
 
+    fn outcomes_after(&self, after: u64, mut each: Box<dyn FnMut(OutcomeRecord) + Send>) -> Read<'_, u64> {
+        let mut found: Vec<_> = self.kept().outcomes.values().cloned().collect();
+        found.sort_by_key(|it| it.number);
+        let last = found.last().map_or(0, |it| it.number);
+        found.retain(|it| it.number > after);
+        found.into_iter().for_each(&mut each);
+        ready(Ok(last)).boxed()
+    }
+
+    fn outcomes_of(&self, intent: IntentId) -> Read<'_, Vec<OutcomeRecord>> {
+        self.read(move |kept| {
+            kept.outcomes.range((intent, 0)..=(intent, u32::MAX)).map(|(_, it)| it.clone()).collect()
+        })
+    }
+
     fn alerts(&self, active_only: bool, limit: usize) -> Read<'_, Vec<Alert>> {
         self.read(|kept| kept.alerts(active_only, limit))
     }

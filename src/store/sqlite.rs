@@ -214,6 +214,14 @@ impl Store for Sqlite {
         self.read(move |from| records::outcomes_since(from, since))
     }
 
+    fn outcomes_after(&self, after: u64, mut each: Box<dyn FnMut(OutcomeRecord) + Send>) -> Read<'_, u64> {
+        self.read(move |from| records::outcomes_after(from, after, &mut each))
+    }
+
+    fn outcomes_of(&self, intent: IntentId) -> Read<'_, Vec<OutcomeRecord>> {
+        self.read(move |from| records::outcomes_of(from, intent))
+    }
+
     fn alerts(&self, active_only: bool, limit: usize) -> Read<'_, Vec<Alert>> {
         self.read(move |from| records::alerts(from, active_only, limit))
     }

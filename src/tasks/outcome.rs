@@ -21,7 +21,8 @@ pub async fn attempt_ended(
 ) -> Result<Go, Stop> {
     let now = worker.parts.clock.now();
     let hash = worker.open_run.as_ref().map(|open| open.run.source_hash.clone()).unwrap_or_default();
-    let record = record(intent, outcome, &hash, now);
+    let number = Number::new(worker.parts);
+    let record = record(intent, outcome, &hash, now).map(|it| OutcomeRecord { number: number.value, ..it });
     let writes = record.iter().cloned().map(Write::Outcome).collect();
     let success = matches!(outcome, Outcome::Fixed | Outcome::Unverified);
     let max = intent.plan.guard.max_attempts.unwrap_or(guard::MAX_ATTEMPTS) as usize;
@@ -48,6 +49,7 @@ pub async fn attempt_ended(
         teach(worker.parts, record);
         edge::pass("learned");
     }
+    drop(number);
     if let Some(repaired) = repaired {
         repaired.await;
     }
@@ -86,10 +88,11 @@ fn given_up(tried: usize, left: bool, message: &str) -> String {
 pub async fn relapse(parts: &Parts, ended: &Ended) -> Result<(), crate::store::Error> {
     let Some(mut intent) = parts.store.intent(ended.intent).await? else { return Ok(()) };
     let now = parts.clock.now();
-    let since = ended.at - chrono::TimeDelta::minutes(1);
-    let known = parts.store.outcomes_since(since).await?;
-    let last = known.into_iter().rfind(|o| o.intent == ended.intent && o.outcome == Outcome::Fixed);
+    let known = parts.store.outcomes_of(ended.intent).await?;
+    let last = known.into_iter().rfind(|o| o.outcome == Outcome::Fixed);
     let Some(mut record) = last else { return Ok(()) };
+    let number = Number::new(parts);
+    record.number = number.value;
     record.outcome = Outcome::Relapsed;
     // Known anew, so that a restart hears of it.
     record.at = now;
@@ -101,6 +104,24 @@ pub async fn relapse(parts: &Parts, ended: &Ended) -> Result<(), crate::store::E
     parts.store.commit(vec![Write::Intent(Arc::new(intent)), Write::Outcome(record.clone())]).await?;
     teach(parts, record);
     Ok(())
+}
+
+/// The number of an outcome on its way: what is kept of learning counts it as missing until this is dropped.
+struct Number<'a> {
+    parts: &'a Parts,
+    value: u64,
+}
+
+impl<'a> Number<'a> {
+    fn new(parts: &'a Parts) -> Self {
+        Self { parts, value: lock(&parts.learner).number() }
+    }
+}
+
+impl Drop for Number<'_> {
+    fn drop(&mut self) {
+        lock(&self.parts.learner).settle(self.value);
+    }
 }
 
 /// Tells the learner and whoever watches; publishes what changed in the strategy.
@@ -140,5 +161,6 @@ fn record(intent: &Intent, outcome: Outcome, hash: &str, now: Time) -> Option<Ou
         propensity: intent.decision.as_ref().map_or(1.0, |d| d.propensity),
         confidence: attempt.confidence,
         at: now,
+        number: 0,
     })
 }

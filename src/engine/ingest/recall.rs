@@ -54,6 +54,7 @@ impl Ingest {
         let each = move |_, event| lock(&reader).take(event);
         mind.position = self.store.replay_log(after, Box::new(each)).await?;
         let mut again = lock(&again);
+        mind.epoch += 1;
         mind.arrived = mind.arrived.max(again.arrived);
         *self.windows() = std::mem::take(&mut again.windows);
         Ok(())
@@ -81,6 +82,8 @@ impl Ingest {
             under_way: UnderWay::count(&self.under_way),
             commit,
             events: vec![],
+            first: mind.position + 1,
+            epoch: mind.epoch,
             unattended: vec![],
             changes: Changes::default(),
             replies: vec![],

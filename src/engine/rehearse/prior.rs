@@ -39,6 +39,7 @@ pub(super) fn learner(stage: &Stage, case: &Case) -> Learner {
                     propensity: 1.0,
                     confidence: 0.5,
                     at: case.start,
+                    number: 0,
                 };
                 drop(learner.observe(&record));
             }

@@ -129,6 +129,7 @@ impl World {
             propensity: 1.0,
             confidence: 0.5,
             at: now,
+            number: 0,
         };
         let steps = (0..steps).map(step).collect();
         let writes = vec![

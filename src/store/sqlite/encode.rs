@@ -39,6 +39,7 @@ pub(super) enum Row {
         intent: String,
         attempt: u32,
         at: i64,
+        number: i64,
         json: String,
     },
     Alert {
@@ -181,6 +182,7 @@ fn of_outcome(outcome: &OutcomeRecord) -> Result<Row, serde_json::Error> {
         intent: outcome.intent.to_string(),
         attempt: outcome.attempt,
         at: outcome.at.timestamp_micros(),
+        number: i64::try_from(outcome.number).unwrap_or(i64::MAX),
         json: serde_json::to_string(outcome)?,
     })
 }

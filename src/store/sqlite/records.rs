@@ -154,6 +154,26 @@ pub(super) fn outcomes_since(from: &Connection, since: Time) -> Result<Vec<Outco
     )
 }
 
+pub(super) fn outcomes_after(
+    from: &Connection,
+    after: u64,
+    each: &mut dyn FnMut(OutcomeRecord),
+) -> Result<u64, Fault> {
+    let mut statement =
+        from.prepare_cached("SELECT number, json FROM outcomes WHERE number > ?1 ORDER BY number")?;
+    let mut rows = statement.query([i64::try_from(after).unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        let number = row.get::<_, i64>(0)?.max(0).unsigned_abs();
+        each(OutcomeRecord { number, ..parse(json(row, 1)?)? });
+    }
+    let mut last = from.prepare_cached("SELECT coalesce(max(number), 0) FROM outcomes WHERE number > 0")?;
+    Ok(last.query_row([], |row| row.get::<_, i64>(0))?.max(0).unsigned_abs())
+}
+
+pub(super) fn outcomes_of(from: &Connection, intent: IntentId) -> Result<Vec<OutcomeRecord>, Fault> {
+    all(from, "SELECT json FROM outcomes WHERE intent = ?1 ORDER BY attempt", [intent.to_string()])
+}
+
 pub(super) fn alerts(from: &Connection, active_only: bool, limit: usize) -> Result<Vec<Alert>, Fault> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let sql = if active_only {

@@ -85,6 +85,12 @@ const MIGRATIONS: &[&str] = &[
     // When a source was last handed in, so that those of playbooks and rules that are gone can go too.
     "ALTER TABLE sources ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
      UPDATE sources SET used_at = unixepoch() * 1000000;",
+    // The place of an outcome among those that teach: what was learned is kept with the number it goes up to.
+    "ALTER TABLE outcomes ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+     UPDATE outcomes SET number = placed.number
+         FROM (SELECT intent, attempt, row_number() OVER (ORDER BY at, intent, attempt) AS number FROM outcomes) AS placed
+         WHERE outcomes.intent = placed.intent AND outcomes.attempt = placed.attempt;
+     CREATE INDEX outcomes_number ON outcomes (number) WHERE number > 0;",
 ];
 
 /// Pages of 4 KiB after which the writer moves the log into the file: 16 MiB, a few milliseconds of copying.

@@ -229,11 +229,12 @@ fn put(to: &Transaction<'_>, row: Row, now: i64) -> rusqlite::Result<()> {
              ON CONFLICT (run, seq) DO UPDATE SET json = excluded.json",
             params![run, seq, json],
         ),
-        Row::Outcome { intent, attempt, at, json } => execute(
+        Row::Outcome { intent, attempt, at, number, json } => execute(
             to,
-            "INSERT INTO outcomes (intent, attempt, at, json) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (intent, attempt) DO UPDATE SET at = excluded.at, json = excluded.json",
-            params![intent, attempt, at, json],
+            "INSERT INTO outcomes (intent, attempt, at, number, json) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (intent, attempt) DO UPDATE
+                 SET at = excluded.at, number = excluded.number, json = excluded.json",
+            params![intent, attempt, at, number, json],
         ),
         Row::Alert { id, active, at, json } => execute(
             to,
