@@ -168,9 +168,14 @@ impl Aggregator {
         self.state.remediation.complete()
     }
 
-    /// After [`Self::restore`]: the intents that are open, and those that ended at [`Self::intents_as_of`] or later.
-    pub fn resume(&mut self, open: &[IntentId], ended: &[Intent]) {
-        self.state.remediation.resume(open, ended);
+    /// After [`Self::restore`]: the intents that are open.
+    pub fn resume(&mut self, open: &[IntentId]) {
+        self.state.remediation.open = open.iter().copied().collect();
+    }
+
+    /// Then: each of those that ended at [`Self::intents_as_of`] or later.
+    pub fn resume_ended(&mut self, intent: &Intent) {
+        self.state.remediation.resume_ended(intent);
     }
 
     /// Every outcome up to this number was taken in; of later ones some may be, and are recognized.

@@ -9,7 +9,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{Engine, Home};
@@ -82,4 +82,42 @@ async fn a_share_of_a_fleet_is_touched_whichever_rules_touch_it() {
 async fn without_the_guards_all_are_touched() {
     let (_home, _engine, intents) = storm(&rule("free", ", fleet: web }"), &["free.fell"]).await;
     assert_eq!(touched(&intents).len(), TARGETS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_before_a_thousand_others_and_a_crash_still_keeps_its_cooldown() {
+    const OTHERS: usize = 1_001;
+    let home = Home::new("limits: { concurrency: 64 }\n");
+    let (quiet, free) = (rule("quiet", " }, guard: { cooldown: 1h }"), rule("free", " }"));
+    home.write("rules/storm.yaml", &format!("rules:\n{quiet}{free}"));
+    home.write("playbooks/mend.rhai", PLAYBOOK);
+    let mut engine = home.start().await;
+    let fell = |rule: &str, n: usize, target: &str| json!({ "id": format!("{rule}{n}"), "topic": format!("{rule}.fell"), "source": "test", "subject": target });
+    let repaired = |count: usize| {
+        move |answer: &Value| {
+            let items = answer["items"].as_array().unwrap();
+            items.len() == count && items.iter().all(|it| it["status"] == "succeeded")
+        }
+    };
+    engine.send(fell("quiet", 0, "first")).await;
+    engine.until("/api/intents?rule=quiet", SOON, repaired(1)).await;
+    let others: Vec<Value> = (0..OTHERS).map(|n| fell("free", n, &format!("k{n}"))).collect();
+    let (status, said) =
+        engine.post("/api/events", "application/json", Value::from(others).to_string()).await.unwrap();
+    assert_eq!(status, 202, "{said}");
+    let deadline = Instant::now() + SOON * 4;
+    while !repaired(OTHERS)(&json!({ "items": engine.all("/api/intents?rule=free").await })) {
+        assert!(Instant::now() < deadline, "not all were repaired: {}", home.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    engine.kill();
+    let engine = home.start().await;
+    engine.send(fell("quiet", 1, "first")).await;
+    let judged = |answer: &Value| {
+        let items = answer["items"].as_array().unwrap();
+        items.len() == 2 && (items[0]["reason"].is_string() || items[0]["status"] == "succeeded")
+    };
+    let answer = engine.until("/api/intents?rule=quiet", SOON, judged).await;
+    let reason = answer["items"][0]["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("cooldown: first was repaired less than 1h ago"), "{answer}");
 }

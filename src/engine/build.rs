@@ -153,6 +153,7 @@ impl Engine {
         part("conductor").spawn_on(&inner.tracker, inner.tasks.clone().run());
         part("file-watcher").spawn_on(&inner.tracker, self.clone().watch_files());
         part("housekeeping").spawn_on(&inner.tracker, self.clone().housekeep());
+        part("retention").spawn_on(&inner.tracker, self.clone().retain());
         part("disk-watcher").spawn_on(&inner.tracker, self.clone().watch_disk());
         part("freeze-watcher").spawn_on(&inner.tracker, self.clone().watch_freeze());
         part("plugin-watcher").spawn_on(&inner.tracker, self.clone().watch_plugins());
@@ -165,14 +166,12 @@ impl Engine {
     /// Counts what became of intents since the aggregates were kept.
     async fn count_again(&self) -> Result<(), crate::store::Error> {
         let as_of = lock(&self.0.observed).intents_as_of();
-        let ended = Arc::new(Mutex::new(Vec::new()));
-        let each = ended.clone();
-        let since = as_of.unwrap_or(crate::model::Time::MIN_UTC);
-        let each = Box::new(move |intent| lock(&each).push(intent));
-        self.0.store.ended_since(since, Box::new(|_, _| true), each).await?;
         let open = self.0.board.open_ids();
-        let ended = std::mem::take(&mut *lock(&ended));
-        lock(&self.0.observed).resume(&open, &ended);
+        lock(&self.0.observed).resume(&open);
+        let observed = self.0.observed.clone();
+        let since = as_of.unwrap_or(crate::model::Time::MIN_UTC);
+        let each = Box::new(move |intent| lock(&observed).resume_ended(&intent));
+        self.0.store.ended_since(since, Box::new(|_, _| true), each).await?;
         Ok(())
     }
 

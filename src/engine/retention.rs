@@ -5,7 +5,9 @@
 //! as a guard may ask for them. Start with [`Retention::round`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::Engine;
 use super::config::Limits;
 use super::config::size::Size;
 use super::decisions;
@@ -13,9 +15,10 @@ use crate::intents::{Board, board};
 use crate::model::{Span, Time};
 use crate::platform::Problems;
 use crate::store::{Budget, Error, Prune, Pruned, Store, Write};
+use crate::tasks::lock;
 
 /// The latest events that the disk budget leaves alone: patterns are brought up to date from them after a crash.
-pub(super) const SPARED: usize = 500_000;
+const SPARED: usize = 500_000;
 
 /// How long a source stays after the intents that went by it. It is dated once a day where it is in use.
 const SOURCES: chrono::TimeDelta = chrono::TimeDelta::days(2);
@@ -26,14 +29,52 @@ const SLACK: f64 = 0.95;
 /// Where a problem with the budget is listed.
 const PROBLEM: &str = "disk/budget";
 
+/// When the first round begins after the start, and how long after each the next.
+const FIRST: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(3_600);
+
 /// What one round works with.
-pub(super) struct Retention<'a> {
-    pub(super) store: &'a Arc<dyn Store>,
-    pub(super) board: &'a Board,
-    pub(super) limits: &'a Limits,
-    pub(super) problems: &'a Problems,
+struct Retention<'a> {
+    store: &'a Arc<dyn Store>,
+    board: &'a Board,
+    limits: &'a Limits,
+    problems: &'a Problems,
     /// The latest events that the disk budget leaves alone, as [`SPARED`].
-    pub(super) spared: usize,
+    spared: usize,
+}
+
+impl Engine {
+    /// Deletes what is too old soon after the start and once an hour, in portions between which commits go on, until the
+    /// engine stops.
+    pub(super) async fn retain(self) {
+        let inner = &self.0;
+        let mut pause = FIRST;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = inner.stop.cancelled() => return,
+            }
+            pause = EVERY;
+            // Dated again by the next run, so that a source in use is never taken for one that is not.
+            lock(&inner.parts.sources).clear();
+            let retention = Retention {
+                store: &inner.store,
+                board: &inner.board,
+                limits: &inner.config.limits,
+                problems: &inner.problems,
+                spared: SPARED,
+            };
+            let round = tokio::select! {
+                round = retention.round(inner.clock.now()) => round,
+                () = inner.stop.cancelled() => return,
+            };
+            if let Err(error) = round {
+                tracing::warn!(
+                    "failed to delete what is older than it is kept: {error}; trying again in an hour"
+                );
+            }
+        }
+    }
 }
 
 impl Retention<'_> {
@@ -41,7 +82,7 @@ impl Retention<'_> {
     ///
     /// # Errors
     /// When the store cannot be read or written; the next round goes on.
-    pub(super) async fn round(&self, now: Time) -> Result<Pruned, Error> {
+    async fn round(&self, now: Time) -> Result<Pruned, Error> {
         let ago = |span: Span| now.checked_sub_signed(span.delta()).unwrap_or(Time::MIN_UTC);
         let events = ago(self.limits.keep_events);
         let intents = ago(self.limits.keep_intents).min(self.board.oldest_wanted(now));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Engine;
 use super::build::{LEARNED, OBSERVED};
-use super::retention::{Retention, SPARED};
 use crate::store::Write;
 use crate::tasks::lock;
 
@@ -39,9 +38,8 @@ impl Engine {
         self.save().await;
     }
 
-    /// Keeps the aggregates, and once an hour forgets what is too old, until the engine stops.
+    /// Keeps what was counted and learned, until the engine stops.
     pub(super) async fn housekeep(self) {
-        let mut round = 0_u32;
         let mut chores = tokio::time::interval_at(tokio::time::Instant::now() + CHORES, CHORES);
         loop {
             tokio::select! {
@@ -54,10 +52,6 @@ impl Engine {
             }
             self.save().await;
             self.guards_remember();
-            round = round.wrapping_add(1);
-            if round % 360 == 1 {
-                self.forget().await;
-            }
         }
     }
 
@@ -93,24 +87,6 @@ impl Engine {
         if let Err(error) = self.0.store.commit(writes).await {
             self.0.disk.failed(&error);
             tracing::warn!("failed to keep what was counted and learned: {error}");
-        }
-    }
-
-    async fn forget(&self) {
-        let inner = &self.0;
-        // Dated anew by the next run, so that a source in use is never taken for one that is not.
-        lock(&inner.parts.sources).clear();
-        let retention = Retention {
-            store: &inner.store,
-            board: &inner.board,
-            limits: &inner.config.limits,
-            problems: &inner.problems,
-            spared: SPARED,
-        };
-        if let Err(error) = retention.round(inner.clock.now()).await {
-            tracing::warn!(
-                "failed to delete what is older than it is kept: {error}; trying again in an hour"
-            );
         }
     }
 

@@ -90,21 +90,14 @@ impl Past {
     /// `rules` are live from now on. Returns the names of those that ask for more than was kept until now: their past
     /// has to be read back, since [`Past::since`].
     pub fn adopt(&mut self, rules: &RuleSet) -> BTreeSet<String> {
-        let before = std::mem::take(&mut self.windows);
         let mut more = BTreeSet::new();
+        // Rules that are gone stay: intents of them may still be open.
         for rule in rules.rules().iter().filter(|rule| rule.enabled) {
             let window = Window::of(&rule.plan, rule.wish.fleet.is_some());
-            let kept = before.get(&rule.name).copied().unwrap_or_default();
-            if kept.join(window) != kept {
+            if window != Window::default() && self.widen(&rule.name, window) {
                 more.insert(rule.name.clone());
             }
-            self.windows.insert(rule.name.clone(), kept.join(window));
         }
-        // Intents of rules that are gone may still be open.
-        for (rule, window) in before {
-            self.windows.entry(rule).or_insert(window);
-        }
-        self.measure();
         more
     }
 
@@ -187,16 +180,19 @@ impl Past {
 
     /// An intent keeps the plan that it was born with, whatever rules are live.
     fn ask(&mut self, intent: &Intent) {
-        let wanted = Window::of(&intent.plan, intent.fleet.is_some());
-        let kept = self.windows.get(&intent.rule).copied().unwrap_or_default();
-        if kept.join(wanted) != kept {
-            self.windows.insert(intent.rule.clone(), kept.join(wanted));
-            self.measure();
-        }
+        self.widen(&intent.rule, Window::of(&intent.plan, intent.fleet.is_some()));
     }
 
-    fn measure(&mut self) {
-        self.longest = self.windows.values().fold(Window::default(), |all, it| all.join(*it));
+    /// Answers whether `rule` asks for more than was kept for it.
+    fn widen(&mut self, rule: &str, window: Window) -> bool {
+        let kept = self.windows.get(rule).copied().unwrap_or_default();
+        let wide = kept.join(window);
+        if wide == kept {
+            return false;
+        }
+        self.windows.insert(rule.to_owned(), wide);
+        self.longest = self.longest.join(wide);
+        true
     }
 
     fn key(&self, intent: &Intent) -> (u64, u64) {

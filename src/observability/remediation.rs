@@ -113,15 +113,11 @@ impl Remediation {
         self.succeeded + self.failed + self.escalated + self.other + self.open.len() as u64
     }
 
-    /// After a restart: the intents that are open, and those that have ended since the snapshot. Those that it has
-    /// counted may be among them.
-    pub(super) fn resume(&mut self, open: &[IntentId], ended: &[Intent]) {
-        self.open = open.iter().copied().collect();
-        for intent in ended {
-            self.intent(intent);
-            if let Some(outcome) = OutcomeRecord::untried(intent) {
-                self.outcome(&outcome);
-            }
+    /// After a restart: an intent that ended since the snapshot. It may be counted already.
+    pub(super) fn resume_ended(&mut self, intent: &Intent) {
+        self.intent(intent);
+        if let Some(outcome) = OutcomeRecord::untried(intent) {
+            self.outcome(&outcome);
         }
     }
 

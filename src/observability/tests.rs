@@ -265,7 +265,8 @@ fn repairs_are_counted_once_over_a_restart_whatever_happened_after_the_snapshot(
     again.restore(saved).unwrap();
     let complete = intent(3, Status::Running).updated_at - chrono::TimeDelta::seconds(10);
     assert_eq!(again.intents_as_of(), Some(complete), "one may be counted late");
-    again.resume(&open.each_ref().map(|it| it.id), &ended);
+    again.resume(&open.each_ref().map(|it| it.id));
+    ended.iter().for_each(|it| again.resume_ended(it));
     let counts = |it: &Aggregator| {
         let it = it.dashboard(at(0)).remediation;
         (it.total, it.active, it.succeeded, it.failed)

@@ -27,7 +27,7 @@ fn outcome(number: u64) -> OutcomeRecord {
         target: "k1".into(),
         playbook: "mend".into(),
         source_hash: "h".into(),
-        outcome: if number % 3 == 0 { Outcome::NotFixed } else { Outcome::Fixed },
+        outcome: if number.is_multiple_of(3) { Outcome::NotFixed } else { Outcome::Fixed },
         escalation: false,
         recovery_ms: 1,
         attempt_ms: 1,

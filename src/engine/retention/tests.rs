@@ -1,6 +1,6 @@
 //! What a long life leaves on disk, and what a full one gives up.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 

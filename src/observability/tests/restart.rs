@@ -102,7 +102,7 @@ proptest! {
         }
         let mut exact = Aggregator::default();
         (1..).zip(&log).for_each(|(n, event)| exact.observe(n, event, at(0)));
-        exact.resume(&[], &ended);
+        ended.iter().for_each(|it| exact.resume_ended(it));
         outcomes.iter().for_each(|it| exact.observe_outcome(it));
 
         let mut again = Aggregator::default();
@@ -113,7 +113,7 @@ proptest! {
         (after as u64 + 1..).zip(&log[after..]).for_each(|(n, event)| again.observe(n, event, at(0)));
         let since = again.intents_as_of();
         let found: Vec<Intent> = ended.into_iter().filter(|it| since.is_none_or(|at| it.updated_at >= at)).collect();
-        again.resume(&[], &found);
+        found.iter().for_each(|it| again.resume_ended(it));
         outcomes.iter().filter(|it| it.number > saved.1).for_each(|it| again.observe_outcome(it));
         prop_assert_eq!(shown(&again), shown(&exact));
     }
