@@ -1,13 +1,15 @@
 //! Conditions and other expressions over an event: Rhai's language, evaluated without Rhai where that is possible.
 //!
 //! An expression is compiled once. If every part of it has a lowered form ([`term`]), it is evaluated on single fields
-//! ([`fields`]) in some tens of nanoseconds; if not, or where the lowered form meets something it does not know, Rhai
-//! runs it over the whole event. Both always give the same answer, which is Rhai's. Nothing here does I/O or reads a
-//! clock. Start with [`compile`].
+//! ([`fields`]) in some tens of nanoseconds; if not, or where the lowered form meets something it does not know or a
+//! long text, it is evaluated over the whole event within a [`budget`]. Both always give the same answer, which is
+//! Rhai's. Nothing here does I/O or reads a clock. Start with [`compile`].
 
+pub mod budget;
 pub mod builtin;
 mod clauses;
 mod closures;
+mod eval;
 pub mod explain;
 pub mod fields;
 
@@ -32,9 +34,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use rhai::AST;
 use serde_json::Value;
 
+pub use self::budget::Budget;
+use self::eval::{Fail, Program};
 pub use self::explain::Explanation;
 pub use self::fields::Fields;
 pub use self::path::{Path, Root};
@@ -54,15 +57,15 @@ pub struct Condition(Arc<Inner>);
 struct Inner {
     text: Box<str>,
     vars: Box<[Box<str>]>,
-    /// Which variables Rhai must be given.
+    /// Which variables it reads.
     reads: Box<[Box<str>]>,
     /// The quick form, and the fields behind its slots.
     term: Option<Term>,
     paths: Box<[Path]>,
     /// The fields that explanations show.
     shown: Option<Box<[Path]>>,
-    /// Rhai's form; of a lowered expression it is made when first needed, as it seldom is and takes room.
-    ast: OnceLock<AST>,
+    /// Its other form; of a lowered expression it is made when first needed, as it seldom is and takes room.
+    program: OnceLock<Program>,
 }
 
 /// Why a text is no expression: where in it, what is wrong, how to mend it.
@@ -112,7 +115,7 @@ pub fn compile(text: &str, vars: &[&str]) -> Result<Condition, Error> {
         lower::fields(std::iter::once(&expr).chain(&bodies), vars).into()
     });
     if term.is_none() {
-        keep.get_or_init(|| ast);
+        keep.get_or_init(|| Program::new(&ast, expr.clone()));
     }
     Ok(Condition(Arc::new(Inner {
         text: text.into(),
@@ -121,7 +124,7 @@ pub fn compile(text: &str, vars: &[&str]) -> Result<Condition, Error> {
         term,
         paths: paths.into(),
         shown,
-        ast: keep,
+        program: keep,
     })))
 }
 
@@ -208,51 +211,44 @@ impl Condition {
     /// Whether it holds for the event that `view` shows; several expressions over one event share what was read.
     ///
     /// # Errors
-    /// When it fails, or its answer is not true or false.
+    /// When it fails, its answer is not true or false, or it would take more than one evaluation may.
     pub fn test_in(&self, view: &View<'_>) -> Result<bool, EvalError> {
+        self.test_within(view, &Budget::default())
+    }
+
+    /// The same within what is left of `budget`.
+    ///
+    /// # Errors
+    /// As [`Condition::test_in`].
+    pub fn test_within(&self, view: &View<'_>, budget: &Budget) -> Result<bool, EvalError> {
         if let Some(term) = &self.0.term
             && let Some(answer) = term.test(&view.slots(&self.0.paths, &self.0.vars))
         {
             return Ok(answer);
         }
-        self.test_by_script(view)
+        self.program().test(view, budget).map_err(|fail| self.error(fail))
     }
 
     /// What it is for the event that `view` shows.
     ///
     /// # Errors
-    /// When it fails.
+    /// When it fails, or would take more than one evaluation may.
     pub fn value_in(&self, view: &View<'_>) -> Result<Value, EvalError> {
+        self.value_within(view, &Budget::default())
+    }
+
+    /// The same within what is left of `budget`.
+    ///
+    /// # Errors
+    /// As [`Condition::value_in`].
+    pub fn value_within(&self, view: &View<'_>, budget: &Budget) -> Result<Value, EvalError> {
         if let Some(term) = &self.0.term
             && let Some(value) =
                 term.value(&view.slots(&self.0.paths, &self.0.vars)).and_then(|s| s.to_value())
         {
             return Ok(value);
         }
-        self.value_by_script(view)
-    }
-
-    /// The same as [`Condition::value_in`], always by Rhai.
-    ///
-    /// # Errors
-    /// When it fails.
-    pub fn value_by_script(&self, view: &View<'_>) -> Result<Value, EvalError> {
-        script::json(&self.run(view)?)
-    }
-
-    /// The same as [`Condition::test_in`], always by Rhai; for where the lowered form had no answer.
-    ///
-    /// # Errors
-    /// When it fails, or its answer is not true or false.
-    pub fn test_by_script(&self, view: &View<'_>) -> Result<bool, EvalError> {
-        let answer = self.run(view)?;
-        if answer.is_unit() {
-            return Ok(false);
-        }
-        answer.as_bool().map_err(|kind| EvalError {
-            message: format!("a condition must be true or false, this is {kind}"),
-            column: 0,
-        })
+        self.program().value(view, budget).map_err(|fail| self.error(fail))
     }
 
     /// Why it holds or not for `event`, in words.
@@ -260,13 +256,20 @@ impl Condition {
         explain::explain(self, &View::new(event, vars))
     }
 
-    fn run(&self, view: &View<'_>) -> Result<rhai::Dynamic, EvalError> {
-        let ast = self.0.ast.get_or_init(|| {
-            let vars: Vec<&str> = VARIABLES.iter().copied().chain(self.vars()).collect();
-            script::parse(&self.0.text, &vars).expect("a text that compiled once compiles again").0
-        });
-        let vars = self.0.reads.iter().map(|name| (&**name, view.variable(name))).collect();
-        script::run(ast, &self.0.text, vars, view.event().time.timestamp_micros())
+    fn program(&self) -> &Program {
+        self.0.program.get_or_init(|| {
+            let (ast, expr) = self.parse();
+            Program::new(&ast, expr)
+        })
+    }
+
+    fn parse(&self) -> (rhai::AST, rhai::Expr) {
+        let vars: Vec<&str> = VARIABLES.iter().copied().chain(self.vars()).collect();
+        script::parse(&self.0.text, &vars).expect("a text that compiled once compiles again")
+    }
+
+    fn error(&self, fail: Fail) -> EvalError {
+        EvalError { message: fail.message, column: script::column(&self.0.text, fail.at) }
     }
 
     fn vars(&self) -> impl Iterator<Item = &str> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::clauses::{self, Question, Shape};
 use super::scalar::Scalar;
 use super::view::written;
-use super::{Condition, Root, View, compile};
+use super::{Budget, Condition, Root, View, compile};
 
 /// Why a condition holds or not.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -152,12 +152,14 @@ fn elements(question: &Question<'_>, clause: &Condition, view: &View<'_>) -> Opt
         Value::Null => return None,
         one => vec![one],
     };
+    // As long as one evaluation, over all elements.
+    let budget = Budget::default();
     let inner: Vec<&str> = vars.iter().copied().chain([question.element]).collect();
     let body = compile(question.body, &inner).ok()?;
     let holds = |element: &Value| {
         let mut values: Vec<(&str, &Value)> = vec![(question.element, element)];
         values.extend(view.vars());
-        body.test(view.event(), &values).ok()
+        body.test_within(&View::new(view.event(), &values), &budget).ok()
     };
     // One for which the question fails decides nothing.
     let yes: Vec<Option<bool>> = list.iter().map(holds).collect();

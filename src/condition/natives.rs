@@ -156,7 +156,7 @@ fn call(builtin: Builtin, args: Vec<Dynamic>) -> Answer {
             None => scalar(arg),
         });
     }
-    builtin.call(&scalars).map(back).map_err(fail)
+    builtin.call(&scalars).map(|answer| back(&answer)).map_err(fail)
 }
 
 fn text(value: &Dynamic) -> Option<ImmutableString> {
@@ -170,7 +170,7 @@ fn scalar_or_text(value: &Dynamic) -> Scalar<'static> {
     if value.is_string() || value.is_char() { Scalar::Str("".into()) } else { scalar(value) }
 }
 
-fn scalar(value: &Dynamic) -> Scalar<'static> {
+pub(super) fn scalar(value: &Dynamic) -> Scalar<'static> {
     if value.is_unit() {
         Scalar::Missing
     } else if let Ok(b) = value.as_bool() {
@@ -188,12 +188,12 @@ fn scalar(value: &Dynamic) -> Scalar<'static> {
     }
 }
 
-fn back(value: Scalar<'static>) -> Dynamic {
+pub(super) fn back(value: &Scalar<'_>) -> Dynamic {
     match value {
-        Scalar::Bool(b) => b.into(),
-        Scalar::Int(n) => n.into(),
-        Scalar::Float(n) => n.into(),
-        Scalar::Str(text) => text.into_owned().into(),
+        Scalar::Bool(b) => (*b).into(),
+        Scalar::Int(n) => (*n).into(),
+        Scalar::Float(n) => (*n).into(),
+        Scalar::Str(text) => (&**text).into(),
         Scalar::Missing | Scalar::Array(_) | Scalar::Map | Scalar::Unknown => Dynamic::UNIT,
     }
 }

@@ -27,12 +27,18 @@ pub struct Pattern {
     kind: Kind,
     text: Box<str>,
     regex: Regex,
+    /// Work for one byte of text, by the size of the program: a text may have to be followed through all its states.
+    weight: u64,
 }
 
 /// Largest program and cache of one pattern, in bytes: some thousand letters of pattern.
 const MAX_SIZE: usize = 1 << 20;
 /// Most patterns out of events that a thread keeps compiled.
 const MAX_KEPT: usize = 128;
+/// Longest pattern, in bytes: reading one takes some hundred times its length in memory.
+const MAX_TEXT: usize = 4 << 10;
+/// Sizes of a program, in bytes, with the work that one byte of text then takes at worst.
+const WEIGHTS: [(usize, u64); 4] = [(16 << 10, 2), (64 << 10, 16), (256 << 10, 64), (MAX_SIZE, 256)];
 
 impl Pattern {
     /// Compiles `text`.
@@ -40,18 +46,70 @@ impl Pattern {
     /// # Errors
     /// When it is no pattern of its kind, in words.
     pub fn compile(kind: Kind, text: &str) -> Result<Self, String> {
+        if text.len() > MAX_TEXT {
+            return Err(format!("it is longer than {MAX_TEXT} bytes"));
+        }
         let source = match kind {
             Kind::Regex | Kind::IRegex => text.to_owned(),
             Kind::Like | Kind::ILike => wildcards(text),
         };
-        let regex = RegexBuilder::new(&source)
-            .case_insensitive(matches!(kind, Kind::IRegex | Kind::ILike))
-            .size_limit(MAX_SIZE)
-            .dfa_size_limit(MAX_SIZE)
-            .nest_limit(64)
-            .build()
-            .map_err(|error| words(&error))?;
-        Ok(Self { kind, text: text.into(), regex })
+        let build = |size: usize| {
+            RegexBuilder::new(&source)
+                .case_insensitive(matches!(kind, Kind::IRegex | Kind::ILike))
+                .size_limit(size)
+                .dfa_size_limit(MAX_SIZE)
+                .nest_limit(64)
+                .build()
+        };
+        let mut built = Err("it is too large".to_owned());
+        for (size, weight) in WEIGHTS {
+            match build(size) {
+                Ok(regex) => return Ok(Self { kind, text: text.into(), regex, weight }),
+                Err(error @ regex::Error::CompiledTooBig(_)) => built = Err(words(&error)),
+                Err(error) => return Err(words(&error)),
+            }
+        }
+        built
+    }
+
+    /// Work to compile a pattern, before anything is known of it.
+    pub const COMPILE: u64 = 100_000;
+
+    /// Work to find that a pattern is too large to be compiled.
+    pub const FAIL: u64 = 3_000_000;
+
+    /// Work that it took to compile it, beside that.
+    pub fn cost_to_compile(&self) -> u64 {
+        self.weight * 20_000
+    }
+
+    /// Work to match `text`, at worst.
+    pub fn cost(&self, text: &str) -> u64 {
+        self.weight.saturating_mul(text.len() as u64 + 16)
+    }
+
+    /// The pattern `text`, which is known only now; it may have been compiled before.
+    ///
+    /// # Errors
+    /// When it is no pattern of its kind, in words.
+    pub fn kept(kind: Kind, text: &str) -> Result<Self, String> {
+        thread_local! {
+            static KEPT: RefCell<HashMap<(Kind, Box<str>), Pattern>> = RefCell::default();
+        }
+        KEPT.with_borrow_mut(|kept| {
+            let key = (kind, Box::from(text));
+            if let Some(known) = kept.get(&key) {
+                return Ok(known.clone());
+            }
+            let shown: String = text.chars().take(80).collect();
+            let pattern =
+                Self::compile(kind, text).map_err(|error| format!("`{shown}` is no pattern: {error}"))?;
+            if kept.len() >= MAX_KEPT {
+                kept.clear();
+            }
+            kept.insert(key, pattern.clone());
+            Ok(pattern)
+        })
     }
 
     /// Whether `text` matches.
@@ -68,23 +126,7 @@ impl PartialEq for Pattern {
 
 /// Whether `text` matches `pattern`, which is known only now.
 pub(super) fn matches(kind: Kind, text: &str, pattern: &str) -> Result<bool, String> {
-    thread_local! {
-        static KEPT: RefCell<HashMap<(Kind, Box<str>), Pattern>> = RefCell::default();
-    }
-    KEPT.with_borrow_mut(|kept| {
-        let key = (kind, Box::from(pattern));
-        if let Some(known) = kept.get(&key) {
-            return Ok(known.matches(text));
-        }
-        let pattern =
-            Pattern::compile(kind, pattern).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        let answer = pattern.matches(text);
-        kept.insert(key, pattern);
-        Ok(answer)
-    })
+    Pattern::kept(kind, pattern).map(|pattern| pattern.matches(text))
 }
 
 /// Wildcards as a regular expression; `\` takes the meaning from the letter after it.

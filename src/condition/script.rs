@@ -1,4 +1,4 @@
-//! Rhai itself: one shared engine, the way into it and out of it, evaluation under limits.
+//! Rhai itself: one shared engine, the way into it and out of it.
 //!
 //! The engine has no files, no modules, no printing, no clock; an expression cannot define or change anything.
 
@@ -80,36 +80,43 @@ pub(super) fn run(
     for (name, value) in vars {
         scope.push_dynamic(name, value);
     }
-    natives::at(micros, || ENGINE.eval_ast_with_scope::<Dynamic>(&mut scope, ast)).map_err(|error| {
-        let mut error = *error;
-        let outer = error.take_position();
-        // What went wrong in a closure is of more use than that it did.
-        let inner = error.unwrap_inner();
-        let position = inner.position();
-        let position = if position.is_none() { outer } else { position };
-        let message = match inner {
-            rhai::EvalAltResult::ErrorRuntime(message, _) => message.to_string(),
-            rhai::EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-                let (name, given) = signature.split_once(" (").unwrap_or((signature, ")"));
-                let given = given.trim_end_matches(')').replace("&str | ImmutableString | String", "string");
-                match functions::find(name) {
-                    Some(function) => {
-                        format!("`{name}` is not for ({given}): it is `{}`", function.usage)
-                    }
-                    None => format!("`{name}` is not for ({given})"),
-                }
+    natives::at(micros, || ENGINE.eval_ast_with_scope::<Dynamic>(&mut scope, ast))
+        .map_err(|error| EvalError { message: message(&error), column: column(text, position(*error)) })
+}
+
+/// Rhai, with what it is taught.
+pub(super) fn engine() -> &'static Engine {
+    &ENGINE
+}
+
+fn position(mut error: rhai::EvalAltResult) -> rhai::Position {
+    let outer = error.take_position();
+    // What went wrong in a closure is of more use than that it did.
+    let position = error.unwrap_inner().position();
+    if position.is_none() { outer } else { position }
+}
+
+/// What went wrong, in words.
+pub(super) fn message(error: &rhai::EvalAltResult) -> String {
+    match error.unwrap_inner() {
+        rhai::EvalAltResult::ErrorRuntime(message, _) => message.to_string(),
+        rhai::EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+            let (name, given) = signature.split_once(" (").unwrap_or((signature, ")"));
+            let given = given.trim_end_matches(')').replace("&str | ImmutableString | String", "string");
+            match functions::find(name) {
+                Some(function) => format!("`{name}` is not for ({given}): it is `{}`", function.usage),
+                None => format!("`{name}` is not for ({given})"),
             }
-            inner => {
-                let text = inner.to_string();
-                text.split(" (line ").next().unwrap_or_default().to_owned()
-            }
-        };
-        EvalError { message, column: column(text, position) }
-    })
+        }
+        inner => {
+            let text = inner.to_string();
+            text.split(" (line ").next().unwrap_or_default().to_owned()
+        }
+    }
 }
 
 /// The column of `position` in the text as it was written.
-fn column(text: &str, position: rhai::Position) -> usize {
+pub(super) fn column(text: &str, position: rhai::Position) -> usize {
     let Some(column) = position.position() else { return 0 };
     let rewritten = rewrite::rewrite(text);
     let start = mistakes::token(&rewritten.text, position).start;

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Condition, Error, EvalError, View, compile};
+use super::{Budget, Condition, Error, EvalError, View, compile};
 use crate::model::Event;
 
 /// A compiled text with expressions in it.
@@ -88,14 +88,17 @@ impl Template {
     /// When an expression in it fails.
     pub fn render_in(&self, view: &View<'_>) -> Result<Rendered, EvalError> {
         let mut out = Rendered::default();
+        let budget = Budget::default();
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.text.push_str(text),
                 Part::Expression(expression) => {
-                    let value = expression.value_in(view)?;
+                    let value = expression.value_within(view, &budget)?;
                     if value.is_null() && out.missing.is_none() {
                         out.missing = Some(expression.text().trim().into());
                     }
+                    // What needs no script was not counted yet.
+                    budget.bytes(size_of(&value)).map_err(EvalError::from)?;
                     out.text.push_str(&text_of(&value));
                 }
             }
@@ -110,6 +113,16 @@ pub fn text_of(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         value => value.to_string(),
+    }
+}
+
+/// How long [`text_of`] may be, from above.
+fn size_of(value: &Value) -> u64 {
+    match value {
+        Value::Null => 0,
+        Value::String(text) => text.len() as u64,
+        // A letter may become an escape of six.
+        value => super::eval::size_of_json(value, super::budget::BYTES).saturating_mul(6),
     }
 }
 

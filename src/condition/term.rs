@@ -1,6 +1,7 @@
 //! The lowered form of an expression: a small tree over numbered fields, evaluated without Rhai.
 //!
-//! `None` always means "ask Rhai": an error, or a shape that this form does not know.
+//! `None` always means "evaluate it": an error, a shape that this form does not know, or a text so long that work must
+//! be counted.
 
 use std::borrow::Cow;
 
@@ -55,6 +56,9 @@ pub enum Term {
     Else(Box<(Term, Term)>),
 }
 
+/// Texts longer than this are left to the evaluation that counts its work.
+const LONG: usize = 16 << 10;
+
 /// A question about two texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextOp {
@@ -103,7 +107,7 @@ impl Term {
                 Some(false)
             }
             Self::Text(op, sides) => match (sides.0.value(slots)?, sides.1.value(slots)?) {
-                (Scalar::Str(text), Scalar::Str(part)) => Some(match op {
+                (Scalar::Str(text), Scalar::Str(part)) if text.len() <= LONG => Some(match op {
                     TextOp::Contains => text.contains(&*part),
                     TextOp::StartsWith => text.starts_with(&*part),
                     TextOp::EndsWith => text.ends_with(&*part),
@@ -123,7 +127,7 @@ impl Term {
                 _ => None,
             },
             Self::Matches(term, pattern) => match term.value(slots)? {
-                Scalar::Str(text) => Some(pattern.matches(&text)),
+                Scalar::Str(text) if pattern.cost(&text) <= LONG as u64 * 16 => Some(pattern.matches(&text)),
                 Scalar::Missing => Some(false),
                 _ => None,
             },
@@ -181,7 +185,7 @@ impl Term {
             Self::Upper(term) => text(&term.value(slots)?, str::to_uppercase)?,
             Self::Len(term) => Scalar::Int(match term.value(slots)? {
                 Scalar::Missing => 0,
-                Scalar::Str(text) => i64::try_from(text.chars().count()).ok()?,
+                Scalar::Str(text) if text.len() <= LONG => i64::try_from(text.chars().count()).ok()?,
                 Scalar::Array(n) => i64::try_from(n).ok()?,
                 _ => return None,
             }),
@@ -190,8 +194,8 @@ impl Term {
                 value => value,
             },
             Self::Call(builtin, args) => match &**args {
-                [one] => builtin.call(&[one.value(slots)?]).ok()?,
-                [one, two] => builtin.call(&[one.value(slots)?, two.value(slots)?]).ok()?,
+                [one] => call(*builtin, &[one.value(slots)?])?,
+                [one, two] => call(*builtin, &[one.value(slots)?, two.value(slots)?])?,
                 _ => return None,
             },
             Self::And(_)
@@ -248,8 +252,19 @@ impl Term {
     }
 }
 
+/// A function of texts that are not long; a pattern that is known only now is compiled where that is counted.
+fn call(builtin: Builtin, args: &[Scalar<'_>]) -> Option<Scalar<'static>> {
+    let long = |arg: &Scalar<'_>| matches!(arg, Scalar::Str(text) if text.len() > LONG);
+    let both = matches!(args, [Scalar::Str(_), Scalar::Str(_)]);
+    if args.iter().any(long) || both && matches!(builtin, Builtin::Matches(_)) {
+        return None;
+    }
+    builtin.call(args).ok()
+}
+
 fn text(value: &Scalar<'_>, change: fn(&str) -> String) -> Option<Scalar<'static>> {
     match value {
+        Scalar::Str(text) if text.len() > LONG => None,
         Scalar::Str(text) => Some(Scalar::Str(Cow::Owned(change(text)))),
         Scalar::Missing => Some(Scalar::Missing),
         _ => None,

@@ -5,12 +5,32 @@ mod json;
 
 use serde_json::{Value, json};
 
-use super::{Fields, VARIABLES, compile, functions};
+use super::{Condition, EvalError, Fields, VARIABLES, View, compile, functions, script};
 use crate::model::{Event, Topic, clock};
 
 fn event(data: Value) -> Event {
     let topic = Topic::try_new("telemetry.kernel.exited").unwrap();
     Event::new("id-1", topic, "kernels", clock::micros(1_700_000_000_000_000), data).about("kernel-17")
+}
+
+impl Condition {
+    /// What Rhai itself makes of it.
+    fn value_by_script(&self, view: &View<'_>) -> Result<Value, EvalError> {
+        script::json(&self.by_script(view)?)
+    }
+
+    fn test_by_script(&self, view: &View<'_>) -> Result<bool, EvalError> {
+        let answer = self.by_script(view)?;
+        if answer.is_unit() {
+            return Ok(false);
+        }
+        answer.as_bool().map_err(|kind| EvalError { message: kind.into(), column: 0 })
+    }
+
+    fn by_script(&self, view: &View<'_>) -> Result<rhai::Dynamic, EvalError> {
+        let vars = self.0.reads.iter().map(|name| (&**name, view.variable(name))).collect();
+        script::run(&self.parse().0, &self.0.text, vars, view.event().time.timestamp_micros())
+    }
 }
 
 #[test]
@@ -262,7 +282,7 @@ fn an_expression_cannot_run_away() {
         ("data.list.all(|x| x == data.list[0])", Ok(true)),
         ("data.text.matches(\"(a+)+$\")", Ok(false)),
         ("(data.text + \"\").matches(\"(a+)+$\" + \"\")", Ok(false)),
-        ("data.list.all(|x| data.list.all(|y| x == y))", Err("more than 20000 elements")),
+        ("data.list.all(|x| data.list.all(|y| x == y))", Err("more work than a condition may")),
     ] {
         let from = std::time::Instant::now();
         match (compile(text, &[]).unwrap().test(&event, &[]), expected) {

@@ -1,11 +1,12 @@
 //! An event as expressions see it; its payload is read once, and only if somebody asks for it.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use rhai::Dynamic;
 use serde_json::Value;
 
+use super::EvalError;
 use super::path::{Path, Root};
 use super::scalar::Scalar;
 use super::script;
@@ -16,12 +17,23 @@ pub struct View<'e> {
     event: &'e Event,
     vars: &'e [(&'e str, &'e Value)],
     data: OnceCell<Value>,
+    failed: RefCell<Vec<EvalError>>,
 }
 
 impl<'e> View<'e> {
     /// A view of `event`, with further variables.
     pub fn new(event: &'e Event, vars: &'e [(&'e str, &'e Value)]) -> Self {
-        Self { event, vars, data: OnceCell::new() }
+        Self { event, vars, data: OnceCell::new(), failed: RefCell::default() }
+    }
+
+    /// Notes that an expression over it failed, where its place is taken by something else, such as an empty text.
+    pub fn fail(&self, error: EvalError) {
+        self.failed.borrow_mut().push(error);
+    }
+
+    /// What failed since this was last asked.
+    pub fn failures(&self) -> Vec<EvalError> {
+        self.failed.take()
     }
 
     /// The event.

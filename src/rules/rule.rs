@@ -171,7 +171,13 @@ impl Rule {
 
     /// What is wanted, in words. A value that is missing is left out.
     pub fn goal(&self, view: &View<'_>) -> String {
-        self.wish.goal.render_in(view).map_or_else(|_| self.wish.goal.text().to_owned(), |goal| goal.text)
+        match self.wish.goal.render_in(view) {
+            Ok(goal) => goal.text,
+            Err(error) => {
+                view.fail(error);
+                self.wish.goal.text().to_owned()
+            }
+        }
     }
 
     /// The one thing to act on, or why there is none.
@@ -191,12 +197,13 @@ impl Rule {
 
     /// The group of targets that blast radius counts, where the rule says one and the event has it.
     pub fn fleet(&self, view: &View<'_>) -> Option<String> {
-        let fleet = self.wish.fleet.as_ref()?.render_in(view).ok()?;
+        let fleet = self.wish.fleet.as_ref()?.render_in(view);
+        let fleet = fleet.map_err(|error| view.fail(error)).ok()?;
         (fleet.missing.is_none() && !fleet.text.is_empty()).then_some(fleet.text)
     }
 }
 
 fn part(expression: &Condition, view: &View<'_>) -> String {
     let value: Result<Value, EvalError> = expression.value_in(view);
-    value.map(|value| text_of(&value)).unwrap_or_default()
+    value.map_err(|error| view.fail(error)).map(|value| text_of(&value)).unwrap_or_default()
 }

@@ -24,7 +24,7 @@ use super::hits::Hit;
 use super::pattern::Correlation;
 use super::rule::Rule;
 use super::set::RuleSet;
-use crate::condition::View;
+use crate::condition::{EvalError, View};
 use crate::model::{Event, Span, Time, clock};
 
 pub use self::note::{Note, Why};
@@ -36,6 +36,8 @@ pub struct Windows {
     rules: HashMap<String, Groups, ahash::RandomState>,
     timers: Timers,
     tally: Tally,
+    /// What failed on the last event besides conditions, by the number of the rule.
+    failed: Vec<(u32, EvalError)>,
 }
 
 /// What came of an event.
@@ -100,6 +102,7 @@ impl Windows {
         out: &mut Vec<Firing>,
         notes: &mut Vec<Note>,
     ) {
+        self.failed.clear();
         if hits.is_empty() {
             return;
         }
@@ -135,6 +138,7 @@ impl Windows {
                 }
                 taken.why
             };
+            self.failed.extend(view.failures().into_iter().map(|error| (*number, error)));
             notes.push(Note { rule: *number, why });
         }
         for hit in hits.iter().filter(|hit| hit.resolved()) {
@@ -143,6 +147,7 @@ impl Windows {
             }
             let rule = rule_of(hit.rule);
             let group = rule.group(&view);
+            self.failed.extend(view.failures().into_iter().map(|error| (hit.rule, error)));
             if let Some(groups) = self.rules.get_mut(&rule.name) {
                 groups.forget(&group);
             }
@@ -151,6 +156,12 @@ impl Windows {
             out.push(Firing::Resolved { rule: rule.clone(), group });
             notes.push(Note { rule: hit.rule, why: Why::Over });
         }
+    }
+
+    /// What failed on the last event that was applied, besides conditions: a `group_by`, a `class`, a template. Each
+    /// with the number of its rule.
+    pub fn failures(&self) -> &[(u32, EvalError)] {
+        &self.failed
     }
 
     /// What [`Windows::apply`] would make of `event`, with nothing changed.

@@ -54,6 +54,7 @@ impl Ingest {
                 continue;
             }
             windows.apply(&mind.rules, event, &hits, &mut firings, &mut notes);
+            self.metrics.conditions_failed.inc_by(self.failing.note(&mind.rules, windows.failures(), now));
             let mut became: Vec<(String, Became)> = Vec::new();
             for firing in firings.drain(..) {
                 let (rule, what) = match firing {

@@ -191,7 +191,11 @@ impl Match<'_> {
                 Some(n) if n.is_finite() => Ok(n),
                 _ => Err(format!("`{}` is {value}, which is no number", of.text())),
             },
-            Err(error) => Err(format!("`{}` failed: {error}", of.text())),
+            Err(error) => {
+                let why = format!("`{}` failed: {error}", of.text());
+                self.view.fail(error);
+                Err(why)
+            }
         };
         let value = match number(&change.value) {
             Ok(value) => value,
