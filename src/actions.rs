@@ -12,6 +12,7 @@ mod http;
 mod intent;
 mod kernel;
 mod schema;
+mod last_words;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use config::{
     AlertConfig, Config, DiagnosticConfig, ExecConfig, HttpConfig, HttpSecret, MailTls, Many,
     PagerDutyConfig, Place, Problem, Program, SlackConfig, SmtpConfig, WebhookConfig, missing_program,
 };
+pub use last_words::LastWords;
 pub use schema::check as check_schema;
 pub use secret::{Secret, SecretRef};
 
@@ -109,6 +111,8 @@ pub struct Call {
     pub options: Arc<[String]>,
     /// Only say what would be done.
     pub dry: bool,
+    /// Where the action leaves what it would say if its time were up.
+    pub last_words: LastWords,
 }
 
 /// The alert list, which the engine keeps.
@@ -301,10 +305,15 @@ async fn run(action: &dyn Action, call: Call, timeout: Option<Span>) -> Result<V
 /// `timeout`, retryable if the call may be repeated; else whatever the action says.
 pub async fn within(action: &dyn Action, call: Call, limit: Span) -> Result<Value, Failure> {
     let again = action.idempotent(&call);
+    // Of this try alone.
+    let last_words = LastWords::default();
+    let call = Call { last_words: last_words.clone(), ..call };
     match tokio::time::timeout(limit.0, action.call(call)).await {
         Ok(result) => result,
         Err(_) => {
-            let message = format!("`{}` did not end within {limit}", action.spec().name);
+            let said = last_words.ask();
+            let said = if said.is_empty() { said } else { format!(": {said}") };
+            let message = format!("`{}` did not end within {limit}{said}", action.spec().name);
             Err(Failure { retryable: again, ..Failure::new("timeout", message) })
         }
     }

@@ -107,7 +107,9 @@ fn run(ctx) {
     let run = "playbooks run waits --target web --dry-run";
     for (options, well, told) in [
         ("", true, "load.any"),
-        (" --event load.web={\"low\":3}", true, "[\"load.web\",3]"),
+        (" --event load.web={\"low\":true}", true, "[\"load.web\",true]"),
+        // In a run it would not end the wait either.
+        (" --event load.web={\"low\":3}", true, "came to no use"),
         (" --event none", false, "it never came"),
         (" --answer no", false, "the answer is no"),
         (" --answer maybe", true, "is no answer"),

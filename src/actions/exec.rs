@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::schema::{text, texts};
 use super::{Action, Call, ExecConfig, Program, Spec};
 use crate::kernels::Spawner;
-use crate::kernels::providers::process::{self, Launch, Output};
+use crate::kernels::providers::process::{self, Kept, Launch, Output, SoFar};
 use crate::model::{Failure, Risk, Span};
 
 pub(super) struct Run {
@@ -117,7 +117,7 @@ impl Action for Run {
             if let Some(own) = own.filter(|own| launch.cwd.as_ref() == Some(own)) {
                 make(&own)?;
             }
-            run(launch, &spawner, &accepted(&call)).await
+            run(launch, &spawner, &call).await
         })
     }
 
@@ -142,24 +142,30 @@ impl Action for Run {
     }
 }
 
-async fn run(launch: Launch, spawner: &Spawner, accepted: &[i64]) -> Result<Value, Failure> {
+async fn run(launch: Launch, spawner: &Spawner, call: &Call) -> Result<Value, Failure> {
     let program = launch.argv[0].clone();
     let failed = |error: std::io::Error| Failure::new("failed", format!("cannot run `{program}`: {error}"));
+    let last_words = call.last_words.clone();
+    let leave = move |so_far: SoFar| {
+        last_words.leave(move || {
+            let (out, err) = so_far.read();
+            said(&out, &err)
+        });
+    };
     let Output { status, stdout: out, stderr: err, left } =
-        spawner.output(launch, process::EACH).await.map_err(failed)?;
+        spawner.output_seen(launch, process::EACH, leave).await.map_err(failed)?;
     for process in &left {
         tracing::info!("`{program}` has left {process} running");
     }
-    let said = || if err.text.trim().is_empty() { last_lines(&out.text) } else { last_lines(&err.text) };
     let code = match status.code() {
         Some(code) => i64::from(code),
         None => {
-            let message = format!("`{program}` was ended: {status}: {}", said());
+            let message = format!("`{program}` was ended: {status}: {}", said(&out, &err));
             return Err(Failure::new("failed", with_left(message.trim_end_matches(": "), &left)));
         }
     };
-    if !accepted.contains(&code) {
-        let message = format!("`{program}` ended with exit code {code}: {}", said());
+    if !accepted(call).contains(&code) {
+        let message = format!("`{program}` ended with exit code {code}: {}", said(&out, &err));
         return Err(Failure::new("failed", with_left(message.trim_end_matches(": "), &left)));
     }
     let mut result =
@@ -176,6 +182,11 @@ fn with_left(message: &str, left: &[String]) -> String {
         [] => message.into(),
         left => format!("{message}\nIt has left {} running", left.join(", ")),
     }
+}
+
+/// What a program said last: of its trouble, or else of its work.
+fn said(out: &Kept, err: &Kept) -> String {
+    if err.text.trim().is_empty() { last_lines(&out.text) } else { last_lines(&err.text) }
 }
 
 /// The last line of what a program said, and, where there are more, the lines before it too, each on its own.

@@ -144,6 +144,7 @@ fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Resu
         rule: intent.as_ref().map(|i| i.rule.clone()).unwrap_or_default(),
         options: worker.open_run.as_ref().map(|open| open.playbook.options.clone()).unwrap_or_default(),
         dry: false,
+        last_words: actions::LastWords::default(),
     };
     actions::check(action.spec(), &call).map_err(|failure| failure.of(&act.action))?;
     let timeout = act.timeout.unwrap_or(action.spec().timeout);

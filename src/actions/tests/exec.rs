@@ -150,11 +150,14 @@ async fn a_program_that_prints_without_end_or_does_not_end_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let alive = dir.path().join("alive");
     let script = format!("while :; do echo x >> {}; sleep 0.02; done", alive.display());
-    let slow =
-        call("exec.run", json!({ "argv": ["sh", "-c", format!("({script}) & wait")], "options": ["-c"] }));
+    let slow = call(
+        "exec.run",
+        json!({ "argv": ["sh", "-c", format!("echo so far; ({script}) & wait")], "options": ["-c"] }),
+    );
     let begun = Instant::now();
     let failure = world.actions.call(slow, Some(Span(Duration::from_millis(300)))).await.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), ("timeout", false));
+    assert!(failure.message.ends_with("did not end within 300ms: so far"), "what it said is told: {failure}");
     assert!(begun.elapsed() < Duration::from_secs(5));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let size = || std::fs::metadata(&alive).map(|meta| meta.len()).unwrap_or(0);

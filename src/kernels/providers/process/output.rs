@@ -58,15 +58,43 @@ impl Spawner {
     /// # Errors
     /// When the operating system refuses.
     pub async fn output(&self, launch: Launch, each: usize) -> io::Result<Output> {
+        self.output_seen(launch, each, drop).await
+    }
+
+    /// The same; `begun` is given a way to see what it has printed so far, also after this was dropped.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub async fn output_seen(
+        &self,
+        launch: Launch,
+        each: usize,
+        begun: impl FnOnce(SoFar),
+    ) -> io::Result<Output> {
         let mut running = self.start(Launch { capture: true, ..launch }).await?;
         let (out, err) = running.output().ok_or_else(|| io::Error::other("its output was not captured"))?;
         let (mut out, mut err) = (Reader::of(out, each), Reader::of(err, each));
+        begun(SoFar { stdout: Arc::clone(&out.ends), stderr: Arc::clone(&err.ends) });
         let status = running.wait().await?;
         // What is left of its group was ended with it, so mostly the pipes have come to their end.
         let both = async { tokio::join!(out.end(), err.end()) };
         timeout(LAST_WORDS, both).await.ok();
         let left = running.left_behind().await;
         Ok(Output { status, stdout: out.kept(), stderr: err.kept(), left })
+    }
+}
+
+/// What a program has printed so far.
+pub struct SoFar {
+    stdout: Arc<Mutex<Ends>>,
+    stderr: Arc<Mutex<Ends>>,
+}
+
+impl SoFar {
+    /// Its standard output and its standard error.
+    pub fn read(&self) -> (Kept, Kept) {
+        let kept = |ends: &Mutex<Ends>| ends.lock().unwrap_or_else(PoisonError::into_inner).kept();
+        (kept(&self.stdout), kept(&self.stderr))
     }
 }
 
