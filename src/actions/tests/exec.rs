@@ -202,9 +202,15 @@ async fn a_program_that_leaves_a_daemon_behind_is_over_when_it_ends_and_loses_no
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     };
     // It holds the pipes for as long as it lives, and would be ended if it could not write to them.
-    let daemon = "setsid sh -c 'while :; do echo still here; sleep 0.01; done' &";
+    let dir = tempfile::tempdir().unwrap();
+    let up = dir.path().join("up");
+    let up = up.display();
+    // The program goes on once the daemon has left its group.
+    let daemon = format!(
+        "setsid sh -c 'touch {up}; while :; do echo still here; sleep 0.01; done' & while ! test -e {up}; do sleep 0.01; done; rm {up};"
+    );
     let begun = Instant::now();
-    let done = world.act("exec.run", sh(&format!("echo out; {daemon} sleep 0.1; echo done"))).await.unwrap();
+    let done = world.act("exec.run", sh(&format!("echo out; {daemon} echo done"))).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     let said = done["stdout"].as_str().unwrap();
     assert!(said.starts_with("out\n") && said.contains("done\n"), "{said}");

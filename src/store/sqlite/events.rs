@@ -16,6 +16,10 @@ use crate::store::{EventQuery, Page};
 const BYTES: usize = 32 << 20;
 const HEADERS: usize = 100_000;
 
+/// So many blocks in a row that were written too early show that those before them were, too. One would do if no clock ever
+/// went back.
+const OLDER: usize = 16;
+
 /// What a block can be skipped by.
 struct Header {
     seq: i64,
@@ -171,6 +175,12 @@ pub(super) fn query(from: &Connection, query: EventQuery) -> Result<Page<Event>,
         })?,
     };
     let snapshot = from.unchecked_transaction()?;
+    let cursor = match query.arrived_since {
+        Some(since) if !query.newest_first => {
+            cursor.max(before_arrival(&snapshot, since.timestamp_micros())?)
+        }
+        _ => cursor,
+    };
     let mut statement = snapshot.prepare_cached(if query.newest_first {
         "SELECT seq, count, min_time, max_time, topics, written_at FROM blocks WHERE seq < ?1 ORDER BY seq DESC"
     } else {
@@ -211,6 +221,25 @@ pub(super) fn query(from: &Connection, query: EventQuery) -> Result<Page<Event>,
     };
     let items = found.into_iter().map(|(_, event)| event).collect();
     Ok(Page { items, next_cursor: next.map(|seq| seq.to_string()) })
+}
+
+/// The number of the last event before the first block that was written at `since` or later. It is looked for from the end
+/// of the log, as what is asked for is mostly young, and a log may be very long.
+fn before_arrival(from: &Connection, since: i64) -> Result<i64, Fault> {
+    let mut statement = from.prepare_cached("SELECT seq, written_at FROM blocks ORDER BY seq DESC")?;
+    let mut rows = statement.query([])?;
+    let (mut before, mut older) = (i64::MAX, 0);
+    while older < OLDER
+        && let Some(row) = rows.next()?
+    {
+        let (seq, written_at): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if written_at >= since {
+            (before, older) = (seq - 1, 0);
+        } else {
+            older += 1;
+        }
+    }
+    Ok(before)
 }
 
 /// Unpacks every block; answers what is wrong with those that do not read.

@@ -158,3 +158,34 @@ fn a_throw_away_store_leaves_nothing_behind() {
     drop(store);
     assert!(!dir.exists());
 }
+
+#[tokio::test]
+async fn what_arrived_since_a_time_is_found_whole_also_after_a_clock_went_back() {
+    let clock = Clock::fixed(micros(0));
+    let store = Sqlite::open_temporary(clock.clone()).unwrap();
+    let seconds = |n: i64| micros(n * 1_000_000);
+    // A second each, but for three that a clock gave that was set back.
+    let arrivals: Vec<i64> = (0..60).chain([40, 41, 42]).chain(60..100).collect();
+    for (n, second) in arrivals.iter().enumerate() {
+        clock.set(seconds(*second));
+        let event = Event::new(n.to_string(), Topic::try_new("a.b").unwrap(), "s", seconds(0), json!(second));
+        store.commit(vec![Write::Events(vec![Arc::new(event)])]).await.unwrap();
+    }
+    for since in [0, 1, 30, 41, 59, 60, 98, 99, 100] {
+        let expected: Vec<i64> = arrivals.iter().copied().filter(|second| *second >= since).collect();
+        for limit in [1_000, 7] {
+            let (mut found, mut cursor) = (Vec::new(), None);
+            loop {
+                let arrived_since = Some(seconds(since));
+                let query = crate::store::EventQuery { arrived_since, limit, cursor, ..Default::default() };
+                let page = store.events(query).await.unwrap();
+                found.extend(page.items.iter().filter_map(|event| event.data.value().as_i64()));
+                cursor = page.next_cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "since {since}, {limit} at a time");
+        }
+    }
+}
