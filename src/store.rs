@@ -126,6 +126,9 @@ pub trait Store: Send + Sync {
     /// A small thing by name.
     fn meta(&self, key: String) -> Read<'_, Option<String>>;
 
+    /// The small things whose names begin with `prefix`, in the order of their names.
+    fn metas(&self, prefix: String) -> Read<'_, Vec<(String, String)>>;
+
     /// The latest entries of the timeline, newest first.
     fn timeline(&self, limit: usize) -> Read<'_, Vec<Entry>>;
 
@@ -189,6 +192,11 @@ pub enum Write {
         key: String,
         /// The thing, mostly JSON.
         value: String,
+    },
+    /// Removes the small thing of this name, if there is one.
+    RemoveMeta {
+        /// The name.
+        key: String,
     },
     /// Appends to the timeline.
     Timeline {

@@ -190,11 +190,16 @@ impl Engine {
     }
 
     fn follow_files(&self) -> Result<(), StartError> {
+        let ports = sources::jsonl::Ports {
+            store: self.0.store.clone(),
+            sink: Arc::new(self.clone()),
+            clock: self.0.clock.clone(),
+            problems: self.0.problems.clone(),
+            metrics: sources::jsonl::Metrics::new(self.0.metrics.registry()),
+        };
         for config in &self.0.config.sources.jsonl {
-            let sink = Arc::new(self.clone());
-            let (store, clock) = (self.0.store.clone(), self.0.clock.clone());
             let source =
-                sources::jsonl::Service::try_new(config.clone(), store, sink, clock).map_err(|error| {
+                sources::jsonl::Service::try_new(config.clone(), ports.clone()).map_err(|error| {
                     StartError::Other {
                         what: format!("follow the files of `{}`", config.name),
                         why: error.to_string(),

@@ -195,6 +195,11 @@ impl Metrics {
         }
     }
 
+    /// Where rooms that are made later register their own.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Counts an intent that ended.
     pub fn ended(&self, status: Status) {
         self.ended.get_or_create(&StatusLabel { status: status.as_str() }).inc();

@@ -351,6 +351,12 @@ pub(crate) async fn the_timeline_sources_and_names_are_kept(home: &impl Home) {
     assert_eq!(store.timeline(2).await.unwrap(), [entry(3), entry(2)]);
     assert_eq!(store.meta("k".into()).await.unwrap().as_deref(), Some("two ünï"));
     assert_eq!(store.meta("other".into()).await.unwrap(), None);
+    let named = |key: &str| Write::Meta { key: key.into(), value: key.to_uppercase() };
+    store.commit(["a/2", "a/1", "a", "b/1", "a0"].map(named).to_vec()).await.unwrap();
+    store.commit(vec![Write::RemoveMeta { key: "a/2".into() }, named("a/3")]).await.unwrap();
+    store.commit(vec![Write::RemoveMeta { key: "never there".into() }]).await.unwrap();
+    let of_a = store.metas("a/".into()).await.unwrap();
+    assert_eq!(of_a, [("a/1".into(), "A/1".into()), ("a/3".into(), "A/3".into())]);
     assert_eq!(store.source("h".into()).await.unwrap().as_deref(), Some("fn run(ctx) {}"));
     assert!(store.source("l".into()).await.unwrap() == Some(large), "a large source is another");
     assert_eq!(store.source("g".into()).await.unwrap(), None);

@@ -89,6 +89,9 @@ impl Kept {
             Write::Meta { key, value } => {
                 self.meta.insert(key, value);
             }
+            Write::RemoveMeta { key } => {
+                self.meta.remove(&key);
+            }
             Write::Timeline { at, kind, data } => self.timeline.push(Entry { at, kind, data }),
         }
     }
@@ -368,6 +371,15 @@ impl Store for Memory {
 
     fn meta(&self, key: String) -> Read<'_, Option<String>> {
         self.read(|kept| kept.meta.get(&key).cloned())
+    }
+
+    fn metas(&self, prefix: String) -> Read<'_, Vec<(String, String)>> {
+        self.read(move |kept| {
+            let found = kept.meta.iter().filter(|(key, _)| key.starts_with(&prefix));
+            let mut found: Vec<_> = found.map(|(key, value)| (key.clone(), value.clone())).collect();
+            found.sort();
+            found
+        })
     }
 
     fn timeline(&self, limit: usize) -> Read<'_, Vec<Entry>> {

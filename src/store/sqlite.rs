@@ -234,6 +234,10 @@ impl Store for Sqlite {
         self.read(move |from| records::meta(from, &key))
     }
 
+    fn metas(&self, prefix: String) -> Read<'_, Vec<(String, String)>> {
+        self.read(move |from| records::metas(from, &prefix))
+    }
+
     fn timeline(&self, limit: usize) -> Read<'_, Vec<Entry>> {
         self.read(move |from| records::timeline(from, limit))
     }

@@ -56,6 +56,9 @@ pub(super) enum Row {
         key: String,
         value: String,
     },
+    RemoveMeta {
+        key: String,
+    },
     Timeline {
         at: i64,
         kind: String,
@@ -124,6 +127,7 @@ pub(super) fn encode(writes: Vec<Write>, key: &EventKey) -> Result<(Vec<Row>, us
             Write::Alert(alert) => rows.push(of_alert(&alert)?),
             Write::Source { hash, text } => rows.push(Row::Source { hash, text: Source::of(text) }),
             Write::Meta { key, value } => rows.push(Row::Meta { key, value }),
+            Write::RemoveMeta { key } => rows.push(Row::RemoveMeta { key }),
             Write::Timeline { at, kind, data } => {
                 rows.push(Row::Timeline { at: at.timestamp_micros(), kind, data: data.to_string() });
             }
@@ -147,6 +151,7 @@ impl Row {
             | Self::Alert { json, .. } => json.len(),
             Self::Source { text, .. } => text.bytes(),
             Self::Meta { value, .. } => value.len(),
+            Self::RemoveMeta { key } => key.len(),
             Self::Timeline { data, .. } => data.len(),
         }
     }

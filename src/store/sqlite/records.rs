@@ -202,6 +202,21 @@ pub(super) fn meta(from: &Connection, key: &str) -> Result<Option<String>, Fault
     text(from, "SELECT value FROM meta WHERE key = ?1", [key])
 }
 
+pub(super) fn metas(from: &Connection, prefix: &str) -> Result<Vec<(String, String)>, Fault> {
+    // The key is the table's order, so the scan begins at the prefix and ends behind it.
+    let mut statement = from.prepare_cached("SELECT key, value FROM meta WHERE key >= ?1 ORDER BY key")?;
+    let mut rows = statement.query([prefix])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        if !key.starts_with(prefix) {
+            break;
+        }
+        found.push((key, row.get(1)?));
+    }
+    Ok(found)
+}
+
 pub(super) fn timeline(from: &Connection, limit: usize) -> Result<Vec<Entry>, Fault> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement =

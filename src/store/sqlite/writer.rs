@@ -254,6 +254,7 @@ fn put(to: &Transaction<'_>, row: Row, now: i64) -> rusqlite::Result<()> {
             "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             params![key, value],
         ),
+        Row::RemoveMeta { key } => execute(to, "DELETE FROM meta WHERE key = ?1", [key]),
         Row::Timeline { at, kind, data } => {
             execute(to, "INSERT INTO timeline (at, kind, data) VALUES (?1, ?2, ?3)", params![at, kind, data])
         }
