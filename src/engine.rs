@@ -24,6 +24,7 @@ pub mod replay;
 pub mod reread;
 mod retention;
 pub mod retry;
+mod set_aside;
 pub mod shutdown;
 pub mod told;
 mod wire;

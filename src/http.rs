@@ -17,6 +17,7 @@ pub mod problem;
 pub mod replay;
 pub mod rules;
 pub mod runs;
+pub mod starting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -34,6 +34,17 @@ pub type Read<'a, T> = BoxFuture<'a, Result<T, Error>>;
 /// Whether an intent of a rule that ended at a time is wanted.
 pub type Wanted = Box<dyn FnMut(&str, Time) -> bool + Send>;
 
+/// A record that was set aside, as it does not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// What it was: the name of its table.
+    pub origin: &'static str,
+    /// Its key there.
+    pub key: String,
+    /// Why it does not read.
+    pub why: String,
+}
+
 /// A place that keeps what it acknowledged through `kill -9` and power loss.
 pub trait Store: Send + Sync {
     /// Takes `writes` as one unit: after a crash all of them are there, or none. The answer resolves when they are
@@ -45,6 +56,27 @@ pub trait Store: Send + Sync {
     /// Whether it takes nothing any more, as its writer has ended.
     fn is_stopped(&self) -> bool {
         false
+    }
+
+    /// Looks through all records and sets aside those that do not read, whole and never deleted; answers how many. To
+    /// be called once a read has failed with [`Error::Corrupt`].
+    fn set_aside(&self) -> Read<'_, usize> {
+        Box::pin(async { Ok(0) })
+    }
+
+    /// Sets aside what is kept under the name `key`, as it does not read for this reason.
+    fn set_meta_aside(&self, _key: String, _why: String) -> Read<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Whether a read has found something that does not read since [`Store::set_aside`] was called last.
+    fn has_unreadable(&self) -> bool {
+        false
+    }
+
+    /// Takes the list of what was set aside since it was taken last.
+    fn take_set_aside(&self) -> Vec<SetAside> {
+        Vec::new()
     }
 
     /// The idempotency key of an event, under this store's own secret.

@@ -53,6 +53,7 @@ const STARTED_BARE: &[(&str, &str)] = &[
     ("engine/told.rs", "an alert is told once, and again at the next start if not"),
     ("engine/query.rs", "an alert that changed is told once"),
     ("engine.rs", "a question is taken back once"),
+    ("http/starting.rs", "one connection of two seconds at most"),
     ("kernels/unit.rs", "one operation, awaited"),
     ("kernels/life.rs", "the copy of a process's output, awaited at its end"),
     (

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{Setup, output};
 use crate::engine::{Config, Engine};
-use crate::http;
+use crate::http::{self, starting::Starting};
 use crate::model::Clock;
 use crate::platform::{Part, log, supervisor};
 
@@ -44,7 +44,11 @@ async fn serve(config: Config) -> Result<(), String> {
     // The address first: a second engine finds out before it touches anything.
     let listener = http::bind(config.listen).await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let engine = Engine::start(config, Clock::system()).await.map_err(|error| error.to_string())?;
+    let (starting, listener) =
+        Starting::serve(listener).map_err(|error| format!("failed to serve: {error}"))?;
+    let engine = Engine::start_telling(config, Clock::system(), |what| starting.doing(what)).await;
+    starting.over();
+    let engine = engine.map_err(|error| error.to_string())?;
     let api = http::serve(engine.clone(), listener);
     let api = Part::new("http").until(&engine.stopping()).spawn(async move {
         if let Err(error) = api.await {

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::good::First;
 use super::reload;
+use super::set_aside;
 use super::wire::{Doors, Rest};
 use super::{Config, Engine, StartError};
 use crate::actions::Alerts;
@@ -46,6 +47,19 @@ impl Engine {
     /// # Errors
     /// When the store cannot be opened, or rules, playbooks or kernels have mistakes.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        Self::start_telling(config, clock, |_| {}).await
+    }
+
+    /// The same, and calls `tell` with what it is doing, such as "opening the store".
+    ///
+    /// # Errors
+    /// Those of [`Engine::start`].
+    pub async fn start_telling(
+        config: Config,
+        clock: Clock,
+        tell: impl Fn(&'static str),
+    ) -> Result<Self, StartError> {
+        tell("opening the store");
         let other = |what: &str, why: String| StartError::Other { what: what.into(), why };
         // Before anything else, so that nothing is done that is frozen.
         let freeze = Switch::of(&config.data, clock.clone());
@@ -53,9 +67,13 @@ impl Engine {
             Sqlite::open(&config.data, clock.clone())
                 .map_err(|error| StartError::Store { dir: config.data.clone(), error })?,
         );
-        let remembered = Remembered::read(store.as_ref(), &config, clock.now())
-            .await
-            .map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
+        starting();
+        tell("reading back what was counted, learned and alerted");
+        let remembered = set_aside::reading(store.as_ref(), async || {
+            Remembered::read(store.as_ref(), &config, clock.now()).await
+        })
+        .await
+        .map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
         let Remembered { learner, book, observed, read } = remembered;
         let doors = Doors::open(config, store, clock.clone(), Chance::system(), book);
         let config = &doors.config;
@@ -97,8 +115,10 @@ impl Engine {
             clock: clock.clone(),
             memory: config.data.join("plugins"),
         };
+        tell("loading plugins");
         let plugins = Plugins::load(config.plugins.clone(), parts).await;
         forget_plugins(&doors).await;
+        tell("reading rules and playbooks");
         // Looked at before they are read: a save in between is seen as one.
         let stamp = reload::stamp([&config.rules, &config.playbooks]);
         let dirs = [config.rules.as_path(), config.playbooks.as_path()];
@@ -120,7 +140,10 @@ impl Engine {
             }
             None => engine.stay(diagnostics, engine.0.clock.now()),
         }
+        tell("reading back open intents, known events and the state of patterns");
         engine.serve().await?;
+        // Before anybody else looks.
+        engine.see_to_unreadable().await;
         // The next start should not have to.
         if read.0 + read.1 > MUCH {
             engine.save().await;
@@ -143,12 +166,12 @@ impl Engine {
             why: "the ingest thread ended at once; the log says why".into(),
         })?;
         inner.ready.store(true, Ordering::SeqCst);
-        self.count_again()
+        set_aside::reading(&*inner.store, async || self.count_again().await)
             .await
             .map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
         self.alert_what_has_no_target().await;
         inner.told.go_on();
-        let resumed = inner.tasks.resume().await;
+        let resumed = set_aside::reading(&*inner.store, async || inner.tasks.resume().await).await;
         resumed.map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
         part("conductor").spawn_on(&inner.tracker, inner.tasks.clone().run());
         part("file-watcher").spawn_on(&inner.tracker, self.clone().watch_files());
@@ -246,6 +269,11 @@ async fn forget_plugins(doors: &Doors) {
     }
 }
 
+/// Lets a test see an engine that takes long to start.
+fn starting() {
+    fail::fail_point!("starting");
+}
+
 /// What the store knows of earlier lives.
 struct Remembered {
     learner: Learner,
@@ -261,14 +289,9 @@ async fn learned(
     store: &dyn Store,
     observed: &Arc<Mutex<Aggregator>>,
 ) -> Result<(Learner, usize), crate::store::Error> {
-    let kept = store.meta(LEARNED.into()).await?;
-    let kept = kept.and_then(|text| match serde_json::from_str::<Kept>(&text) {
-        Ok(kept) => Some((kept.position, Learner::from_kept(kept)?)),
-        Err(error) => {
-            tracing::warn!("what was learned does not read, so all outcomes are read again: {error}");
-            None
-        }
-    });
+    // What does not read is set aside, and all outcomes are read again.
+    let kept = set_aside::kept::<Kept>(store, LEARNED).await?;
+    let kept = kept.and_then(|kept| Some((kept.position, Learner::from_kept(kept)?)));
     let (position, mut learner) = kept.unwrap_or((Some(0), Learner::default()));
     if let (None, Some(as_of)) = (position, learner.as_of()) {
         // Kept by a version that went by times.
@@ -306,11 +329,11 @@ impl Remembered {
         now: crate::model::Time,
     ) -> Result<Self, crate::store::Error> {
         let mut observed = Aggregator::new(config.observability);
-        if let Some(saved) = store.meta(OBSERVED.into()).await? {
-            let saved = serde_json::from_str(&saved).map_err(Into::into);
-            if let Err(error) = saved.and_then(|saved| observed.restore(saved)) {
-                tracing::warn!("{error}");
-            }
+        if let Some(saved) = set_aside::kept(store, OBSERVED).await?
+            && let Err(error) = observed.restore(saved)
+        {
+            tracing::warn!("{error}");
+            store.set_meta_aside(OBSERVED.into(), error.to_string()).await?;
         }
         let after = match observed.position() {
             Some(position) => position,

@@ -80,8 +80,7 @@ impl Decisions {
 /// # Errors
 /// When the store does not answer.
 pub async fn eras(store: &dyn Store) -> Result<Vec<Era>, Error> {
-    let kept = store.meta(ERAS.into()).await?;
-    Ok(kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    Ok(super::set_aside::kept(store, ERAS).await?.unwrap_or_default())
 }
 
 /// As they are kept.

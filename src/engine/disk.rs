@@ -125,6 +125,7 @@ impl Engine {
                 () = self.0.stop.cancelled() => return,
             }
             self.look_at_log();
+            self.see_to_unreadable().await;
             let engine = self.clone();
             // A file system that hangs must not hang the loop of everybody else.
             let looked = tokio::task::spawn_blocking(move || engine.0.disk.look()).await;

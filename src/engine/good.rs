@@ -61,14 +61,7 @@ impl Good {
 
     /// What an earlier life kept, if there was one.
     async fn kept(store: &dyn Store) -> Result<Option<Self>, crate::store::Error> {
-        let text = store.meta(KEY.into()).await?;
-        Ok(text.and_then(|text| match serde_json::from_str(&text) {
-            Ok(good) => Some(good),
-            Err(error) => {
-                tracing::warn!("the last good rules and playbooks that were kept do not read: {error}");
-                None
-            }
-        }))
+        super::set_aside::kept(store, KEY).await
     }
 
     /// Of what it says; when it was read does not count.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OpenRun, Page, Prune, Pruned, Read,
-    Store, Wanted, Write,
+    SetAside, Store, Wanted, Write,
 };
 use crate::model::{Alert, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
 use crate::platform::Part;
@@ -22,6 +22,7 @@ use queue::{Queue, Unit};
 use readers::Readers;
 use writer::Writer;
 
+mod aside;
 mod block;
 mod encode;
 mod events;
@@ -48,6 +49,10 @@ pub struct Sqlite {
     key: EventKey,
     file: PathBuf,
     writer: Mutex<Option<JoinHandle<()>>>,
+    faults: Faults,
+    clock: Clock,
+    /// What was set aside and not asked for yet.
+    aside: Arc<Mutex<Vec<SetAside>>>,
     /// Given back only after the writer has ended.
     lock: Option<lock::Lock>,
     /// A throw-away directory, deleted at the end.
@@ -92,16 +97,19 @@ impl Sqlite {
         let secret = secret(&connection).map_err(|fault| faults.settle(fault))?;
         let queue = Arc::new(Queue::default());
         let wal = dir.join("paramedic.db-wal");
-        let writer = Writer::new(connection, Arc::clone(&queue), faults.clone(), clock, wal)?;
+        let writer = Writer::new(connection, Arc::clone(&queue), faults.clone(), clock.clone(), wal)?;
         let thread = Part::new("store-writer")
             .thread(None, move || writer.run())
             .map_err(|error| faults.io(format!("no thread for the writer: {error}")))?;
         Ok(Self {
             queue,
-            readers: Readers::new(file.clone(), faults),
+            readers: Readers::new(file.clone(), faults.clone()),
             key: EventKey::new(&secret),
             file,
             writer: Mutex::new(Some(thread)),
+            faults,
+            clock,
+            aside: Arc::default(),
             lock: Some(lock),
             throw_away: None,
         })
@@ -112,6 +120,26 @@ impl Sqlite {
         read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Read<'_, T> {
         Arc::clone(&self.readers).run(read).boxed()
+    }
+
+    /// Does `work` with the database's file, beside the writer, and keeps what it has set aside to be told.
+    fn putting_aside(
+        &self,
+        work: impl FnOnce(&Path, &Faults, i64) -> Result<Vec<SetAside>, Error> + Send + 'static,
+    ) -> Read<'_, usize> {
+        let (file, faults, list) = (self.file.clone(), self.faults.clone(), self.aside.clone());
+        let at = self.clock.now().timestamp_micros();
+        async move {
+            let done = tokio::task::spawn_blocking(move || {
+                let found = work(&file, &faults, at)?;
+                let count = found.len();
+                list.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+                Ok(count)
+            });
+            done.await
+                .unwrap_or_else(|error| Err(self.faults.io(format!("setting aside did not end: {error}"))))
+        }
+        .boxed()
     }
 }
 
@@ -127,6 +155,27 @@ impl Store for Sqlite {
 
     fn is_stopped(&self) -> bool {
         self.queue.is_closed()
+    }
+
+    fn set_aside(&self) -> Read<'_, usize> {
+        self.putting_aside(|file, faults, at| {
+            faults.take_unreadable();
+            aside::set_aside(file, faults, at)
+        })
+    }
+
+    fn set_meta_aside(&self, key: String, why: String) -> Read<'_, ()> {
+        self.putting_aside(move |file, faults, at| aside::set_meta_aside(file, faults, at, &key, &why))
+            .map(|done| done.map(drop))
+            .boxed()
+    }
+
+    fn has_unreadable(&self) -> bool {
+        self.faults.has_unreadable()
+    }
+
+    fn take_set_aside(&self) -> Vec<SetAside> {
+        std::mem::take(&mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn event_key(&self, source: &str, id: &str) -> u64 {

@@ -65,6 +65,11 @@ impl Service {
         let Some(intent) = self.parts.board.get(run.intent) else {
             return found.ended.push(run.intent);
         };
+        // Read a second time, after what did not read has been set aside.
+        if lock(&self.shared.lot).has(intent.id) {
+            found.waiting.insert(intent.id);
+            return;
+        }
         if let Some((until, awaits)) = self.waits_on(&intent, &run, found) {
             self.queue().claim(&intent.target, intent.id);
             lock(&self.shared.lot).park(intent.id, until, awaits);

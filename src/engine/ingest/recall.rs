@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::saving::{self, Saved};
 use super::{Committed, Ingest, Mind, UnderWay};
 use crate::engine::decisions::{self, Era};
+use crate::engine::set_aside;
 use crate::intents::board::Changes;
 use crate::model::{Event, Time};
 use crate::rules::{RuleSet, Scratch, Windows, is_timer};
@@ -19,7 +20,7 @@ impl Ingest {
     /// at the start: afterwards they are being worked on, and what a batch did to them is taken back one by one.
     pub(super) async fn recall(&self, rules: &RuleSet) {
         while let Err(error) = self.board.recall(rules).await {
-            again(&error).await;
+            set_aside::after(&*self.store, &error).await;
         }
     }
 
@@ -32,7 +33,7 @@ impl Ingest {
             self.failed.store(0, Ordering::SeqCst);
             match self.reload(mind).await {
                 Ok(()) => return,
-                Err(error) => again(&error).await,
+                Err(error) => set_aside::after(&*self.store, &error).await,
             }
         }
     }
@@ -47,7 +48,13 @@ impl Ingest {
             tracing::error!("failed to read back what a batch of events changed: {error}");
         }
         let saved = self.store.meta(saving::KEY.into()).await?;
-        let again = Again::new(saved.as_deref(), mind);
+        let again = match Again::new(saved.as_deref(), mind) {
+            Ok(again) => again,
+            Err(error) => {
+                self.store.set_meta_aside(saving::KEY.into(), error.to_string()).await?;
+                Again::fresh(mind)
+            }
+        };
         let after = again.position;
         let again = Arc::new(Mutex::new(again));
         let reader = again.clone();
@@ -121,25 +128,24 @@ struct Again {
 }
 
 impl Again {
-    fn new(saved: Option<&str>, mind: &Mind) -> Self {
-        let fresh = Self {
+    /// Of the state that was saved last.
+    ///
+    /// # Errors
+    /// When it does not read; then the whole log has to be.
+    fn new(saved: Option<&str>, mind: &Mind) -> Result<Self, serde_json::Error> {
+        let fresh = Self::fresh(mind);
+        let Some(saved) = saved else { return Ok(fresh) };
+        let Saved { windows, position, arrived } = serde_json::from_str(saved)?;
+        Ok(Self { windows: Windows::restore(windows.get())?, position, arrived, ..fresh })
+    }
+
+    fn fresh(mind: &Mind) -> Self {
+        Self {
             rules: mind.rules.clone(),
             windows: Windows::default(),
             scratch: Scratch::default(),
             position: 0,
             arrived: Time::MIN_UTC,
-        };
-        let Some(saved) = saved else { return fresh };
-        let read = serde_json::from_str::<Saved>(saved)
-            .and_then(|saved| Ok((Windows::restore(saved.windows.get())?, saved.position, saved.arrived)));
-        match read {
-            Ok((windows, position, arrived)) => Self { windows, position, arrived, ..fresh },
-            Err(error) => {
-                tracing::warn!(
-                    "the saved state of the patterns does not read, the whole log is read instead: {error}"
-                );
-                fresh
-            }
         }
     }
 
@@ -158,9 +164,4 @@ impl Again {
 
 fn lock(again: &Mutex<Again>) -> std::sync::MutexGuard<'_, Again> {
     again.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn again(error: &Error) {
-    tracing::error!("failed to read the store, trying again in 1 s: {error}");
-    tokio::time::sleep(Duration::from_secs(1)).await;
 }

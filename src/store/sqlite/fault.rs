@@ -1,6 +1,8 @@
 //! SQLite's errors in the store's own words.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::ErrorCode;
 
@@ -14,6 +16,8 @@ const NEARLY_FULL: u64 = 1 << 20;
 pub(super) struct Faults {
     dir: PathBuf,
     file: PathBuf,
+    /// Whether something did not read.
+    unreadable: Arc<AtomicBool>,
 }
 
 /// What went wrong inside, before it is put into the store's words.
@@ -34,7 +38,7 @@ impl From<rusqlite::Error> for Fault {
 
 impl Faults {
     pub(super) fn new(dir: &Path, file: &Path) -> Self {
-        Self { dir: dir.into(), file: file.into() }
+        Self { dir: dir.into(), file: file.into(), unreadable: Arc::default() }
     }
 
     /// What `error` means to a user.
@@ -70,11 +74,24 @@ impl Faults {
         Error::Corrupt { file: self.file.clone(), detail: detail.into() }
     }
 
+    /// Whether something did not read, since that was forgotten.
+    pub(super) fn has_unreadable(&self) -> bool {
+        self.unreadable.load(Ordering::SeqCst)
+    }
+
+    /// Forgets that something did not read.
+    pub(super) fn take_unreadable(&self) {
+        self.unreadable.store(false, Ordering::SeqCst);
+    }
+
     /// What `fault` means to a user.
     pub(super) fn settle(&self, fault: Fault) -> Error {
         match fault {
             Fault::Sql(error) => self.of(&error),
-            Fault::Damaged(detail) => self.corrupt(detail),
+            Fault::Damaged(detail) => {
+                self.unreadable.store(true, Ordering::SeqCst);
+                self.corrupt(detail)
+            }
             Fault::Invalid(text) => Error::Invalid(text),
             Fault::Injected(error) => error,
         }

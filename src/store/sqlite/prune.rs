@@ -232,10 +232,13 @@ fn join(blocks: &Transaction<'_>, from: i64) -> Result<Option<i64>, Fault> {
             break;
         }
         let payload = row.get_ref(8)?.as_blob().map_err(|error| Fault::Damaged(error.to_string()))?;
-        let Ok(lines) = block::unpack(payload, usize::try_from(raw_len).unwrap_or(0)) else {
-            // Left as it is, for `verify` to find.
-            next = Some(seq + count);
-            break;
+        let lines = match block::unpack(payload, usize::try_from(raw_len).unwrap_or(0)) {
+            Ok(lines) if !lines.is_empty() => lines,
+            // Left as it is, for `verify` to find; or its content was set aside, and only its numbers are left.
+            _ => {
+                next = Some(seq + count);
+                break;
+            }
         };
         let read = Block {
             count: usize::try_from(count).unwrap_or(0),
