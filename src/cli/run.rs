@@ -6,7 +6,7 @@ use super::{Setup, output};
 use crate::engine::{Config, Engine};
 use crate::http::{self, starting::Starting};
 use crate::model::Clock;
-use crate::platform::{Part, log, supervisor};
+use crate::platform::{Part, descriptors, log, supervisor};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,7 @@ pub fn main(args: &Args) -> ExitCode {
         Err(error) => return output::failed(&error),
     };
     log::start(args.log_json, "info");
+    descriptors::raise();
     supervisor::exit_when_a_part_ends();
     let runtime = match runtime() {
         Ok(runtime) => runtime,

@@ -17,7 +17,7 @@ use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
 use crate::model::{Chance, Clock, Event, OutcomeRecord, Status};
 use crate::observability::{Aggregator, alerts::Book};
-use crate::platform::Part;
+use crate::platform::{Part, descriptors};
 use crate::plugins::{self, Plugins};
 use crate::store::{IntentQuery, Sqlite, Store};
 use crate::tasks::{escalate, lock};
@@ -81,6 +81,12 @@ impl Engine {
         let spawner =
             Spawner::new(Shim::own()).map_err(|e| other("start the spawner of kernels", e.to_string()))?;
         let spawner = spawner.hiding(config.secret_variables());
+        let processes = config.kernels.iter().filter(|it| it.provider == kernels::spec::Provider::Process);
+        let processes = processes.map(|it| it.replicas.max as usize).sum();
+        if let Some(why) = descriptors::shortage(processes, config.sources.jsonl.len()) {
+            tracing::warn!("{why}");
+            doors.problems.raise("descriptors/limit", why);
+        }
         let publisher: Arc<dyn Publisher> = doors.inbox.clone();
         let logs = config.logs.join("kernels");
         let kernels =

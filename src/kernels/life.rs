@@ -27,7 +27,7 @@ use super::providers::process::{Launch, Running};
 use super::spec::{Port, Probe, Spec};
 use super::view::State;
 use crate::model::Time;
-use crate::platform::Part;
+use crate::platform::{Part, descriptors};
 
 /// The place that a process takes.
 #[derive(Clone, Copy, Debug)]
@@ -205,6 +205,11 @@ impl Life {
         if let Some(problem) = self.port_taken().await {
             return self.not_started(&problem);
         }
+        // Given back when the process is gone.
+        let _room = match descriptors::room() {
+            Ok(room) => room,
+            Err(why) => return self.not_started(&format!("cannot start: {why}")),
+        };
         let mut running = match self.context.spawner.start(launch.clone()).await {
             Ok(running) => running,
             Err(error) => return self.not_started(&format!("cannot start: {error}")),

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
+use crate::platform::descriptors;
+
 /// The hidden sub-command that leads here.
 pub const COMMAND: &str = "__exec";
 
@@ -20,11 +22,15 @@ pub(super) const GO: u8 = b'g';
 /// Stands in place of `--` where the program keeps its standard input.
 pub(super) const KEEP: &str = "--keep-stdin";
 
-/// Carries out `__exec <parent> -- program arguments…`; `args` are those after `__exec`.
+/// Carries out `__exec <parent>[:<descriptors>] -- program arguments…`; `args` are those after `__exec`.
 /// Comes back only when the program could not be run, with the exit code to end with, as a shell would give it.
 pub fn exec(args: impl IntoIterator<Item = OsString>) -> i32 {
     let mut args = args.into_iter();
-    let parent = args.next().and_then(|text| text.to_str().and_then(|t| t.parse::<i32>().ok()));
+    let first = args.next();
+    let mut first = first.as_deref().and_then(|text| text.to_str()).unwrap_or_default().splitn(2, ':');
+    let parent = first.next().and_then(|pid| pid.parse::<i32>().ok());
+    // What the engine had before it raised its own limit of descriptors.
+    let descriptors = first.next().and_then(|soft| soft.parse::<u64>().ok());
     let (Some(parent), Some(dashes), Some(program)) = (parent, args.next(), args.next()) else {
         return fail(2, "usage: __exec PARENT -- PROGRAM [ARGUMENT…]");
     };
@@ -45,6 +51,7 @@ pub fn exec(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(1) if byte[0] == GO => {}
         _ => return 125,
     }
+    descriptors.into_iter().for_each(descriptors::restore);
     let mut command = Command::new(&program);
     if !keep {
         command.stdin(Stdio::null());

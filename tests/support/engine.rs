@@ -70,16 +70,15 @@ impl Home {
 
     /// The same with its standard error going to `log`.
     pub fn spawn_to(&self, log: Stdio, env: &[(&str, &str)]) -> Engine {
-        let child = Command::new(env!("CARGO_BIN_EXE_paramedic"))
-            .args(["run", "--config"])
-            .arg(self.path("paramedic.yaml"))
-            .envs(env.iter().copied())
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paramedic"));
+        command.args(["run", "--config"]).arg(self.path("paramedic.yaml")).envs(env.iter().copied());
+        command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.spawn_command(command)
+    }
+
+    /// The same by a command that comes to it.
+    pub fn spawn_command(&self, mut command: Command) -> Engine {
+        let child = command.spawn().unwrap();
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
         Engine { child, url: format!("http://127.0.0.1:{}", self.port), client }

@@ -27,7 +27,7 @@ use crate::kernels::family::{Family, MARK};
 use crate::kernels::guardian::Guardian;
 use crate::kernels::proc::Stat;
 use crate::kernels::{orphans, proc, shim};
-use crate::platform::{Part, supervisor};
+use crate::platform::{Part, descriptors, supervisor};
 
 /// Which program serves as shim and guardian.
 #[derive(Clone, Debug)]
@@ -339,6 +339,12 @@ fn serve(inbox: &Receiver<Job>, shim: &Shim, runtime: &Handle) {
     }
 }
 
+/// The engine as the shim knows it: its number, and the limit of descriptors that its children get.
+fn parent() -> String {
+    let id = std::process::id();
+    descriptors::before().map_or_else(|| id.to_string(), |soft| format!("{id}:{soft}"))
+}
+
 fn start(
     launch: &Launch,
     hidden: &BTreeSet<String>,
@@ -355,7 +361,7 @@ fn start(
         Some(shim) => {
             let mut command = Command::new(shim);
             let dashes = if launch.channel.is_some() { shim::KEEP } else { "--" };
-            command.arg0("paramedic").arg(shim::COMMAND).arg(std::process::id().to_string()).arg(dashes);
+            command.arg0("paramedic").arg(shim::COMMAND).arg(parent()).arg(dashes);
             command.arg(program);
             command
         }
