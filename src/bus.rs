@@ -11,7 +11,7 @@ mod taps;
 mod waits;
 
 pub use lanes::{Full, Lanes};
-pub use taps::{Tap, Taps};
+pub use taps::{Seen, Tap, Taps};
 pub use waits::{Ticket, Waits};
 
 /// Takes events that come up inside the engine: state changes of kernels, results of a stress test.

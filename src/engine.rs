@@ -43,6 +43,7 @@ use crate::journal::edge;
 use crate::model::{Clock, Event, Intent, IntentId, Priority};
 use crate::observability::Aggregator;
 use crate::platform::Problems;
+use crate::platform::metrics::Registry;
 use crate::plugins::Plugins;
 use crate::rules::{RuleSet, Windows};
 use crate::store::Store;
@@ -286,6 +287,16 @@ impl Engine {
             return Some("the store's writer has stopped: restart the engine".into());
         }
         self.0.disk.trouble().map(|trouble| trouble.why)
+    }
+
+    /// The registry behind `/metrics`, for what an edge counts itself.
+    pub fn registry(&self) -> &Registry {
+        self.0.metrics.registry()
+    }
+
+    /// The list behind `problems` of `/readyz`, for what an edge finds itself.
+    pub fn problem_list(&self) -> &Problems {
+        &self.0.problems
     }
 
     /// Resolves when the engine has been told to stop.

@@ -2,9 +2,11 @@
 
 pub mod actions;
 pub mod alerts;
+pub mod body;
 pub mod events;
 pub mod explain;
 pub mod freeze;
+pub mod host;
 pub mod intents;
 pub mod kernels;
 pub mod observability;
@@ -14,35 +16,40 @@ pub mod playbooks;
 pub mod plugins;
 pub mod probes;
 pub mod problem;
+pub mod query;
 pub mod replay;
 pub mod rules;
 pub mod runs;
+pub mod server;
 pub mod starting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
+use crate::store::client::for_client;
 use problem::Problem;
 
-/// Bytes of event bodies that may be in memory at once, in KiB: many small senders or a few large ones.
-const BODIES_KIB: usize = 256 << 10;
-
-/// Largest body of any other request.
-const SMALL_BODY: usize = 1 << 20;
+/// Event streams at a time: each may have two megabytes waiting for a reader that is slow.
+const STREAMS: usize = 64;
 
 /// What handlers work with.
 #[derive(Clone)]
 pub struct Api {
     /// The engine.
     pub engine: Engine,
-    /// What is left of the memory for bodies, in KiB.
-    pub bodies: Arc<Semaphore>,
+    /// What is left of the memory for bodies.
+    pub bodies: Arc<body::Budget>,
+    /// Room for event streams.
+    pub streams: Arc<Semaphore>,
 }
 
 /// Why the API is not served.
@@ -84,23 +91,22 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     }
 }
 
-/// Serves until the engine stops.
-///
-/// # Errors
-/// When accepting connections fails for good.
-pub async fn serve(engine: Engine, listener: TcpListener) -> std::io::Result<()> {
+/// Serves until the engine stops and every connection has ended.
+pub async fn serve(engine: Engine, listener: TcpListener) {
     let stop = engine.stopping();
-    axum::serve(listener, router(engine)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let server = server::Server::new(engine.registry(), engine.problem_list().clone());
+    server.run(listener, router(engine), stop).await;
 }
 
 /// All routes.
 pub fn router(engine: Engine) -> Router {
-    let body = engine.config().limits.body;
-    let api = Api { engine, bodies: Arc::new(Semaphore::new(BODIES_KIB)) };
-    let events = events::routes().layer(DefaultBodyLimit::max(body));
+    let bodies = Arc::new(body::Budget::new(engine.config().limits.body));
+    let hosts = Arc::new(host::Hosts::new(&engine.config().hosts));
+    let api = Api { engine, bodies, streams: Arc::new(Semaphore::new(STREAMS)) };
     Router::new()
         .merge(actions::routes())
         .merge(alerts::routes())
+        .merge(events::routes())
         .merge(explain::routes())
         .merge(freeze::routes())
         .merge(intents::routes())
@@ -112,12 +118,24 @@ pub fn router(engine: Engine) -> Router {
         .merge(replay::routes())
         .merge(rules::routes())
         .merge(runs::routes())
-        .layer(DefaultBodyLimit::max(SMALL_BODY))
-        .merge(events)
         .fallback(async |uri: axum::http::Uri| {
             Problem::not_found(format!("there is nothing at {}; GET / lists what there is", uri.path()))
         })
         .method_not_allowed_fallback(async || Problem::new(405, "this address does not take that method"))
-        .layer(axum::middleware::from_fn(origin::check))
+        .layer(axum::middleware::from_fn(move |request, next| check(Arc::clone(&hosts), request, next)))
         .with_state(api)
+}
+
+/// What holds for every request: it is meant for this address, comes from no other site's page, and asks nothing that
+/// is not known.
+async fn check(hosts: Arc<host::Hosts>, request: Request, next: Next) -> Response {
+    let fine =
+        hosts.check(&request).and_then(|()| origin::check(&request)).and_then(|()| query::check(&request));
+    if let Err(problem) = fine {
+        return problem.into_response();
+    }
+    // What changes something reads on the engine's side: a crowd of readers does not keep an approval waiting.
+    let asks = matches!(*request.method(), Method::GET | Method::HEAD)
+        || matches!(request.uri().path(), "/api/explain" | "/api/replay");
+    if asks { for_client(next.run(request)).await } else { next.run(request).await }
 }

@@ -3,6 +3,7 @@
 pub mod descriptors;
 pub mod log;
 pub mod metrics;
+pub mod private;
 pub mod problems;
 pub mod supervisor;
 

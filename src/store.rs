@@ -14,6 +14,7 @@ use crate::model::{
     Alert, Event, Intent, IntentId, OutcomeRecord, Pattern, Run, RunId, RunStatus, Status, Step, Time,
 };
 
+pub mod client;
 mod commit;
 #[cfg(test)]
 mod conformance;
@@ -131,11 +132,20 @@ pub trait Store: Send + Sync {
     /// One run with its journal, as they stood at one moment.
     fn run_and_steps(&self, id: RunId) -> Read<'_, Option<(Run, Vec<Step>)>>;
 
-    /// The runs of an intent, oldest first.
+    /// The runs of an intent, oldest first. There may be very many: for tests and tools.
     fn runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>>;
+
+    /// The runs of an intent that have not ended, oldest first.
+    fn open_runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>>;
+
+    /// The runs of an intent, newest first, as a page of at most `limit`.
+    fn runs_page(&self, intent: IntentId, limit: usize, cursor: Option<String>) -> Read<'_, Page<Run>>;
 
     /// A run's journal, in order.
     fn steps(&self, run: RunId) -> Read<'_, Vec<Step>>;
+
+    /// A run's journal, in order, as a page of at most `limit`.
+    fn steps_page(&self, run: RunId, limit: usize, cursor: Option<String>) -> Read<'_, Page<Step>>;
 
     /// All outcomes, in the order in which they were known.
     fn outcomes(&self) -> Read<'_, Vec<OutcomeRecord>>;
@@ -279,6 +289,9 @@ pub struct IntentQuery {
     /// Go on where a page ended.
     pub cursor: Option<String>,
 }
+
+/// Bytes of JSON at which a page is full, whatever its limit: an item may have a megabyte. One item always fits.
+pub const PAGE_BYTES: usize = 8 << 20;
 
 /// A part of a list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

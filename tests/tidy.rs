@@ -65,6 +65,10 @@ const STARTED_BARE: &[(&str, &str)] = &[
     ("stress/", "another process"),
     ("tasks.rs", "the work on one intent: its panics are counted, and a guard gives back what it held"),
     ("tasks/", "alerts, metrics and clean-ups that are done once"),
+    (
+        "http/server.rs",
+        "one connection: how it ends is its client's affair, and a guard gives back its place",
+    ),
     ("cli/stress.rs", "tells a running engine, awaited"),
 ];
 

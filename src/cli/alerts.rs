@@ -34,7 +34,7 @@ enum Command {
 pub fn main(args: Args) -> ExitCode {
     let remote = &args.remote;
     let answer = match &args.command {
-        None => remote.get("/api/alerts"),
+        None => remote.list("/api/alerts", "items", usize::MAX),
         Some(Command::Ack { id }) => remote.post(&format!("/api/alerts/{id}/ack"), &json!({})),
         Some(Command::Resolve { id }) => remote.post(&format!("/api/alerts/{id}/resolve"), &json!({})),
     };

@@ -25,6 +25,9 @@ pub struct Remote {
     pub json: bool,
 }
 
+/// Elements that are asked for at a time: as many as a page of the engine has.
+const PAGE: usize = 1_000;
+
 /// Answers of an engine that is there come within this time; starting a kernel may take its boot.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -35,6 +38,46 @@ impl Remote {
     /// In words: it is not there, or it refuses and says why.
     pub fn get(&self, path: &str) -> Result<Value, String> {
         self.ask(Method::GET, path, None)
+    }
+
+    /// What the engine says to `GET path`, with the list in `field` continued over all its pages, or up to `most`
+    /// elements.
+    ///
+    /// # Errors
+    /// In words: it is not there, or it refuses and says why.
+    pub fn list(&self, path: &str, field: &str, most: usize) -> Result<Value, String> {
+        block_on(self.pages(path, field, most))?
+    }
+
+    /// The same where a runtime runs already.
+    ///
+    /// # Errors
+    /// In words: it is not there, or it refuses and says why.
+    pub async fn pages(&self, path: &str, field: &str, most: usize) -> Result<Value, String> {
+        let mut whole: Option<Value> = None;
+        let mut cursor = None;
+        loop {
+            let have = whole.as_ref().and_then(|it| it[field].as_array()).map_or(0, Vec::len);
+            let limit = ("limit", (most - have).min(PAGE).to_string());
+            let pairs = [Some(limit), cursor.take().map(|cursor| ("cursor", cursor))];
+            let mut page = self.send(Method::GET, &query(path, pairs.into_iter().flatten()), None).await?;
+            cursor = page["next_cursor"].as_str().map(str::to_owned);
+            let whole = match &mut whole {
+                None => whole.insert(page),
+                Some(whole) => {
+                    if let (Some(all), Some(more)) = (whole[field].as_array_mut(), page[field].as_array_mut())
+                    {
+                        all.append(more);
+                    }
+                    whole["next_cursor"] = page["next_cursor"].take();
+                    whole
+                }
+            };
+            // An older engine does not know of pages, and gives all at once.
+            if cursor.is_none() || whole[field].as_array().is_none_or(|all| all.len() >= most) {
+                return Ok(whole.take());
+            }
+        }
     }
 
     /// What the engine says to `POST path`.
@@ -54,11 +97,7 @@ impl Remote {
     }
 
     fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("failed to start: {error}"))?;
-        runtime.block_on(self.send(method, path, body))
+        block_on(self.send(method, path, body))?
     }
 
     /// What the engine says.
@@ -101,6 +140,14 @@ impl Remote {
     }
 }
 
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("failed to start: {error}"))?;
+    Ok(runtime.block_on(work))
+}
+
 fn answer(status: StatusCode, text: &str) -> Result<Value, String> {
     let value = serde_json::from_str::<Value>(text);
     match (status.is_success(), value) {
@@ -116,11 +163,12 @@ fn answer(status: StatusCode, text: &str) -> Result<Value, String> {
     }
 }
 
-/// `path` with these in its query.
+/// `path` with these in its query, after those that are there.
 pub fn query<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let pairs: Vec<_> = pairs.into_iter().collect();
     let url = reqwest::Url::parse_with_params("http://engine/", &pairs);
     match url.ok().as_ref().and_then(reqwest::Url::query).filter(|it| !it.is_empty()) {
+        Some(query) if path.contains('?') => format!("{path}&{query}"),
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     }

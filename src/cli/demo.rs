@@ -65,7 +65,7 @@ async fn play(args: &Args) -> Result<bool, String> {
     let engine =
         Engine::start(stage.config(address)?, Clock::system()).await.map_err(|error| error.to_string())?;
     let api = http::serve(engine.clone(), listener);
-    let api = Part::new("http").until(&engine.stopping()).spawn(async move { drop(api.await) });
+    let api = Part::new("http").until(&engine.stopping()).spawn(api);
     let told = tokio::select! {
         told = tell(&engine, address, args.once) => told,
         why = run::told_to_stop() => { why?; output::line("\nstopping"); Ok(!args.once) }

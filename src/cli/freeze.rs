@@ -70,7 +70,7 @@ pub fn main(args: Args) -> ExitCode {
     let place = &args.place;
     let answer = match (args.list, place.switch()) {
         (true, Ok(Some(switch))) => Ok(switch.list()),
-        (true, Ok(None)) => place.remote.get("/api/freeze").map(|answer| read(&answer)),
+        (true, Ok(None)) => place.remote.list("/api/freeze", "items", usize::MAX).map(|answer| read(&answer)),
         (false, Ok(Some(switch))) => by_file(&switch, &args).map(|()| switch.list()),
         (false, Ok(None)) => {
             let mut wish = args.which.fields();
@@ -80,7 +80,9 @@ pub fn main(args: Args) -> ExitCode {
                 wish["for"] = json!(span);
             }
             let asked = place.remote.post("/api/freeze", &wish);
-            asked.and_then(|_| place.remote.get("/api/freeze")).map(|answer| read(&answer))
+            asked
+                .and_then(|_| place.remote.list("/api/freeze", "items", usize::MAX))
+                .map(|answer| read(&answer))
         }
         (_, Err(why)) => Err(why),
     };
@@ -176,7 +178,7 @@ impl Place {
                 Err(format!("{} is not a directory", dir.display()))
             };
         }
-        let Err(why) = self.remote.get("/api/freeze") else { return Ok(None) };
+        let Err(why) = self.remote.list("/api/freeze", "items", usize::MAX) else { return Ok(None) };
         let setup = Setup { config: self.config.clone(), data: None, listen: None };
         let dir = setup.load()?.data;
         if !dir.is_dir() {

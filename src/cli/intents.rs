@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::client::{Remote, items, text};
+use super::client::{Remote, items, query, text};
 use super::output;
 use crate::model::{RunStatus, Status};
 
@@ -114,14 +114,10 @@ fn carry_out(remote: &Remote, command: &Command, id: &str) -> Result<(), String>
 }
 
 fn list(args: &Args) -> Result<(), String> {
-    let mut path = format!("/api/intents?limit={}", args.filter.limit);
-    if let Some(status) = &args.filter.status {
-        path.push_str(&format!("&status={status}"));
-    }
-    if args.filter.open {
-        path.push_str("&open=true");
-    }
-    let answer = args.remote.get(&path)?;
+    let Filter { status: wanted, open, limit } = &args.filter;
+    let wanted = wanted.clone().map(|status| ("status", status));
+    let path = query("/api/intents", wanted.into_iter().chain(open.then(|| ("open", "true".to_owned()))));
+    let answer = args.remote.list(&path, "items", (*limit).max(1))?;
     if args.remote.json {
         output::json(&answer);
         return Ok(());
@@ -185,7 +181,7 @@ fn show(remote: &Remote, id: &str, all: bool) -> Result<(), String> {
             outcome,
             output::dim(attempt["message"].as_str().and_then(|it| it.lines().next()).unwrap_or(""))
         ));
-        let run = remote.get(&format!("/api/runs/{}", text(&attempt["run"])))?;
+        let run = remote.list(&format!("/api/runs/{}", text(&attempt["run"])), "steps", usize::MAX)?;
         let mut journal = run["steps"].as_array().cloned().unwrap_or_default();
         if !(is_open::<Status>(&intent, Status::is_open) && is_open::<RunStatus>(&run, RunStatus::is_open)) {
             journal.iter_mut().for_each(close);

@@ -53,7 +53,7 @@ pub fn main(args: Args) -> ExitCode {
     let remote = &args.remote;
     let act = |name: &str, what: &str, body: Value| act(remote, name, what, &args.by, &body);
     let answer = match &args.command {
-        None => remote.get("/api/kernels"),
+        None => remote.list("/api/kernels", "items", usize::MAX),
         Some(Command::Restart { name, dependants }) => {
             let what = if *dependants { "restart?dependants=true&" } else { "restart?" };
             act(name, what, json!({}))

@@ -98,7 +98,7 @@ pub fn actions(args: &ActionsArgs) -> ExitCode {
 }
 
 fn action(args: &Args, name: &str) -> ExitCode {
-    let answer = match args.remote.get("/api/actions") {
+    let answer = match args.remote.list("/api/actions", "items", usize::MAX) {
         Ok(answer) => answer,
         Err(error) => return output::failed(&error),
     };
@@ -140,7 +140,7 @@ pub fn schemas(params: &Value, result: &Value) {
 }
 
 fn show(remote: &Remote, path: &str, print: impl Fn(&Value)) -> ExitCode {
-    match remote.get(path) {
+    match remote.list(path, "items", usize::MAX) {
         Ok(answer) if remote.json => output::json(&answer),
         Ok(answer) => print(&answer),
         Err(error) => return output::failed(&error),

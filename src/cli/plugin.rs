@@ -68,7 +68,7 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn list(remote: &Remote) -> ExitCode {
-    let answer = match remote.get("/api/plugins") {
+    let answer = match remote.list("/api/plugins", "items", usize::MAX) {
         Ok(answer) => answer,
         Err(error) => return output::failed(&error),
     };

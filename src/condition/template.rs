@@ -27,6 +27,8 @@ pub struct Rendered {
     pub text: String,
     /// The first expression that had no value: a target made of it means nothing.
     pub missing: Option<String>,
+    /// The first expression that was a list or a map: a target made of it is not one thing.
+    pub several: Option<String>,
 }
 
 impl Template {
@@ -99,6 +101,9 @@ impl Template {
                     }
                     // What needs no script was not counted yet.
                     budget.bytes(size_of(&value)).map_err(EvalError::from)?;
+                    if (value.is_array() || value.is_object()) && out.several.is_none() {
+                        out.several = Some(expression.text().trim().into());
+                    }
                     out.text.push_str(&text_of(&value));
                 }
             }

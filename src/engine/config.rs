@@ -20,6 +20,9 @@ use crate::{actions, intents, kernels, observability, plugins, sources, tasks};
 pub struct Config {
     /// Where HTTP is served.
     pub listen: SocketAddr,
+    /// Names and addresses under which it is reached besides loopback, such as that of a proxy in front of it. A request
+    /// whose `Host` is none of them is refused.
+    pub hosts: Vec<String>,
     /// Where everything durable lies.
     pub data: PathBuf,
     /// Directory of rule files.
@@ -97,6 +100,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7112)),
+            hosts: Vec::new(),
             data: "data".into(),
             rules: "rules".into(),
             playbooks: "playbooks".into(),

@@ -52,7 +52,7 @@ impl Disk {
 
     /// A commit failed. One that only has to wait for its turn is nothing to be told.
     pub(super) fn failed(&self, error: &Error) {
-        if !matches!(error, Error::Busy(_) | Error::Stopped) {
+        if !matches!(error, Error::Busy(_) | Error::ManyReads | Error::Stopped) {
             self.set(Some(Trouble { why: error.to_string(), lost: false }));
         }
     }

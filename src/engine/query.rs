@@ -23,11 +23,19 @@ use crate::tasks::lock;
 /// Open intents in a body; there may be very many.
 const ACTIVE: usize = 1_000;
 
+/// Rows of what was learned that are shown with a playbook: classes come from events and may be very many.
+const ROWS: usize = 100;
+
 /// The rules that are live, and how the last load went.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Rules {
     items: Vec<RuleView>,
-    next_cursor: Option<String>,
+    load: Load,
+}
+
+/// Which set of rules is live, and how the last load went.
+#[derive(Debug, Serialize)]
+pub struct Load {
     /// Hash of the live set.
     hash: String,
     /// How the last load went.
@@ -35,6 +43,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The rules, and how they were loaded.
+    pub fn into_parts(self) -> (Vec<RuleView>, Load) {
+        (self.items, self.load)
+    }
+
     /// Mistakes that keep a newer set from going live.
     pub fn errors(&self) -> usize {
         self.mistakes().count()
@@ -46,7 +59,7 @@ impl Rules {
     }
 
     fn mistakes(&self) -> impl Iterator<Item = &crate::model::Diagnostic> {
-        self.reload.diagnostics.iter().filter(|d| d.severity == Severity::Error)
+        self.load.reload.diagnostics.iter().filter(|d| d.severity == Severity::Error)
     }
 }
 
@@ -74,6 +87,13 @@ pub struct RuleView {
     failed: Option<Failed>,
 }
 
+impl RuleView {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// A playbook, as it is shown.
 #[derive(Debug, Serialize)]
 pub struct PlaybookView {
@@ -86,7 +106,15 @@ pub struct PlaybookView {
     hash: String,
     verifies: bool,
     rolls_back: bool,
+    /// The first rows; `/api/learning` has all.
     learned: Vec<learning::Row>,
+}
+
+impl PlaybookView {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// A playbook with its source.
@@ -133,7 +161,7 @@ impl Engine {
                 failed: self.0.failing.of(&rule.name),
             })
             .collect();
-        Rules { items, next_cursor: None, hash: set.hash().to_string(), reload: self.0.reload.report() }
+        Rules { items, load: Load { hash: set.hash().to_string(), reload: self.0.reload.report() } }
     }
 
     /// All playbooks, with what is known of them.
@@ -177,7 +205,8 @@ impl Engine {
     pub fn remediation_stats(&self) -> RemediationStats {
         let latest = self.0.board.open_ids().into_iter().rev().take(ACTIVE);
         let active = latest.filter_map(|id| Some(ActiveIntent::from(&*self.0.board.get(id)?))).collect();
-        let learned = self.learned();
+        let mut learned = self.learned();
+        learned.truncate(ACTIVE);
         self.observed().remediation_stats(active, learned)
     }
 
@@ -293,6 +322,6 @@ fn view(playbook: &crate::playbook::Playbook, learned: &[learning::Row]) -> Play
         hash: playbook.hash.clone(),
         verifies: playbook.has_verify,
         rolls_back: playbook.has_rollback,
-        learned: learned.iter().filter(|row| row.playbook == playbook.name).cloned().collect(),
+        learned: learned.iter().filter(|row| row.playbook == playbook.name).take(ROWS).cloned().collect(),
     }
 }

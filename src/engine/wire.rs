@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::disk::Disk;
+use super::failing::Failing;
 use super::ingest::Ingest;
 use super::metrics::Metrics;
 use super::ports::{AlertBook, Inbox, Watch};
@@ -122,6 +123,7 @@ impl Engine {
         let Doors { config, inbox, alerts, told, store, clock, chance, board, lanes, problems, registry } =
             doors;
         let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool, freeze } = rest;
+        let failing = Arc::new(Failing::new(problems.clone(), &registry));
         let metrics = Arc::new(Metrics::new(registry));
         metrics.rules.set(rules.rules().len() as i64);
         let observed = Arc::new(Mutex::new(observed));
@@ -158,7 +160,7 @@ impl Engine {
             clock,
             store,
             lanes,
-            taps: Arc::new(Taps::default()),
+            taps: Arc::new(Taps::counted(metrics.registry())),
             board,
             rules: Arc::new(RwLock::new(Arc::new(rules))),
             windows: Arc::new(Mutex::new(Windows::default())),
@@ -178,7 +180,7 @@ impl Engine {
             stop,
             tracker,
             replays: replay::served::Turn::default(),
-            failing: Arc::default(),
+            failing,
             under_way: Arc::default(),
             changed,
             ready: AtomicBool::new(false),

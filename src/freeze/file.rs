@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 use super::Freeze;
@@ -79,7 +79,8 @@ impl File {
         }
         let text = serde_json::to_string_pretty(frozen).map_err(io::Error::other)?;
         let new = self.path.with_extension("json.new");
-        let mut file = fs::File::create(&new)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;

@@ -5,14 +5,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 
 use super::Api;
-use super::page::{List, list};
-use crate::actions::Spec;
+use super::page::{List, Paging, Query};
+use super::problem::Problem;
 
 /// The routes of this resource.
 pub fn routes() -> Router<Api> {
     Router::new().route("/api/actions", get(all))
 }
 
-async fn all(State(api): State<Api>) -> Json<List<Spec>> {
-    list(api.engine.actions().list())
+async fn all(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<List>, Problem> {
+    Ok(Json(paging.of(&api.engine.actions().list(), |action| action.name.clone())?))
 }

@@ -5,7 +5,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use super::Api;
-use super::page::{List, Path, id, list};
+use super::page::{List, Paging, Path, Query, id};
 use super::problem::Problem;
 use crate::model::{Alert, AlertId};
 
@@ -17,8 +17,8 @@ pub fn routes() -> Router<Api> {
         .route("/api/alerts/{id}/resolve", post(resolve))
 }
 
-async fn all(State(api): State<Api>) -> Json<List<Alert>> {
-    list(api.engine.alerts())
+async fn all(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<List>, Problem> {
+    Ok(Json(paging.of(&api.engine.alerts(), |alert| alert.id.to_string())?))
 }
 
 async fn ack(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Alert>, Problem> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Api;
-use super::page::Body;
+use super::body::Body;
 use super::problem::Problem;
 use crate::engine::explain::Explanation;
 use crate::sources::cloudevents;

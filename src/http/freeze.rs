@@ -7,7 +7,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::Api;
-use super::page::{Body, List, Query, list};
+use super::body::Body;
+use super::page::{List, Paging, Query};
 use super::problem::Problem;
 use crate::freeze::{Freeze, Scope, Unwritten, not_frozen};
 use crate::model::Span;
@@ -40,8 +41,12 @@ struct Wish {
     r#for: Option<Span>,
 }
 
-async fn all(State(api): State<Api>) -> Json<List<Freeze>> {
-    list(api.engine.frozen())
+async fn all(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<List>, Problem> {
+    Ok(Json(frozen(&api, &paging)?))
+}
+
+fn frozen(api: &Api, paging: &Paging) -> Result<List, Problem> {
+    paging.of(&api.engine.frozen(), |freeze| freeze.scope.to_string())
 }
 
 async fn freeze(
@@ -58,12 +63,12 @@ async fn freeze(
     Ok((StatusCode::CREATED, Json(freeze)))
 }
 
-async fn thaw(State(api): State<Api>, Query(which): Query<Which>) -> Result<Json<List<Freeze>>, Problem> {
+async fn thaw(State(api): State<Api>, Query(which): Query<Which>) -> Result<Json<List>, Problem> {
     let scope = scope(which)?;
     if !api.engine.thaw(&scope)? {
         return Err(Problem::not_found(not_frozen(&scope, &api.engine.frozen())));
     }
-    Ok(list(api.engine.frozen()))
+    Ok(Json(frozen(&api, &Paging::default())?))
 }
 
 fn scope(which: Which) -> Result<Scope, Problem> {

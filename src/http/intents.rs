@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::page::{Body, Paging, Path, Query, id};
+use super::body::Body;
+use super::page::{Paging, Path, Query, id};
 use super::problem::Problem;
 use crate::actions::NewIntent;
 use crate::engine;
@@ -29,6 +30,7 @@ pub fn routes() -> Router<Api> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Filter {
     status: Option<Status>,
     open: Option<bool>,
@@ -51,28 +53,37 @@ async fn list(State(api): State<Api>, Query(filter): Query<Filter>) -> Result<Js
     Ok(Json(api.engine.store().intents(query).await?))
 }
 
-/// Runs that are shown with an intent, the latest.
+/// Runs that are shown with an intent unless more are asked for.
 const RUNS: usize = 50;
 
-/// An intent with its runs, and what a person is asked just now.
+/// An intent with a page of its runs, and what a person is asked just now.
 #[derive(Debug, Serialize)]
 struct Shown {
     #[serde(flatten)]
     intent: Intent,
+    /// The latest of them, oldest first.
     runs: Vec<Run>,
+    /// Where the runs before them are.
+    next_cursor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     question: Option<Asked>,
 }
 
-async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Shown>, Problem> {
+async fn show(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Shown>, Problem> {
     let id: IntentId = id(&name, "an intent")?;
     let intent = api.engine.store().intent(id).await?;
     let intent = intent.ok_or_else(|| Problem::not_found(format!("there is no intent {id}")))?;
-    let mut runs = api.engine.store().runs_of(id).await?;
     // A run that went on as another again and again leaves many.
-    runs.drain(..runs.len().saturating_sub(RUNS));
+    let limit = paging.limit.map_or(RUNS, |_| paging.limit());
+    let Page { items: mut runs, next_cursor } =
+        api.engine.store().runs_page(id, limit, paging.cursor).await?;
+    runs.reverse();
     let question = api.engine.question(id).await?;
-    Ok(Json(Shown { intent, runs, question }))
+    Ok(Json(Shown { intent, runs, next_cursor, question }))
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,7 +180,7 @@ async fn answer(
         "cancel" => api.engine.cancel(id, by).await,
         _ => {
             return Err(Problem::not_found(format!(
-                "`{answer}` is no answer to an intent: use approve, deny, cancel, answer or retry"
+                "`{answer}` is not an answer to an intent: use approve, deny, cancel, answer or retry"
             )));
         }
     };

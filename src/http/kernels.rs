@@ -6,7 +6,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::Api;
-use super::page::{Body, List, Path, Query, list};
+use super::body::Body;
+use super::page::{List, Paging, Path, Query};
 use super::problem::Problem;
 use crate::kernels::{Registry, View};
 
@@ -21,8 +22,8 @@ pub fn routes() -> Router<Api> {
         .route("/api/kernels/{name}/scale", post(scale))
 }
 
-async fn all(State(api): State<Api>) -> Json<List<View>> {
-    list(api.engine.kernels().list())
+async fn all(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<List>, Problem> {
+    Ok(Json(paging.of(&api.engine.kernels().list(), |kernel| kernel.name.clone())?))
 }
 
 async fn one(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<View>, Problem> {

@@ -24,6 +24,7 @@ async fn current(State(api): State<Api>) -> Json<StressCurrent> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Hours {
     hours: Option<u32>,
 }

@@ -5,22 +5,22 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 
-/// Answers 403 to a request that changes something and comes from another site's page.
-pub async fn check(request: Request, next: Next) -> Response {
+/// Refuses a request that changes something and comes from another site's page.
+///
+/// # Errors
+/// 403.
+pub fn check(request: &Request) -> Result<(), Problem> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if reads || is_own(request.headers()) {
-        return next.run(request).await;
+        return Ok(());
     }
-    Problem::new(
+    Err(Problem::new(
         403,
-        "a page of another site may not act here: use the command line, or a client that is no browser",
-    )
-    .into_response()
+        "cross-origin requests are rejected: use the command line, or a client that is not a browser",
+    ))
 }
 
 /// Whether a request is from a page of this very address, or from no page at all.

@@ -5,9 +5,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 
 use super::Api;
-use super::page::{List, Path, list};
+use super::page::{List, Paging, Path, Query};
 use super::problem::Problem;
-use crate::engine::query::{PlaybookDetail, PlaybookView};
+use crate::engine::query::PlaybookDetail;
 use crate::learning;
 
 /// The routes of this resource.
@@ -18,8 +18,8 @@ pub fn routes() -> Router<Api> {
         .route("/api/learning", get(learned))
 }
 
-async fn all(State(api): State<Api>) -> Json<List<PlaybookView>> {
-    list(api.engine.playbooks())
+async fn all(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<List>, Problem> {
+    Ok(Json(paging.of(&api.engine.playbooks(), |playbook| playbook.name().to_owned())?))
 }
 
 async fn one(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<PlaybookDetail>, Problem> {
@@ -27,6 +27,7 @@ async fn one(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Pl
     found.map(Json).ok_or_else(|| Problem::not_found(format!("no playbook is named `{name}`")))
 }
 
-async fn learned(State(api): State<Api>) -> Json<List<learning::Row>> {
-    list(api.engine.learned())
+async fn learned(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<List>, Problem> {
+    let key = |row: &learning::Row| format!("{}/{}/{}", row.playbook, row.hash, row.class);
+    Ok(Json(paging.of(&api.engine.learned(), key)?))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::page::{List, Path, list};
+use super::page::{List, Paging, Path, Query};
 use super::problem::Problem;
 use crate::engine::reread::Reread;
 use crate::plugins::{Kept, View};
@@ -21,8 +21,12 @@ pub fn routes() -> Router<Api> {
         .route("/api/plugins/{name}/reload", post(reload))
 }
 
-async fn all(State(api): State<Api>) -> Json<List<View>> {
-    list(api.engine.plugins().list())
+async fn all(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<List>, Problem> {
+    Ok(Json(plugins(&api, &paging)?))
+}
+
+fn plugins(api: &Api, paging: &Paging) -> Result<List, Problem> {
+    paging.of(&api.engine.plugins().list(), |plugin| plugin.name.clone())
 }
 
 async fn one(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<View>, Problem> {
@@ -41,8 +45,8 @@ struct Looked {
 /// All of them after the configuration was read again.
 #[derive(Debug, Serialize)]
 struct All {
-    items: Vec<View>,
-    next_cursor: Option<String>,
+    #[serde(flatten)]
+    list: List,
     #[serde(flatten)]
     reread: Reread,
 }
@@ -57,7 +61,7 @@ async fn reload_all(State(api): State<Api>) -> Result<Json<All>, Problem> {
     if let [Kept { name, why }, ..] = reread.plugins.kept.as_slice() {
         return Err(Problem::new(409, format!("plugin `{name}` is not loaded as it is configured: {why}")));
     }
-    Ok(Json(All { items: api.engine.plugins().list(), next_cursor: None, reread }))
+    Ok(Json(All { list: plugins(&api, &Paging::default())?, reread }))
 }
 
 async fn reload(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {

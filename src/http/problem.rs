@@ -30,6 +30,9 @@ pub struct Problem {
     field: Option<String>,
     #[serde(skip)]
     retry_after: Option<u32>,
+    /// Whether to say that a body is taken only as it is.
+    #[serde(skip)]
+    uncompressed: bool,
 }
 
 impl Problem {
@@ -37,7 +40,16 @@ impl Problem {
     pub fn new(status: u16, detail: impl Into<String>) -> Self {
         let title = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Problem");
         let detail = detail.into();
-        Self { r#type: "about:blank", title, status, detail, index: None, field: None, retry_after: None }
+        Self {
+            r#type: "about:blank",
+            title,
+            status,
+            detail,
+            index: None,
+            field: None,
+            retry_after: None,
+            uncompressed: false,
+        }
     }
 
     /// 400
@@ -58,6 +70,18 @@ impl Problem {
         self
     }
 
+    /// The same, saying that a body is taken only without compression (RFC 9110 section 12.5.3).
+    #[must_use]
+    pub fn only_uncompressed(mut self) -> Self {
+        self.uncompressed = true;
+        self
+    }
+
+    /// Its status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     /// The same with a time in seconds after which to try again.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
@@ -69,12 +93,15 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
+        let (retry_after, uncompressed) = (self.retry_after, self.uncompressed);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if uncompressed {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         response
     }

@@ -1,11 +1,11 @@
 //! `POST /api/replay`: what rules would have done with what is in the log, and what other rules would do instead.
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 
 use super::Api;
-use super::page::Body;
+use super::body::Body;
 use super::problem::Problem;
 use crate::engine::replay::Report;
 use crate::engine::replay::served::{Question, Refused};
@@ -15,10 +15,13 @@ const BODY: usize = 32 << 20;
 
 /// The routes of this resource.
 pub fn routes() -> Router<Api> {
-    Router::new().route("/api/replay", post(replay).layer(DefaultBodyLimit::max(BODY)))
+    Router::new().route("/api/replay", post(replay))
 }
 
-async fn replay(State(api): State<Api>, Body(question): Body<Question>) -> Result<Json<Report>, Problem> {
+async fn replay(
+    State(api): State<Api>,
+    Body(question): Body<Question, BODY>,
+) -> Result<Json<Report>, Problem> {
     Ok(Json(api.engine.replay(question).await?))
 }
 

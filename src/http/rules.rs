@@ -3,27 +3,43 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Serialize;
 
 use super::Api;
+use super::page::{List, Paging, Query};
 use super::problem::Problem;
-use crate::engine::query::Rules;
+use crate::engine::query::{Load, Rules};
 
 /// The routes of this resource.
 pub fn routes() -> Router<Api> {
     Router::new().route("/api/rules", get(all)).route("/api/rules/reload", post(reload))
 }
 
-async fn all(State(api): State<Api>) -> Json<Rules> {
-    Json(api.engine.rules())
+/// A page of the rules, and how the last load went.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    list: List,
+    #[serde(flatten)]
+    load: Load,
 }
 
-async fn reload(State(api): State<Api>) -> Result<Json<Rules>, Problem> {
+async fn all(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<Shown>, Problem> {
+    Ok(Json(show(api.engine.rules(), &paging)?))
+}
+
+fn show(rules: Rules, paging: &Paging) -> Result<Shown, Problem> {
+    let (items, load) = rules.into_parts();
+    Ok(Shown { list: paging.of(&items, |rule| rule.name().to_owned())?, load })
+}
+
+async fn reload(State(api): State<Api>) -> Result<Json<Shown>, Problem> {
     // First, as rules and playbooks are checked against the actions that plugins bring.
     let reread = api.engine.reread().await;
     let engine = api.engine.clone();
     tokio::task::spawn_blocking(move || engine.reload())
         .await
-        .map_err(|_| Problem::new(500, "the reload ended badly; the engine's log says why"))?;
+        .map_err(|_| Problem::new(500, "failed to reload; see the engine log"))?;
     let rules = api.engine.rules();
     if let n @ 1.. = rules.errors() {
         return Err(Problem::new(
@@ -35,7 +51,7 @@ async fn reload(State(api): State<Api>) -> Result<Json<Rules>, Problem> {
         reread.map(|it| it.plugins.kept.iter().map(|it| format!("`{}`: {}", it.name, it.why)).collect());
     let kept: Vec<String> = kept.unwrap_or_else(|why| vec![why]);
     match kept.as_slice() {
-        [] => Ok(Json(rules)),
+        [] => Ok(Json(show(rules, &Paging::default())?)),
         kept => {
             let why = kept.join("; ");
             Err(Problem::new(

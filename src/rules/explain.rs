@@ -41,15 +41,18 @@ pub fn explain(set: &RuleSet, event: &Event, notes: &[Note]) -> Vec<RuleReason> 
     let reason = |(number, rule): (u32, &Arc<Rule>)| {
         let note = notes.iter().find(|note| note.rule == number).map(|note| &note.why);
         let (fired, reason) = match note {
-            Some(Why::Over) => (false, format!("the event says that `{}` is `resolved`", rule.group(&view))),
+            Some(Why::Over) => (
+                false,
+                format!("the event says that `{}` is `resolved`", rule.group(&view).unwrap_or_default()),
+            ),
             Some(why) => {
                 let holds = holds(rule, event);
-                let (fired, words) = words(set, rule, &rule.group(&view), why);
+                let (fired, words) = words(set, rule, &rule.group(&view).unwrap_or_default(), why);
                 (fired, if words.is_empty() { holds } else { format!("{holds}; {words}") })
             }
             None => (false, unmatched(rule, event)),
         };
-        let group = note.map(|_| rule.group(&view));
+        let group = note.and_then(|_| rule.group(&view).ok());
         RuleReason { rule: rule.name.clone(), group, fired, reason }
     };
     enabled.map(reason).collect()
@@ -166,6 +169,9 @@ fn words(set: &RuleSet, rule: &Rule, group: &str, why: &Why) -> (bool, String) {
             (false, format!("it matched, but `{by}` fired before it and has `stop: true`"))
         }
         (Why::Others, _) => (false, "it matched, but it is a backstop and another rule fired".into()),
+        (Why::Ungrouped(why), _) => {
+            (false, format!("but {why}: it counts for no group, and nothing is done"))
+        }
         (Why::Over, _) => (false, "it is over".into()),
         (Why::NoRoom, _) => (false, format!("but there is no room to follow `{group}` as well")),
     }

@@ -151,16 +151,23 @@ impl Rule {
         if all.is_empty() { self.on.clone() } else { all }
     }
 
-    /// Which failing thing the event is about. A part that the event lacks is empty, so all such events are one group.
-    pub fn group(&self, view: &View<'_>) -> String {
+    /// Which failing thing the event is about, or why that is not known.
+    ///
+    /// # Errors
+    /// When a part of `group_by` fails, is missing or empty, or is a list or a map: such events are about different
+    /// things, or about none, and must never be taken for one.
+    pub fn group(&self, view: &View<'_>) -> Result<String, String> {
         match &self.group_by[..] {
-            [] => match &view.event().subject {
+            [] => Ok(match &view.event().subject {
                 Some(subject) => subject.clone(),
                 None => format!("{}/{}", view.event().source, view.event().topic),
-            },
-            [one] => part(one, view),
+            }),
+            [one] => key(one, view),
             // A slash within a part is marked, so that `a/b` + `c` and `a` + `b/c` stay two groups.
-            many => many.iter().map(|by| part(by, view).replace('/', "\\/")).collect::<Vec<_>>().join("/"),
+            many => {
+                let parts = many.iter().map(|by| key(by, view).map(|part| part.replace('/', "\\/")));
+                Ok(parts.collect::<Result<Vec<_>, _>>()?.join("/"))
+            }
         }
     }
 
@@ -188,10 +195,15 @@ impl Rule {
         let template = self.wish.target.text();
         let rendered =
             self.wish.target.render_in(view).map_err(|e| format!("target `{template}` failed: {e}"))?;
-        match rendered.missing {
-            Some(missing) => Err(format!("target `{template}` is unknown: the event has no `{missing}`")),
-            None if rendered.text.trim().is_empty() => Err(format!("target `{template}` is empty")),
-            None => Ok(rendered.text),
+        match (rendered.missing, rendered.several) {
+            (Some(missing), _) => {
+                Err(format!("target `{template}` is unknown: the event has no `{missing}`"))
+            }
+            (None, Some(several)) => Err(format!(
+                "target `{template}` is not one thing: `{several}` is a list or a map; name one value in it"
+            )),
+            (None, None) if rendered.text.trim().is_empty() => Err(format!("target `{template}` is empty")),
+            (None, None) => Ok(rendered.text),
         }
     }
 
@@ -199,8 +211,26 @@ impl Rule {
     pub fn fleet(&self, view: &View<'_>) -> Option<String> {
         let fleet = self.wish.fleet.as_ref()?.render_in(view);
         let fleet = fleet.map_err(|error| view.fail(error)).ok()?;
-        (fleet.missing.is_none() && !fleet.text.is_empty()).then_some(fleet.text)
+        (fleet.missing.is_none() && fleet.several.is_none() && !fleet.text.is_empty()).then_some(fleet.text)
     }
+}
+
+/// One part of a group's name.
+fn key(expression: &Condition, view: &View<'_>) -> Result<String, String> {
+    let name = expression.text().trim();
+    let why = match expression.value_in(view) {
+        Err(error) => format!("`group_by: {name}` failed: {error}"),
+        Ok(Value::Null) => format!("the event has no `{name}`, by which the rule groups"),
+        Ok(Value::Array(_)) => format!("`{name}`, by which the rule groups, is a list"),
+        Ok(Value::Object(_)) => format!("`{name}`, by which the rule groups, is a map"),
+        Ok(value) => match text_of(&value) {
+            text if text.trim().is_empty() => format!("`{name}`, by which the rule groups, is empty"),
+            text => return Ok(text),
+        },
+    };
+    // Counted with what else fails of the rule.
+    view.fail(EvalError { message: why.clone(), column: 0 });
+    Err(why)
 }
 
 fn part(expression: &Condition, view: &View<'_>) -> String {

@@ -148,6 +148,13 @@ impl Windows {
             let rule = rule_of(hit.rule);
             let group = rule.group(&view);
             self.failed.extend(view.failures().into_iter().map(|error| (hit.rule, error)));
+            let group = match group {
+                Ok(group) => group,
+                Err(why) => {
+                    notes.push(Note { rule: hit.rule, why: Why::Ungrouped(why) });
+                    continue;
+                }
+            };
             if let Some(groups) = self.rules.get_mut(&rule.name) {
                 groups.forget(&group);
             }
@@ -170,8 +177,8 @@ impl Windows {
         let mut copy = Self::default();
         for hit in hits {
             let rule = &set.rules()[hit.rule as usize];
-            if let Some(groups) = self.of(rule) {
-                copy.rules.entry(rule.name.clone()).or_insert_with(|| groups.only(&rule.group(&view)));
+            if let (Some(groups), Ok(group)) = (self.of(rule), rule.group(&view)) {
+                copy.rules.entry(rule.name.clone()).or_insert_with(|| groups.only(&group));
             }
         }
         let (mut firings, mut notes) = (Vec::new(), Vec::new());

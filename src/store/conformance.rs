@@ -33,6 +33,7 @@ macro_rules! conformance {
             a_query_finds_the_events_it_asks_for_and_no_others,
             pages_joined_are_the_whole_list_in_both_directions,
             an_event_comes_back_as_it_went_in_however_large_or_strange,
+            runs_and_journals_come_in_pages_and_open_runs_by_themselves,
             intents_are_found_by_what_people_ask_for,
             the_timeline_sources_and_names_are_kept,
             the_log_is_read_on_from_a_number_and_what_was_noted_about_an_event_is_found,
@@ -55,6 +56,7 @@ pub(crate) use log::{
     an_event_comes_back_as_it_went_in_however_large_or_strange,
     keys_come_back_oldest_first_and_are_the_same_after_a_restart,
     pages_joined_are_the_whole_list_in_both_directions,
+    runs_and_journals_come_in_pages_and_open_runs_by_themselves,
     the_log_is_read_on_from_a_number_and_what_was_noted_about_an_event_is_found,
 };
 

@@ -11,6 +11,9 @@ pub enum Error {
     /// More is waiting to be written than memory should hold.
     #[error("the store is {0} MiB behind: try again in a moment; nothing of this was taken")]
     Busy(usize),
+    /// Too many clients read at once.
+    #[error("too many reads are under way: try again in a moment")]
+    ManyReads,
     /// The disk or the file system failed.
     #[error("the store under {} failed: {detail}", .dir.display())]
     Io {
@@ -67,7 +70,7 @@ impl Error {
 
     /// Whether the same may succeed later without anybody changing a file by hand.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::Busy(_) | Self::Io { .. })
+        matches!(self, Self::Full(_) | Self::Busy(_) | Self::ManyReads | Self::Io { .. })
     }
 }
 

@@ -25,6 +25,13 @@ impl EventKey {
         hasher.write(id.as_bytes());
         hasher.finish()
     }
+
+    /// Four bytes that stand for an event's id, whatever its source: what a search by id goes by.
+    pub fn of_id(&self, id: &str) -> u32 {
+        let mut hasher = self.0;
+        hasher.write(id.as_bytes());
+        hasher.finish() as u32
+    }
 }
 
 impl std::fmt::Debug for EventKey {

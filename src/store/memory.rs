@@ -199,6 +199,18 @@ fn shrink<K: Ord, V>(map: &mut BTreeMap<K, V>, kept: impl Fn(&V) -> bool) -> u64
     (before - map.len()) as u64
 }
 
+/// The first of `items` as a page.
+fn page<'a, T: Clone + 'a>(
+    items: impl Iterator<Item = &'a T>,
+    limit: usize,
+    cursor: impl Fn(&T) -> String,
+) -> Page<T> {
+    let mut items: Vec<T> = items.take(limit.saturating_add(1)).cloned().collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    Page { next_cursor: items.last().filter(|_| more).map(cursor), items }
+}
+
 fn no_cursor(text: &str) -> Error {
     Error::Invalid(format!("`{text}` is not a cursor: take `next_cursor` of the page before"))
 }
@@ -332,6 +344,40 @@ impl Store for Memory {
 
     fn runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>> {
         self.read(|kept| kept.runs.values().filter(|run| run.intent == intent).cloned().collect())
+    }
+
+    fn open_runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>> {
+        self.read(|kept| {
+            let open = kept.runs.values().filter(|run| run.intent == intent && run.status.is_open());
+            open.cloned().collect()
+        })
+    }
+
+    fn runs_page(&self, intent: IntentId, limit: usize, cursor: Option<String>) -> Read<'_, Page<Run>> {
+        let before = match cursor.map(|text| text.parse::<RunId>().map_err(|_| no_cursor(&text))) {
+            Some(Err(error)) => return ready(Err(error)).boxed(),
+            Some(Ok(id)) => Some(id),
+            None => None,
+        };
+        self.read(|kept| {
+            let runs = kept.runs.values().rev();
+            let runs = runs.filter(|run| run.intent == intent && before.is_none_or(|before| run.id < before));
+            page(runs, limit, |run| run.id.to_string())
+        })
+    }
+
+    fn steps_page(&self, run: RunId, limit: usize, cursor: Option<String>) -> Read<'_, Page<Step>> {
+        let after = match cursor.map(|text| text.parse::<u32>().map_err(|_| no_cursor(&text))) {
+            Some(Err(error)) => return ready(Err(error)).boxed(),
+            Some(Ok(seq)) => Some(seq),
+            None => None,
+        };
+        self.read(|kept| {
+            let steps = kept.steps.get(&run).into_iter().flat_map(|all| all.values());
+            page(steps.filter(|step| after.is_none_or(|after| step.seq > after)), limit, |step| {
+                step.seq.to_string()
+            })
+        })
     }
 
     fn steps(&self, run: RunId) -> Read<'_, Vec<Step>> {

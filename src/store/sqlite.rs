@@ -16,7 +16,7 @@ use super::{
     SetAside, Store, Wanted, Write,
 };
 use crate::model::{Alert, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
-use crate::platform::Part;
+use crate::platform::{Part, private};
 use fault::{Fault, Faults};
 use queue::{Queue, Unit};
 use readers::Readers;
@@ -27,6 +27,7 @@ mod block;
 mod encode;
 mod events;
 mod fault;
+mod find;
 mod lock;
 mod prune;
 mod queue;
@@ -37,7 +38,6 @@ mod schema;
 mod tests;
 mod writer;
 
-/// Name of the file in the directory.
 /// The database in the data directory.
 pub const FILE: &str = "paramedic.db";
 
@@ -88,12 +88,23 @@ impl Sqlite {
     fn open_with(dir: &Path, clock: Clock, durable: bool) -> Result<Self, Error> {
         let file = dir.join(FILE);
         let faults = Faults::new(dir, &file);
-        std::fs::create_dir_all(dir).map_err(|error| match error.kind() {
+        let io = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::StorageFull => faults.full(),
             _ => faults.io(error.to_string()),
-        })?;
+        };
+        private::make(dir).map_err(io)?;
         let lock = lock::take(dir)?;
+        // The files beside the database get its mode.
+        private::file(&file).map_err(io)?;
         let connection = schema::open_writer(&file, &faults, durable)?;
+        let readers = Readers::new(file.clone(), faults.clone());
+        readers.prepare()?;
+        if let changed @ 1.. = private::tighten(dir).map_err(io)? {
+            let dir = dir.display();
+            tracing::info!(
+                "{dir} and what is in it is readable by its owner only now: {changed} modes changed"
+            );
+        }
         let secret = secret(&connection).map_err(|fault| faults.settle(fault))?;
         let queue = Arc::new(Queue::default());
         let wal = dir.join("paramedic.db-wal");
@@ -103,7 +114,7 @@ impl Sqlite {
             .map_err(|error| faults.io(format!("no thread for the writer: {error}")))?;
         Ok(Self {
             queue,
-            readers: Readers::new(file.clone(), faults.clone()),
+            readers,
             key: EventKey::new(&secret),
             file,
             writer: Mutex::new(Some(thread)),
@@ -199,7 +210,8 @@ impl Store for Sqlite {
     }
 
     fn find_event(&self, id: String) -> Read<'_, Option<(u64, Event)>> {
-        self.read(move |from| events::find(from, &id))
+        let hash = self.key.of_id(&id);
+        self.read(move |from| find::find(from, &id, hash))
     }
 
     fn notes(&self, number: u64) -> Read<'_, Option<(u64, String)>> {
@@ -249,6 +261,18 @@ impl Store for Sqlite {
 
     fn runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>> {
         self.read(move |from| records::runs_of(from, intent))
+    }
+
+    fn open_runs_of(&self, intent: IntentId) -> Read<'_, Vec<Run>> {
+        self.read(move |from| records::open_runs_of(from, intent))
+    }
+
+    fn runs_page(&self, intent: IntentId, limit: usize, cursor: Option<String>) -> Read<'_, Page<Run>> {
+        self.read(move |from| records::runs_page(from, intent, limit, cursor))
+    }
+
+    fn steps_page(&self, run: RunId, limit: usize, cursor: Option<String>) -> Read<'_, Page<Step>> {
+        self.read(move |from| records::steps_page(from, run, limit, cursor))
     }
 
     fn steps(&self, run: RunId) -> Read<'_, Vec<Step>> {

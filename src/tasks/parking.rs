@@ -82,8 +82,7 @@ impl Service {
     /// Closes runs whose intent has ended: a person ended it, and its run was not closed.
     pub(super) async fn close_runs(&self, id: IntentId) -> Result<(), crate::store::Error> {
         let now = self.parts.clock.now();
-        let mut left_over = self.parts.store.runs_of(id).await?;
-        left_over.retain(|run| run.status.is_open());
+        let left_over = self.parts.store.open_runs_of(id).await?;
         let close =
             |run| Write::Run(Box::new(Run { status: RunStatus::Cancelled, ended_at: Some(now), ..run }));
         self.parts.store.commit(left_over.into_iter().map(close).collect()).await

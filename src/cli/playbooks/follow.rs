@@ -91,7 +91,7 @@ async fn look(remote: &Remote, id: &str) -> Result<Value, String> {
     let mut intent = remote.send(Method::GET, &format!("/api/intents/{id}"), None).await?;
     for run in intent["runs"].as_array_mut().into_iter().flatten() {
         let path = format!("/api/runs/{}", text(&run["id"]));
-        *run = remote.send(Method::GET, &path, None).await?;
+        *run = remote.pages(&path, "steps", usize::MAX).await?;
     }
     Ok(intent)
 }

@@ -30,8 +30,9 @@ pub mod code {
     pub const MACHINE: &str = "P0306";
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "listen",
+    "hosts",
     "data",
     "rules",
     "playbooks",
@@ -111,6 +112,7 @@ impl Found<'_> {
                 "kernels" => self.kernels(value, &key.at),
                 "plugins" => self.plugins(value, &key.at),
                 "listen" => self.part::<std::net::SocketAddr>(value, &key.at),
+                "hosts" => self.part::<Vec<String>>(value, &key.at),
                 "data" | "rules" | "playbooks" | "logs" => self.part::<String>(value, &key.at),
                 "sources" => self.part::<Sources>(value, &key.at),
                 "actions" => self.actions(value, &key.at),

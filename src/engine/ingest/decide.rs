@@ -55,6 +55,7 @@ impl Ingest {
             }
             windows.apply(&mind.rules, event, &hits, &mut firings, &mut notes);
             self.metrics.conditions_failed.inc_by(self.failing.note(&mind.rules, windows.failures(), now));
+            self.failing.note_ungrouped(&mind.rules, &notes);
             let mut became: Vec<(String, Became)> = Vec::new();
             for firing in firings.drain(..) {
                 let (rule, what) = match firing {

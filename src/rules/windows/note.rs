@@ -43,6 +43,8 @@ pub enum Why {
     Others,
     /// The event says that it is over.
     Over,
+    /// Which group it belongs to is not known, for this reason; it counts for none.
+    Ungrouped(String),
     /// Too many groups of this rule wait already; this one is not followed.
     NoRoom,
 }

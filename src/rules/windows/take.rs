@@ -45,7 +45,13 @@ struct Match<'a> {
 impl Windows {
     /// Takes `event`, which matches `parts` of `rule`.
     pub fn take(&mut self, rule: &Rule, parts: &[u16], event: &Arc<Event>, view: &View<'_>) -> Taken {
-        let group = rule.group(view);
+        let group = match rule.group(view) {
+            Ok(group) => group,
+            Err(why) => {
+                let why = Why::Ungrouped(why);
+                return Taken { group: String::new(), why, events: Vec::new(), resolved: false };
+            }
+        };
         let (at, arrived) = (event.time.timestamp_micros(), event.arrival().timestamp_micros());
         let mut taken = Taken { group, why: Why::Fired(1), events: Vec::new(), resolved: false };
         if matches!(rule.pattern, Correlation::Every | Correlation::Any(_)) {

@@ -16,6 +16,32 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes that `text` stands for; none if it is not base64. Padding may be left out.
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=').as_bytes();
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    for four in digits.chunks(4) {
+        if four.len() == 1 {
+            return None;
+        }
+        let mut bits = 0;
+        for at in 0..4 {
+            let six = match four.get(at) {
+                None => 0,
+                Some(b'A'..=b'Z') => four[at] - b'A',
+                Some(b'a'..=b'z') => four[at] - b'a' + 26,
+                Some(b'0'..=b'9') => four[at] - b'0' + 52,
+                Some(b'+') => 62,
+                Some(b'/') => 63,
+                Some(_) => return None,
+            };
+            bits = bits << 6 | u32::from(six);
+        }
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,7 +58,10 @@ mod tests {
             ("foobar", "Zm9vYmFy"),
         ] {
             assert_eq!(encode(bytes.as_bytes()), text);
+            assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()));
         }
+        assert_eq!(decode("//77"), Some(vec![0xff, 0xfe, 0xfb]));
+        assert_eq!(["Z", "Zg=x", "Zm9v\n", "Zm-v"].map(decode), [None, None, None, None]);
         assert_eq!(encode(&[0xff, 0xfe, 0xfb]), "//77");
     }
 }

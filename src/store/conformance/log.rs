@@ -1,4 +1,4 @@
-//! What every backend must do with the event log.
+//! What every backend must do with the event log, and with the pages of runs and journals.
 
 use super::*;
 
@@ -170,4 +170,41 @@ pub(crate) async fn the_log_is_read_on_from_a_number_and_what_was_noted_about_an
         let found = store.notes(number).await.unwrap();
         assert_eq!(found, expected.map(|(n, text)| (n, text.to_owned())), "of event {number}");
     }
+}
+
+pub(crate) async fn runs_and_journals_come_in_pages_and_open_runs_by_themselves(home: &impl Home) {
+    let store = home.open();
+    let wish = intent(1, Status::Running, "boot", "k1");
+    let runs: Vec<_> = (1..=7).map(|n| run(n, wish.id)).collect();
+    let mut writes: Vec<Write> = runs.iter().map(|run| Write::Run(Box::new(run.clone()))).collect();
+    let other = run(99, intent(2, Status::Running, "boot", "k2").id);
+    writes.push(Write::Run(Box::new(other)));
+    let ended = crate::model::Run { status: RunStatus::Succeeded, ..runs[2].clone() };
+    writes.push(Write::Run(Box::new(ended.clone())));
+    let steps: Vec<_> = (0..5).map(|n| step(runs[0].id, n, StepStatus::Finished)).collect();
+    writes.push(Write::Steps(steps.clone()));
+    store.commit(writes).await.unwrap();
+
+    let (mut cursor, mut seen) = (None, Vec::new());
+    loop {
+        let page = store.runs_page(wish.id, 3, cursor).await.unwrap();
+        assert!(page.items.len() <= 3);
+        seen.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let newest: Vec<_> =
+        runs.iter().rev().map(|run| if run.id == ended.id { ended.clone() } else { run.clone() }).collect();
+    assert_eq!(seen, newest);
+    let open = store.open_runs_of(wish.id).await.unwrap();
+    assert_eq!((open.len(), open.contains(&ended)), (6, false));
+
+    let first = store.steps_page(runs[0].id, 2, None).await.unwrap();
+    assert_eq!(first.items, steps[..2]);
+    let rest = store.steps_page(runs[0].id, 9, first.next_cursor).await.unwrap();
+    assert_eq!((rest.items.as_slice(), rest.next_cursor), (&steps[2..], None));
+    let wrong = store.steps_page(runs[0].id, 9, Some("x".into())).await;
+    assert!(matches!(wrong, Err(Error::Invalid(_))), "{wrong:?}");
 }

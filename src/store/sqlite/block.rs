@@ -23,6 +23,9 @@ pub(super) struct Block {
     /// One a line, each once; none if too many.
     pub(super) topics: Option<String>,
     pub(super) keys: Vec<u8>,
+    /// Hashes of the events' ids in four bytes each, little endian, by which one is found; none in a block of a
+    /// version that did not keep them.
+    pub(super) ids: Option<Vec<u8>>,
     /// JSON, one event a line, each line ended.
     pub(super) lines: Vec<u8>,
 }
@@ -35,6 +38,7 @@ impl Block {
             max_time: i64::MIN,
             topics: Some(String::new()),
             keys: Vec::new(),
+            ids: Some(Vec::new()),
             lines: Vec::new(),
         }
     }
@@ -52,6 +56,7 @@ impl Block {
             if block.count == 0 {
                 let room = events.len().min(MAX_COUNT);
                 block.keys.reserve(room * 8);
+                block.ids.get_or_insert_default().reserve(room * 4);
                 block.lines.reserve(room * 256);
             }
             block.push(event, key, last.is_some_and(|last| last.topic == event.topic))?;
@@ -77,6 +82,9 @@ impl Block {
         self.min_time = self.min_time.min(time);
         self.max_time = self.max_time.max(time);
         self.keys.extend_from_slice(&key.of(&event.source, &event.id).to_le_bytes());
+        if let Some(ids) = &mut self.ids {
+            ids.extend_from_slice(&key.of_id(&event.id).to_le_bytes());
+        }
         if !topic_known {
             self.add_topics(Some(event.topic.as_str()));
         }
@@ -86,7 +94,9 @@ impl Block {
 
     /// Whether `next` may be joined to this one.
     pub(super) fn has_room_for(&self, next: &Self) -> bool {
-        self.count + next.count <= MAX_COUNT && self.lines.len() + next.lines.len() <= MAX_BYTES
+        self.ids.is_some() == next.ids.is_some()
+            && self.count + next.count <= MAX_COUNT
+            && self.lines.len() + next.lines.len() <= MAX_BYTES
     }
 
     /// Joins `next` to the end of this one.
@@ -95,8 +105,18 @@ impl Block {
         self.min_time = self.min_time.min(next.min_time);
         self.max_time = self.max_time.max(next.max_time);
         self.keys.extend_from_slice(&next.keys);
+        match (&mut self.ids, &next.ids) {
+            (Some(ids), Some(more)) => ids.extend_from_slice(more),
+            _ => self.ids = None,
+        }
         self.lines.extend_from_slice(&next.lines);
         self.add_topics(next.topics.as_deref());
+    }
+
+    /// The column `keys`: first the hashes of ids, so that a search reads only the pages that hold them, then the
+    /// idempotency keys. Its length tells whether there are hashes.
+    pub(super) fn hashes(&self) -> Vec<u8> {
+        [self.ids.as_deref().unwrap_or_default(), &self.keys].concat()
     }
 
     fn add_topics(&mut self, more: Option<&str>) {
@@ -118,6 +138,19 @@ impl Block {
             list.push_str(topic);
         }
     }
+}
+
+/// Hashes of ids, if the block has them, and the idempotency keys, from the column `keys`.
+pub(super) fn split(count: usize, hashes: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    match has_ids(count, hashes.len()) {
+        true => (Some(&hashes[..count * 4]), &hashes[count * 4..]),
+        false => (None, hashes),
+    }
+}
+
+/// Whether a block of `count` events whose column `keys` has `len` bytes keeps hashes of ids.
+pub(super) fn has_ids(count: usize, len: usize) -> bool {
+    len == count * (4 + 8)
 }
 
 /// Packs the lines.

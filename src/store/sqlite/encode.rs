@@ -142,7 +142,7 @@ impl Row {
         // What a row costs beside its text.
         const ROW: usize = 128;
         ROW + match self {
-            Self::Events(block) => block.lines.len() + block.keys.len(),
+            Self::Events(block) => block.lines.len() + block.keys.len() + block.count * 4,
             Self::Notes { payload, .. } => payload.len(),
             Self::Intent { json, .. }
             | Self::Run { json, .. }

@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::block;
 use super::fault::Fault;
+use super::readers::go_on;
 use crate::model::{Event, Time};
-use crate::store::{EventQuery, Page};
+use crate::store::{EventQuery, PAGE_BYTES, Page};
 
 /// Bytes of JSON that one query may unpack, and blocks that it may look at, before it hands out a short page: what
 /// a tenth of a second allows.
@@ -45,14 +46,14 @@ struct Filter<'a> {
 }
 
 pub(super) fn recent_keys(from: &Connection, limit: usize) -> Result<Vec<u64>, Fault> {
-    let mut statement = from.prepare_cached("SELECT keys FROM blocks ORDER BY seq DESC")?;
+    let mut statement = from.prepare_cached("SELECT count, keys FROM blocks ORDER BY seq DESC")?;
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
     while keys.len() < limit
         && let Some(row) = rows.next()?
     {
-        let bytes = row.get_ref(0)?.as_blob().map_err(|error| Fault::Damaged(error.to_string()))?;
-        let (eights, _) = bytes.as_chunks::<8>();
+        let bytes = row.get_ref(1)?.as_blob().map_err(|error| Fault::Damaged(error.to_string()))?;
+        let (eights, _) = block::split(row.get::<_, u32>(0)? as usize, bytes).1.as_chunks::<8>();
         keys.extend(eights.iter().rev().map(|eight| u64::from_le_bytes(*eight)));
     }
     keys.truncate(limit);
@@ -121,34 +122,6 @@ fn walk(from: &Connection, mut next: i64, since: i64, each: &mut dyn FnMut(i64, 
     }
 }
 
-/// From the newest block on; one is unpacked at a time, and only lines that hold the id are read.
-pub(super) fn find(from: &Connection, id: &str) -> Result<Option<(u64, Event)>, Fault> {
-    #[derive(Deserialize)]
-    struct Id<'a> {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
-    }
-    let quoted = serde_json::to_string(id).map_err(|error| Fault::Invalid(error.to_string()))?;
-    let mut statement = from.prepare_cached("SELECT seq, raw_len, payload FROM blocks ORDER BY seq DESC")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (seq, raw_len): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let payload = row.get_ref(2)?.as_blob().map_err(|error| Fault::Damaged(error.to_string()))?;
-        let lines = unpack(seq, raw_len, payload)?;
-        if !lines.contains(&quoted) {
-            continue;
-        }
-        for (number, line) in (seq..).zip(lines.lines()).collect::<Vec<_>>().into_iter().rev() {
-            if line.contains(&quoted)
-                && serde_json::from_str::<Id<'_>>(line).is_ok_and(|known| known.id == id)
-            {
-                return Ok(Some((number.unsigned_abs(), event(seq, line)?)));
-            }
-        }
-    }
-    Ok(None)
-}
-
 pub(super) fn notes(from: &Connection, number: u64) -> Result<Option<(u64, String)>, Fault> {
     let number = i64::try_from(number).unwrap_or(i64::MAX);
     let found: Option<(i64, i64, i64, Vec<u8>)> = from
@@ -189,10 +162,11 @@ pub(super) fn query(from: &Connection, query: EventQuery) -> Result<Page<Event>,
     })?;
     let filter = Filter { query: &query, text: query.text.as_deref().map(str::to_ascii_lowercase) };
     let mut found: Vec<(i64, Event)> = Vec::new();
-    let (mut bytes, mut headers) = (0, 0);
+    let (mut bytes, mut headers, mut size) = (0, 0, 0);
     let mut stopped_at = None;
     let mut rows = statement.query([cursor])?;
     while found.len() <= limit
+        && size <= PAGE_BYTES
         && let Some(row) = rows.next()?
     {
         let header = Header {
@@ -210,11 +184,13 @@ pub(super) fn query(from: &Connection, query: EventQuery) -> Result<Page<Event>,
         }
         headers += 1;
         if header.can_hold(&query) {
-            bytes += filter.read(&snapshot, &header, cursor, limit + 1, &mut found)?;
+            bytes += filter.read(&snapshot, &header, cursor, limit + 1, &mut found, &mut size)?;
         }
     }
     let next = if found.len() > limit {
         found.truncate(limit);
+        found.last().map(|(seq, _)| *seq)
+    } else if size > PAGE_BYTES {
         found.last().map(|(seq, _)| *seq)
     } else {
         stopped_at
@@ -261,6 +237,7 @@ pub(super) fn check(from: &Connection) -> Result<Vec<String>, Fault> {
             Err(fault) => return Err(fault),
             Ok(lines) => {
                 let read = lines.lines().filter(|line| event(seq, line).is_ok()).count() as i64;
+                let keys = block::split(usize::try_from(count).unwrap_or(0), &keys).1;
                 if read != count || keys.len() as i64 != count * 8 {
                     findings.push(format!("block {seq}: {read} of {count} events read"));
                 }
@@ -283,7 +260,7 @@ impl Header {
 }
 
 impl Filter<'_> {
-    /// Appends the block's events that pass, until `found` holds `most`; answers how many bytes were unpacked.
+    /// Appends the block's events that pass, until `found` holds `most` or a page's bytes; answers how many bytes were unpacked.
     fn read(
         &self,
         from: &Connection,
@@ -291,6 +268,7 @@ impl Filter<'_> {
         cursor: i64,
         most: usize,
         found: &mut Vec<(i64, Event)>,
+        size: &mut usize,
     ) -> Result<usize, Fault> {
         let (raw_len, payload): (i64, Vec<u8>) = from
             .prepare_cached("SELECT raw_len, payload FROM blocks WHERE seq = ?1")?
@@ -314,7 +292,8 @@ impl Filter<'_> {
             let line = &lines[span];
             if self.passes(header, line, text)? {
                 found.push((seq, event(header.seq, line)?));
-                if found.len() >= most {
+                *size += line.len();
+                if found.len() >= most || *size > PAGE_BYTES {
                     break;
                 }
             }
@@ -339,12 +318,13 @@ impl Filter<'_> {
     }
 }
 
-fn unpack(seq: i64, raw_len: i64, payload: &[u8]) -> Result<String, Fault> {
+pub(super) fn unpack(seq: i64, raw_len: i64, payload: &[u8]) -> Result<String, Fault> {
+    go_on()?;
     let raw_len = usize::try_from(raw_len).map_err(|_| damaged(seq, "negative length"))?;
     block::unpack(payload, raw_len).map_err(|detail| damaged(seq, detail))
 }
 
-fn event(seq: i64, line: &str) -> Result<Event, Fault> {
+pub(super) fn event(seq: i64, line: &str) -> Result<Event, Fault> {
     serde_json::from_str(line).map_err(|error| damaged(seq, error))
 }
 

@@ -223,8 +223,11 @@ fn join(blocks: &Transaction<'_>, from: i64) -> Result<Option<i64>, Fault> {
         let seq: i64 = row.get(0)?;
         let count: i64 = row.get(1)?;
         let raw_len: i64 = row.get(6)?;
+        let hashes: Vec<u8> = row.get(7)?;
+        let (ids, keys) = block::split(usize::try_from(count).unwrap_or(0), &hashes);
         let fits = joined.as_ref().is_none_or(|joined| {
-            joined.count as i64 + count <= block::MAX_COUNT as i64
+            joined.ids.is_some() == ids.is_some()
+                && joined.count as i64 + count <= block::MAX_COUNT as i64
                 && joined.lines.len() as i64 + raw_len <= block::MAX_BYTES as i64
         });
         if !fits || seqs.len() as i64 == JOINED - 1 {
@@ -245,7 +248,8 @@ fn join(blocks: &Transaction<'_>, from: i64) -> Result<Option<i64>, Fault> {
             min_time: row.get(3)?,
             max_time: row.get(4)?,
             topics: row.get(5)?,
-            keys: row.get(7)?,
+            keys: keys.to_vec(),
+            ids: ids.map(<[u8]>::to_vec),
             lines: lines.into_bytes(),
         };
         match &mut joined {

@@ -7,9 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::block;
 use super::fault::Fault;
+use super::readers::go_on;
 use crate::model::clock::micros;
 use crate::model::{Alert, Intent, IntentId, OutcomeRecord, Run, RunId, RunStatus, Step, Time};
-use crate::store::{Counts, Entry, IntentQuery, OpenRun, Page};
+use crate::store::{Counts, Entry, IntentQuery, OpenRun, PAGE_BYTES, Page};
 
 pub(super) fn open_intents(from: &Connection, each: &mut dyn FnMut(Intent)) -> Result<u64, Fault> {
     let mut statement = from.prepare_cached("SELECT json FROM intents WHERE open = 1 ORDER BY id")?;
@@ -68,9 +69,7 @@ pub(super) fn intents(from: &Connection, query: IntentQuery) -> Result<Page<Inte
     let mut sql = String::from("SELECT json FROM intents WHERE 1");
     let mut values: Vec<Sql> = Vec::new();
     if let Some(cursor) = query.cursor {
-        let id: IntentId = cursor.parse().map_err(|_| {
-            Fault::Invalid(format!("`{cursor}` is not a cursor: take `next_cursor` of the page before"))
-        })?;
+        let id: IntentId = cursor.parse().map_err(|_| no_cursor(&cursor))?;
         sql.push_str(" AND id < ?");
         values.push(id.to_string().into());
     }
@@ -87,13 +86,71 @@ pub(super) fn intents(from: &Connection, query: IntentQuery) -> Result<Page<Inte
             values.push(value.into());
         }
     }
+    // With a bound, the planner goes by an index in this order and sorts nothing.
     sql.push_str(" ORDER BY id DESC LIMIT ?");
     values.push((limit as i64 + 1).into());
-    let mut items: Vec<Intent> = all(from, &sql, params_from_iter(values))?;
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next_cursor = items.last().filter(|_| more).map(|last| last.id.to_string());
-    Ok(Page { items, next_cursor })
+    page(from, &sql, params_from_iter(values), limit, |last: &Intent| last.id.to_string())
+}
+
+pub(super) fn open_runs_of(from: &Connection, intent: IntentId) -> Result<Vec<Run>, Fault> {
+    all(from, "SELECT json FROM runs WHERE intent = ?1 AND open = 1 ORDER BY id", [intent.to_string()])
+}
+
+pub(super) fn runs_page(
+    from: &Connection,
+    intent: IntentId,
+    limit: usize,
+    cursor: Option<String>,
+) -> Result<Page<Run>, Fault> {
+    // Greater than any id where there is no cursor.
+    let before = match cursor {
+        Some(text) => text.parse::<RunId>().map_err(|_| no_cursor(&text))?.to_string(),
+        None => "~".into(),
+    };
+    let sql = "SELECT json FROM runs WHERE intent = ?1 AND id < ?2 ORDER BY id DESC";
+    page(from, sql, [intent.to_string(), before], limit, |last: &Run| last.id.to_string())
+}
+
+pub(super) fn steps_page(
+    from: &Connection,
+    run: RunId,
+    limit: usize,
+    cursor: Option<String>,
+) -> Result<Page<Step>, Fault> {
+    let after = match cursor {
+        Some(text) => i64::from(text.parse::<u32>().map_err(|_| no_cursor(&text))?),
+        None => -1,
+    };
+    let sql = "SELECT json FROM steps WHERE run = ?1 AND seq > ?2 ORDER BY seq";
+    page(from, sql, rusqlite::params![run.to_string(), after], limit, |last: &Step| last.seq.to_string())
+}
+
+/// The first rows of an answer, as many as fit a page.
+fn page<T: DeserializeOwned>(
+    from: &Connection,
+    sql: &str,
+    params: impl Params,
+    limit: usize,
+    cursor: impl Fn(&T) -> String,
+) -> Result<Page<T>, Fault> {
+    let mut statement = from.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        go_on()?;
+        let json = json(row, 0)?;
+        if items.len() >= limit || (bytes > 0 && bytes + json.len() > PAGE_BYTES) {
+            let next_cursor = items.last().map(cursor);
+            return Ok(Page { items, next_cursor });
+        }
+        bytes += json.len();
+        items.push(parse(json)?);
+    }
+    Ok(Page { items, next_cursor: None })
+}
+
+fn no_cursor(text: &str) -> Fault {
+    Fault::Invalid(format!("`{text}` is not a cursor: take `next_cursor` of the page before"))
 }
 
 pub(super) fn open_runs(from: &Connection, each: &mut dyn FnMut(OpenRun)) -> Result<u64, Fault> {
@@ -255,6 +312,7 @@ fn all<T: DeserializeOwned>(from: &Connection, sql: &str, params: impl Params) -
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
+        go_on()?;
         found.push(parse(json(row, 0)?)?);
     }
     Ok(found)

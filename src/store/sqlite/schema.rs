@@ -21,7 +21,7 @@ const MIGRATIONS: &[&str] = &[
         max_time INTEGER NOT NULL,
         topics TEXT,                  -- one a line; NULL: too many to list
         raw_len INTEGER NOT NULL,
-        keys BLOB NOT NULL,           -- idempotency keys, 8 bytes each, little endian
+        keys BLOB NOT NULL,           -- idempotency keys, 8 bytes each, little endian; see `Block::hashes` for what stands before them
         payload BLOB NOT NULL         -- lz4 block of JSON lines
     );
     CREATE TABLE intents (

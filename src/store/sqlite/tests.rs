@@ -150,6 +150,63 @@ async fn many_small_blocks_become_few_and_nothing_of_them_changes() {
     assert_eq!(store.counts().await.unwrap().events, 3_001);
 }
 
+#[tokio::test]
+async fn an_event_is_found_by_its_id_without_unpacking_others_also_in_the_log_of_an_older_version() {
+    let home = folder();
+    let event = |n: u32| {
+        let topic = Topic::try_new("a.b").unwrap();
+        Arc::new(Event::new(format!("id-{n}"), topic, "s", micros(1), json!({ "n": n })))
+    };
+    let store = open(home.0.path()).unwrap();
+    for from in [0, 10, 20] {
+        store.commit(vec![Write::Events((from..from + 10).map(event).collect())]).await.unwrap();
+    }
+    let file = rusqlite::Connection::open(home.0.path().join("paramedic.db")).unwrap();
+    let find = async |n: u32| store.find_event(format!("id-{n}")).await;
+    assert_eq!(find(5).await.unwrap().unwrap(), (6, event(5).as_ref().clone()));
+    // Whoever unpacked another block than that of the event would fail.
+    file.execute("UPDATE blocks SET payload = zeroblob(40) WHERE seq <> 11", []).unwrap();
+    assert_eq!(find(15).await.unwrap().unwrap().0, 16);
+    assert_eq!(find(99).await.unwrap(), None);
+    assert!(find(5).await.is_err(), "this block is damaged");
+    // What an older version wrote.
+    let keys = store.recent_keys(100).await.unwrap();
+    file.execute("UPDATE blocks SET keys = substr(keys, count * 4 + 1) WHERE seq <= 11", []).unwrap();
+    assert_eq!(store.recent_keys(100).await.unwrap(), keys);
+    assert_eq!(find(15).await.unwrap().unwrap().0, 16);
+    file.execute("DELETE FROM blocks WHERE seq < 11", []).unwrap();
+    assert_eq!(find(99).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes_and_the_next_goes_on_where_it_ended() {
+    let store = Sqlite::open_temporary(Clock::system()).unwrap();
+    let event = |n: u32| {
+        let topic = Topic::try_new("a.b").unwrap();
+        Arc::new(Event::new(n.to_string(), topic, "s", micros(1), json!({ "text": "x".repeat(900 << 10) })))
+    };
+    for n in 0..30 {
+        store.commit(vec![Write::Events(vec![event(n)])]).await.unwrap();
+    }
+    for newest_first in [true, false] {
+        let mut query = crate::store::EventQuery { limit: 1000, newest_first, ..Default::default() };
+        let mut ids = Vec::new();
+        loop {
+            let page = store.events(query.clone()).await.unwrap();
+            assert!(page.items.len() <= 10, "{} events of 900 KiB in one page", page.items.len());
+            ids.extend(page.items.into_iter().map(|event| event.id.parse::<u32>().unwrap()));
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        if newest_first {
+            ids.reverse();
+        }
+        assert_eq!(ids, (0..30).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_throw_away_store_leaves_nothing_behind() {
     let store = Sqlite::open_temporary(Clock::system()).unwrap();

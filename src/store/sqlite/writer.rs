@@ -188,7 +188,7 @@ pub(super) fn put_block(to: &Transaction<'_>, seq: i64, now: i64, block: &Block)
         block.max_time,
         block.topics,
         block.lines.len() as i64,
-        block.keys,
+        block.hashes(),
         block::pack(&block.lines),
     ])?;
     Ok(seq + block.count as i64)
