@@ -105,3 +105,39 @@ async fn the_same_fires_with_and_without_a_kill_in_the_middle() {
     }
     assert_eq!(killed, lived);
 }
+
+/// Counts of so many groups are more than travels with a batch of events.
+const MANY: usize = 2_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_too_large_for_one_write_survives_too() {
+    let home = Home::new("");
+    home.write(
+        "rules/all.yaml",
+        "rules:\n  - { name: third, on: w.a, group_by: data.k, mode: shadow, playbooks: [note], pattern: { count: 3, within: 1h } }\n",
+    );
+    home.write("playbooks/note.rhai", PLAYBOOK);
+    let mut engine = home.start().await;
+    let round = async |engine: &Engine, round: usize| {
+        let event = |n| json!({"id": format!("{round}-{n}"), "topic": "w.a", "source": "test", "data": {"k": format!("group {n}")}});
+        let body = Value::from((0..MANY).map(event).collect::<Vec<_>>()).to_string();
+        let (status, answer) = engine.post("/api/events", "application/json", body).await.unwrap();
+        assert_eq!(status, 202, "{answer}");
+    };
+    round(&engine, 1).await;
+    round(&engine, 2).await;
+    for _ in 0..2 {
+        // A start writes the state that it found, in pieces; the next reads them.
+        engine.kill();
+        engine = home.start().await;
+    }
+    let database = rusqlite::Connection::open(home.path("data/paramedic.db")).unwrap();
+    let pieces: i64 = database
+        .query_row("SELECT count(*) FROM meta WHERE key LIKE 'rules.windows/%'", [], |row| row.get(0))
+        .unwrap();
+    assert!(pieces > 0, "it was written in pieces");
+    assert_eq!(fired(&engine).await, []);
+    round(&engine, 3).await;
+    let fired = fired(&engine).await;
+    assert_eq!(fired.len(), MANY, "each group fired at its third event");
+}

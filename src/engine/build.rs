@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use super::good::First;
+use super::ingest::quarantine::Quarantine;
 use super::reload;
 use super::set_aside;
 use super::wire::{Doors, Rest};
@@ -160,7 +161,7 @@ impl Engine {
     /// Starts the parts that run by themselves, in the order in which each needs the one before.
     async fn serve(&self) -> Result<(), StartError> {
         let inner = &self.0;
-        let (ingest, publish, is_ready) = self.pipe();
+        let (ingest, publish, is_ready) = self.pipe(Quarantine::open(&inner.config.data));
         let part = |name| Part::new(name).until(&inner.stop);
         part("publisher").spawn_on(&inner.tracker, publish.run());
         let runtime = tokio::runtime::Handle::current();

@@ -5,6 +5,7 @@
 //! else sees the events, only once that is durable. It performs no effect.
 
 mod decide;
+pub(super) mod quarantine;
 mod recall;
 mod saving;
 pub(super) mod seen;
@@ -17,15 +18,19 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use self::decide::Decided;
-use self::saving::Saving;
+use self::quarantine::Quarantine;
+use self::saving::{Progress, Saving};
 use self::seen::Seen;
 use super::failing::Failing;
 use super::metrics::Metrics;
+use crate::actions::Alerts;
 use crate::bus::Lanes;
 use crate::intents::Board;
 use crate::intents::board::Changes;
 use crate::journal::edge;
+use crate::model::alert::Level;
 use crate::model::{Chance, Clock, Event, Time};
+use crate::platform::Problems;
 use crate::platform::supervisor;
 use crate::rules::{RuleSet, Scratch, Windows};
 use crate::store::{Commit, Store};
@@ -124,6 +129,12 @@ pub struct Ingest {
     pub under_way: Arc<AtomicUsize>,
     /// Told once memory is what the disk says.
     pub ready: oneshot::Sender<()>,
+    /// Events that ended the engine.
+    pub(super) quarantine: Quarantine,
+    /// Told of them.
+    pub(super) alerts: Arc<dyn Alerts>,
+    /// Where it is shown that there are some.
+    pub(super) problems: Problems,
 }
 
 /// What the ingest thread keeps between batches.
@@ -139,7 +150,10 @@ struct Mind {
     position: u64,
     /// How often it was read back.
     epoch: u64,
+    /// Batches handed to the store.
+    handed: u64,
     saving: Saving,
+    quarantine: Quarantine,
 }
 
 impl Ingest {
@@ -153,8 +167,11 @@ impl Ingest {
             arrived: self.clock.now(),
             position: 0,
             epoch: 0,
+            handed: 0,
             saving: Saving::default(),
+            quarantine: std::mem::take(&mut self.quarantine),
         };
+        self.show(&mind.quarantine);
         self.recall(&mind.rules).await;
         self.recover(&mut mind).await;
         if self.adopt(&mut mind, true).await.is_err() {
@@ -195,6 +212,8 @@ impl Ingest {
                 tracing::error!(
                     "taking a batch of events in panicked: it is dropped, and the state read back"
                 );
+                mind.quarantine.struck();
+                self.show(&mind.quarantine);
                 self.failed.fetch_add(1, Ordering::SeqCst);
                 continue;
             };
@@ -233,14 +252,16 @@ impl Ingest {
         mind.arrived = mind.arrived.max(self.clock.now());
         let now = mind.arrived;
         let ticks = batch.is_empty();
-        let mut events = Vec::new();
+        let (mut events, mut keys) = (Vec::new(), Vec::new());
         let mut unattended = Vec::new();
         let mut replies = Vec::new();
         for delivery in batch {
             let mut receipt = Receipt::default();
             for mut event in delivery.events {
-                if mind.seen.insert(self.store.event_key(&event.source, &event.id)) {
+                let key = self.store.event_key(&event.source, &event.id);
+                if mind.seen.insert(key) {
                     receipt.accepted += 1;
+                    keys.push(key);
                     event.arrived = (event.time != now).then_some(now);
                     let event = Arc::new(event);
                     if delivery.reply.is_none() {
@@ -254,7 +275,7 @@ impl Ingest {
             replies.extend(delivery.reply.map(|reply| (reply, receipt)));
         }
         edge::pass("received");
-        let decided = self.decide(events, mind);
+        let decided = self.decide(events, &keys, mind);
         if ticks && decided.events.is_empty() {
             return None;
         }
@@ -262,7 +283,52 @@ impl Ingest {
         let under_way = UnderWay::count(&self.under_way);
         let first = mind.position + 1 - events.len() as u64;
         let epoch = mind.epoch;
+        mind.handed += 1;
         Some(Committed { under_way, commit, events, first, epoch, unattended, changes, replies, fired })
+    }
+
+    /// Shows that events are quarantined, as long as some are.
+    fn show(&self, quarantine: &Quarantine) {
+        const KEY: &str = "events/quarantined";
+        match quarantine.len() {
+            0 => drop(self.problems.clear(KEY)),
+            many => drop(self.problems.raise(
+                KEY,
+                format!(
+                    "{many} events are quarantined, as matching each of them ended the engine twice: they are kept, \
+                     and no rule sees them; remove quarantine.json from the data directory and restart to match \
+                     such events again"
+                ),
+            )),
+        }
+    }
+
+    /// Tells operators that `event` is kept and not matched.
+    fn hold(&self, event: &Event) {
+        self.metrics.quarantined.inc();
+        let title = format!("event {} of {} is quarantined", event.id, event.source);
+        let message = format!(
+            "Matching the event {} of {} (topic {}) ended the engine twice. It is in the event log, and no rule sees \
+             it. Please report it with the log of the engine; to match it again remove quarantine.json from the data \
+             directory and restart.",
+            event.id, event.source, event.topic
+        );
+        let key = format!("event/quarantined/{}/{}", event.source, event.id);
+        tracing::error!("{title}");
+        let raised = self.alerts.raise(key, Level::Critical, title, message, event.subject.clone(), None);
+        tokio::spawn(async move {
+            if let Err(failure) = raised.await {
+                tracing::error!("failed to keep the alert of a quarantined event: {failure}");
+            }
+        });
+    }
+
+    /// How far batches are when the next is number `handed`.
+    fn progress(&self, handed: u64) -> Progress {
+        // They are told in order; one that failed is counted before it is told.
+        let told = (handed - 1).saturating_sub(self.under_way.load(Ordering::SeqCst) as u64);
+        let durable = (self.failed.load(Ordering::SeqCst) == 0).then_some(told);
+        Progress { handed, durable }
     }
 
     fn current(&self) -> Arc<RuleSet> {

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub fired: Counter,
     /// Conditions that failed, which counts as "does not hold".
     pub conditions_failed: Counter,
+    /// Events that are kept and not matched.
+    pub quarantined: Counter,
     /// Reloads, by result.
     pub reloads: Family<ResultLabel, Counter>,
     /// From an intent's creation to its first action.
@@ -107,6 +109,10 @@ impl Metrics {
             refused: Counter::default(),
             fired: Counter::default(),
             conditions_failed: Counter::default(),
+            quarantined: registry.counter(
+                "events_quarantined",
+                "Events that are kept and not matched, as matching them ended the engine twice",
+            ),
             reloads: Family::default(),
             // 50 µs to about 13 s.
             first_action: Histogram::new(exponential_buckets(50e-6, 2.0, 18)),

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::disk::Disk;
 use super::failing::Failing;
 use super::ingest::Ingest;
+use super::ingest::quarantine::Quarantine;
 use super::metrics::Metrics;
 use super::ports::{AlertBook, Inbox, Watch};
 use super::publish::Publish;
@@ -191,7 +192,7 @@ impl Engine {
 
     /// The two ends of the way of events: what takes them in, what tells of them once they are durable, and the word
     /// that events may come.
-    pub(super) fn pipe(&self) -> (Ingest, Publish, oneshot::Receiver<()>) {
+    pub(super) fn pipe(&self, quarantine: Quarantine) -> (Ingest, Publish, oneshot::Receiver<()>) {
         let inner = &self.0;
         let (committed, batches) = mpsc::channel(UNDER_WAY);
         let (ready, is_ready) = oneshot::channel();
@@ -211,6 +212,9 @@ impl Engine {
             failed: failed.clone(),
             under_way: inner.under_way.clone(),
             ready,
+            quarantine,
+            alerts: inner.told.clone(),
+            problems: inner.problems.clone(),
         };
         let publish = Publish {
             disk: inner.disk.clone(),

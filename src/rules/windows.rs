@@ -232,6 +232,16 @@ impl Windows {
         self.tally
     }
 
+    /// About how many bytes the state is as it is saved.
+    pub fn weight(&self) -> usize {
+        self.rules.values().map(Groups::weight).sum()
+    }
+
+    /// A copy of the state, to be saved elsewhere: it has no timers.
+    pub fn copy(&self) -> Self {
+        Self { rules: self.rules.clone(), ..Self::default() }
+    }
+
     /// The state as it is to be saved. The hashes in it are those of this version's rules.
     pub fn save(&self) -> String {
         serde_json::to_string(&self.rules).expect("maps of texts and numbers are JSON")

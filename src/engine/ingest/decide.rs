@@ -21,8 +21,9 @@ pub(super) struct Decided {
 }
 
 impl Ingest {
-    /// Decides about `arrived`, which have just come in, and hands them to the store with the intents they lead to.
-    pub(super) fn decide(&self, arrived: Vec<Arc<Event>>, mind: &mut Mind) -> Decided {
+    /// Decides about `arrived`, which have just come in and have these keys, and hands them to the store with the
+    /// intents they lead to.
+    pub(super) fn decide(&self, arrived: Vec<Arc<Event>>, keys: &[u64], mind: &mut Mind) -> Decided {
         let now = mind.arrived;
         let mut windows = self.windows();
         let mut board = self.board.batch();
@@ -41,13 +42,19 @@ impl Ingest {
             events.push(event);
         }
         let (mut firings, mut notes) = (Vec::new(), Vec::new());
-        for event in arrived {
+        let careful = !keys.is_empty() && mind.quarantine.begin(keys);
+        for (event, key) in arrived.into_iter().zip(keys) {
             let number = events.len();
             events.push(event);
             let event = &events[number];
             if is_timer(event) {
                 continue;
             }
+            if careful && !mind.quarantine.admit(*key) {
+                self.hold(event);
+                continue;
+            }
+            edge::meet(&event.id);
             let hits = mind.rules.hits(event, &mut mind.scratch);
             self.metrics.conditions_failed.inc_by(self.failing.note(&mind.rules, mind.scratch.errors(), now));
             if hits.is_empty() {
@@ -72,6 +79,9 @@ impl Ingest {
             }
             decisions.add(DecidedEvent { at: number, notes: std::mem::take(&mut notes), became });
         }
+        if !keys.is_empty() {
+            mind.quarantine.end(keys, careful);
+        }
         edge::pass("matched");
         let mut writes = Vec::new();
         if !events.is_empty() {
@@ -79,7 +89,9 @@ impl Ingest {
             writes.extend(decisions.write(events.len()));
         }
         mind.position += events.len() as u64;
-        writes.extend(mind.saving.write(&windows, mind.position, now, events.len()));
+        let progress = self.progress(mind.handed + 1);
+        let at = (mind.position, now);
+        writes.extend(mind.saving.write(&self.store, &windows, at, progress, events.len()));
         self.metrics.patterns(windows.tally());
         let (commit, changes) = board.commit(writes);
         edge::pass("intent");

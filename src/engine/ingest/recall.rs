@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::quarantine::Quarantine;
 use super::saving::{self, Saved};
 use super::{Committed, Ingest, Mind, UnderWay};
 use crate::engine::decisions::{self, Era};
 use crate::engine::set_aside;
 use crate::intents::board::Changes;
+use crate::journal::edge;
 use crate::model::{Event, Time};
 use crate::rules::{RuleSet, Scratch, Windows, is_timer};
 use crate::store::{Error, Write};
+
+/// Events of the log that are marked together as being matched again.
+const MARKED: usize = 512;
 
 impl Ingest {
     /// Reads back the intents that were open when the engine stopped, and of those that ended what guards ask for. Only
@@ -47,24 +52,60 @@ impl Ingest {
         if let Err(error) = self.board.heal().await {
             tracing::error!("failed to read back what a batch of events changed: {error}");
         }
-        let saved = self.store.meta(saving::KEY.into()).await?;
-        let again = match Again::new(saved.as_deref(), mind) {
-            Ok(again) => again,
-            Err(error) => {
-                self.store.set_meta_aside(saving::KEY.into(), error.to_string()).await?;
-                Again::fresh(mind)
-            }
-        };
+        mind.saving.forget().await;
+        let saved = self.saved(mind).await?;
+        let mut again = Again::new(saved, mind);
+        again.quarantine = mind.quarantine.take();
         let after = again.position;
         let again = Arc::new(Mutex::new(again));
-        let reader = again.clone();
-        let each = move |_, event| lock(&reader).take(event);
-        mind.position = self.store.replay_log(after, Box::new(each)).await?;
+        let (reader, store) = (again.clone(), self.store.clone());
+        let each = move |_, event: Event| {
+            let key = store.event_key(&event.source, &event.id);
+            lock(&reader).take(key, event);
+        };
+        let read = self.store.replay_log(after, Box::new(each)).await;
         let mut again = lock(&again);
         mind.epoch += 1;
+        again.flush();
+        mind.quarantine = again.quarantine.take();
+        mind.position = read?;
         mind.arrived = mind.arrived.max(again.arrived);
         *self.windows() = std::mem::take(&mut again.windows);
         Ok(())
+    }
+
+    /// The patterns as they were saved, with the number of the last event in them and the time of its arrival.
+    async fn saved(&self, mind: &mut Mind) -> Result<Option<(Windows, u64, Time)>, Error> {
+        let Some(text) = self.store.meta(saving::KEY.into()).await? else { return Ok(None) };
+        match self.read_saved(mind, &text).await? {
+            Ok(saved) => Ok(Some(saved)),
+            // What does not read is kept aside and told; the whole log says the same.
+            Err(why) => {
+                self.store.set_meta_aside(saving::KEY.into(), why).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn read_saved(
+        &self,
+        mind: &mut Mind,
+        text: &str,
+    ) -> Result<Result<(Windows, u64, Time), String>, Error> {
+        let saved = match serde_json::from_str::<Saved>(text) {
+            Ok(saved) => saved,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        mind.saving.found(&saved);
+        let windows = match saved.pieces {
+            None => Windows::restore(saved.windows.get()),
+            Some(pieces) => match saving::read(&*self.store, pieces).await? {
+                Some(text) => Windows::restore(&text),
+                None => return Ok(Err("a piece of it is missing".into())),
+            },
+        };
+        let restored = windows.map_err(|error| error.to_string());
+        Ok(restored.map(|windows| (windows, saved.position, saved.arrived)))
     }
 
     /// Follows the rules as they are now from here on, and says so on disk.
@@ -79,11 +120,14 @@ impl Ingest {
         }
         mind.arrived = mind.arrived.max(self.clock.now());
         let mut writes = self.era(mind, first).await;
-        {
+        let windows = {
             let mut windows = self.windows();
             windows.adopt(&mind.rules, mind.arrived);
-            writes.extend(mind.saving.now(&windows, mind.position, mind.arrived));
-        }
+            windows.copy()
+        };
+        mind.handed += 1;
+        let at = (mind.position, mind.arrived);
+        writes.extend(mind.saving.now(&self.store, windows, at, mind.handed).await);
         let commit = self.store.commit(writes);
         let committed = Committed {
             under_way: UnderWay::count(&self.under_way),
@@ -125,40 +169,55 @@ struct Again {
     scratch: Scratch,
     position: u64,
     arrived: Time,
+    quarantine: Quarantine,
+    /// Read and not taken yet: they are marked together.
+    keys: Vec<u64>,
+    events: Vec<Event>,
 }
 
 impl Again {
-    /// Of the state that was saved last.
-    ///
-    /// # Errors
-    /// When it does not read; then the whole log has to be.
-    fn new(saved: Option<&str>, mind: &Mind) -> Result<Self, serde_json::Error> {
-        let fresh = Self::fresh(mind);
-        let Some(saved) = saved else { return Ok(fresh) };
-        let Saved { windows, position, arrived } = serde_json::from_str(saved)?;
-        Ok(Self { windows: Windows::restore(windows.get())?, position, arrived, ..fresh })
-    }
-
-    fn fresh(mind: &Mind) -> Self {
+    fn new(saved: Option<(Windows, u64, Time)>, mind: &Mind) -> Self {
+        let (windows, position, arrived) = saved.unwrap_or((Windows::default(), 0, Time::MIN_UTC));
         Self {
             rules: mind.rules.clone(),
-            windows: Windows::default(),
+            windows,
             scratch: Scratch::default(),
-            position: 0,
-            arrived: Time::MIN_UTC,
+            position,
+            arrived,
+            quarantine: Quarantine::default(),
+            keys: Vec::new(),
+            events: Vec::new(),
         }
     }
 
-    /// What it led to is in the store already; only the state of the patterns is wanted.
-    fn take(&mut self, event: Event) {
-        self.arrived = self.arrived.max(event.arrival());
-        self.windows.advance(&self.rules, self.arrived, &mut Vec::new());
-        if is_timer(&event) {
+    /// Takes an event, with others that come after it.
+    fn take(&mut self, key: u64, event: Event) {
+        self.keys.push(key);
+        self.events.push(event);
+        if self.events.len() >= MARKED {
+            self.flush();
+        }
+    }
+
+    /// What they led to is in the store already; only the state of the patterns is wanted.
+    fn flush(&mut self) {
+        if self.events.is_empty() {
             return;
         }
-        let event = Arc::new(event);
-        let hits = self.rules.hits(&event, &mut self.scratch);
-        self.windows.apply(&self.rules, &event, &hits, &mut Vec::new(), &mut Vec::new());
+        let (keys, events) = (std::mem::take(&mut self.keys), std::mem::take(&mut self.events));
+        let careful = self.quarantine.begin(&keys);
+        for (event, key) in events.into_iter().zip(&keys) {
+            self.arrived = self.arrived.max(event.arrival());
+            self.windows.advance(&self.rules, self.arrived, &mut Vec::new());
+            if is_timer(&event) || careful && !self.quarantine.admit(*key) {
+                continue;
+            }
+            edge::meet(&event.id);
+            let event = Arc::new(event);
+            let hits = self.rules.hits(&event, &mut self.scratch);
+            self.windows.apply(&self.rules, &event, &hits, &mut Vec::new(), &mut Vec::new());
+        }
+        self.quarantine.end(&keys, careful);
     }
 }
 

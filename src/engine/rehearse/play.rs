@@ -136,7 +136,7 @@ fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
 
 /// Starts the parts that run by themselves, all of them as tasks of this thread.
 async fn begin(engine: &Engine, pulse: &Arc<Notify>) {
-    let (ingest, publish, is_ready) = engine.pipe();
+    let (ingest, publish, is_ready) = engine.pipe(crate::engine::ingest::quarantine::Quarantine::default());
     tokio::spawn(publish.run());
     tokio::spawn(ingest.run());
     drop(is_ready.await);

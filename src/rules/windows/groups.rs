@@ -53,6 +53,11 @@ impl Groups {
         self.groups.len()
     }
 
+    /// About how many bytes they are as they are saved.
+    pub fn weight(&self) -> usize {
+        self.bytes + self.groups.len() * 100
+    }
+
     /// One of them.
     pub fn get(&self, group: &str) -> Option<&Group> {
         self.groups.get(group)

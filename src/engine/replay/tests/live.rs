@@ -92,7 +92,7 @@ async fn engine(set: RuleSet) -> Engine {
         freeze,
     };
     let engine = Engine::assemble(doors, rest);
-    let (ingest, publish, is_ready) = engine.pipe();
+    let (ingest, publish, is_ready) = engine.pipe(crate::engine::ingest::quarantine::Quarantine::default());
     tokio::spawn(publish.run());
     tokio::spawn(ingest.run());
     is_ready.await.unwrap();
