@@ -24,6 +24,7 @@ mod pinned;
 mod program;
 pub mod reference;
 mod request;
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

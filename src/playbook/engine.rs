@@ -10,7 +10,7 @@ use rhai::{Engine, EvalAltResult, Module, OptimizationLevel, Position, Scope, Sh
 
 use super::burst::{self, Thrown};
 use super::program::normalized;
-use super::{higher, host};
+use super::{higher, host, texts};
 
 /// Calls inside calls. Deeper than any playbook, and shallow enough for a stack of 2 MiB.
 const MAX_CALLS: usize = 32;
@@ -83,6 +83,7 @@ fn build() -> Engine {
     // Operations are counted by the burst: Rhai's own count forgets those made inside `map` and its like.
     engine.on_progress(|_| burst::progress());
     higher::replace(&mut engine);
+    texts::replace(&mut engine);
     host::register(&mut engine);
     engine
 }
