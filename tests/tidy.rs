@@ -49,6 +49,11 @@ const STARTED_BARE: &[(&str, &str)] = &[
     ("engine/reload.rs", "one reload, awaited; and what it tells"),
     ("engine/dry.rs", "a dry run, awaited"),
     ("engine/publish.rs", "events that are sent again once"),
+    ("engine/ingest.rs", "the alert of a quarantined event is raised once"),
+    (
+        "engine/ingest/saving.rs",
+        "one state is saved; an end without a result is noticed, and it is saved later",
+    ),
     ("engine/ports.rs", "an event made inside, pushed once"),
     ("engine/told.rs", "an alert is told once, and again at the next start if not"),
     ("engine/query.rs", "an alert that changed is told once"),
