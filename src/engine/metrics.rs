@@ -95,11 +95,6 @@ struct OutcomeLabel {
 }
 
 impl Metrics {
-    /// The registry that they are in.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
     /// Registers all of them.
     pub fn new(registry: Registry) -> Self {
         let metrics = Self {
