@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use paramedic::learning::{Candidate, Learner, Situation};
 use paramedic::model::clock::micros;
-use paramedic::model::{IntentId, Outcome, OutcomeRecord, Priority, Risk, Span};
+use paramedic::model::{EndedBy, IntentId, Outcome, OutcomeRecord, Priority, Risk, Span};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -147,6 +147,8 @@ fn play(world: &World, announced: bool, score: &mut Score, nanos: &mut Vec<u64>)
                 playbook: decision.playbook.clone(),
                 source_hash: set[k].hash.clone(),
                 outcome: if fixed { Outcome::Fixed } else { Outcome::NotFixed },
+                ended_by: EndedBy::Itself,
+                untimed: false,
                 escalation: false,
                 recovery_ms: took,
                 attempt_ms: took,

@@ -137,6 +137,8 @@ async fn fill(home: &Home, events: usize) {
                 playbook: "note".into(),
                 source_hash: "h".into(),
                 outcome: if n % 4 == 0 { Outcome::NotFixed } else { Outcome::Fixed },
+                ended_by: Default::default(),
+                untimed: false,
                 escalation: false,
                 recovery_ms: 10,
                 attempt_ms: 5,

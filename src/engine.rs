@@ -208,6 +208,7 @@ impl Engine {
         self.answer(id, Transition::Cancel, Some(reason.clone()), |intent| {
             if let Some(attempt) = intent.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
                 attempt.ended_at = Some(now);
+                attempt.ended_by = crate::model::EndedBy::Cancellation;
                 attempt.message = Some(reason);
             }
         })
@@ -227,12 +228,29 @@ impl Engine {
             also(intent);
             Ok(())
         })?;
+        let engine = self.clone();
+        // What follows from it must follow, even if whoever asked has given up waiting.
+        let answering = self.0.tracker.spawn(async move { engine.answered(intent, commit).await });
+        answering.await.unwrap_or_else(|_| Err(crate::store::Error::Stopped.into()))
+    }
+
+    /// A person's change of an intent is with the store: what follows once it is durable, or is not.
+    async fn answered(
+        &self,
+        intent: Arc<Intent>,
+        commit: crate::store::Commit,
+    ) -> Result<Arc<Intent>, crate::intents::board::Error> {
+        let id = intent.id;
         let kept = commit.await;
         if kept.is_err() {
-            // Nothing has changed then, in memory as little as on disk.
-            self.0.board.reread(id).await?;
+            // Nothing has changed then, in memory as little as on disk; what cannot be read now is read back later.
+            if let Err(error) = self.0.board.reread(id).await {
+                tracing::error!(intent = %id, "failed to read back a change that could not be recorded: {error}; retrying");
+            }
         } else if !intent.status.is_open() {
             self.0.tasks.cancel(&intent);
+            // The board lets no effect of it through by now; one that was let through before begins before the answer.
+            self.0.parts.gate.clear(Some(id)).await;
         }
         self.0.tasks.reconsider(id);
         kept?;

@@ -25,7 +25,7 @@ pub use diagnostic::Diagnostic;
 pub use event::{Event, Priority};
 pub use id::{AlertId, IntentId, RunId};
 pub use intent::{Attempt, Intent, Status};
-pub use outcome::{Outcome, OutcomeRecord};
+pub use outcome::{EndedBy, Outcome, OutcomeRecord};
 pub use run::{Failure, Run, RunStatus, Step, StepKind, StepStatus};
 pub use span::Span;
 pub use topic::{Pattern, Topic};

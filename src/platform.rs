@@ -1,5 +1,6 @@
 //! What the pure rooms may not use: the parts of a process that every working room shares.
 
+pub mod beginning;
 pub mod descriptors;
 pub mod log;
 pub mod metrics;

@@ -12,6 +12,7 @@ mod configure;
 mod health;
 pub mod host;
 mod image;
+mod inside;
 mod manifest;
 mod output;
 mod runner;
@@ -35,6 +36,7 @@ use crate::actions::{self, Alerts};
 use crate::kernels::{Shim, Spawner};
 use crate::model::alert::Level;
 use crate::model::{AlertId, Clock, Failure, IntentId};
+use crate::platform::Problems;
 
 pub use configure::{Changes, Kept};
 pub use manifest::{Known, Said};
@@ -67,6 +69,8 @@ pub struct Parts {
     pub alerts: Arc<dyn Alerts>,
     /// The time, for what is shown.
     pub clock: Clock,
+    /// Where it is told what hangs.
+    pub problems: Problems,
     /// Where it is remembered what each said of itself last, so that an engine starts although one does not load.
     pub memory: PathBuf,
 }
@@ -99,6 +103,7 @@ impl Plugins {
             actions: actions::Registry::default(),
             alerts: Arc::new(Nobody),
             clock: Clock::system(),
+            problems: Problems::default(),
             memory: PathBuf::new(),
         };
         Self::of(Vec::new(), parts)

@@ -17,13 +17,13 @@ use crate::model::{
 pub mod client;
 mod commit;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod error;
 mod key;
 pub mod memory;
 pub mod sqlite;
 
-pub use commit::{Commit, Committer};
+pub use commit::{Commit, Committer, OnSettled};
 pub use error::Error;
 pub use key::EventKey;
 pub use memory::Memory;
@@ -50,9 +50,14 @@ pub struct SetAside {
 pub trait Store: Send + Sync {
     /// Takes `writes` as one unit: after a crash all of them are there, or none. The answer resolves when they are
     /// durable. Units become durable in the order of the calls, whether or not the answer is awaited; an empty unit
-    /// therefore resolves when everything before it is settled. Never blocks: what does not fit is refused with
-    /// [`Error::Busy`], and then nothing of it was taken.
-    fn commit(&self, writes: Vec<Write>) -> Commit;
+    /// therefore resolves, without an error, when everything before it is settled, whatever became of that. Never blocks:
+    /// what does not fit is refused with [`Error::Busy`], and then nothing of it was taken.
+    fn commit(&self, writes: Vec<Write>) -> Commit {
+        self.commit_watched(writes, None)
+    }
+
+    /// The same, and calls `on_settled` with the answer before any later unit is answered.
+    fn commit_watched(&self, writes: Vec<Write>, on_settled: Option<OnSettled>) -> Commit;
 
     /// Whether it takes nothing any more, as its writer has ended.
     fn is_stopped(&self) -> bool {

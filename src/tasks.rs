@@ -9,12 +9,15 @@ pub mod attempt;
 pub mod check;
 pub mod effect;
 pub mod escalate;
+pub mod gate;
 pub mod hold;
+pub mod lives;
 pub mod lot;
 pub mod note;
 pub mod outcome;
 pub mod pool;
 pub mod queue;
+mod heal;
 mod parking;
 mod renew;
 mod resume;
@@ -68,6 +71,8 @@ pub trait Inbox: Send + Sync {
 pub struct Parts {
     /// The time.
     pub clock: Clock,
+    /// When this life of the engine began.
+    pub since: Time,
     /// Where random bits come from.
     pub chance: Chance,
     /// What survives.
@@ -82,6 +87,10 @@ pub struct Parts {
     pub actions: Arc<actions::Registry>,
     /// The kill switch.
     pub freeze: Switch,
+    /// Whether what is written would be kept.
+    pub ground: Arc<dyn gate::Ground>,
+    /// Passed before each effect.
+    pub gate: gate::Gate,
     /// Whom to tell.
     pub alerts: Arc<dyn actions::Alerts>,
     /// Where scripts compute.
@@ -225,29 +234,31 @@ impl Service {
         });
     }
 
-    /// What a batch changed on the board was not kept: memory is made what the store says.
+    /// What a batch changed on the board was not kept: memory is made what the store says, at once or as soon as it can be
+    /// read.
     pub async fn take_back(&self, changes: Changes) {
-        while let Err(error) = self.parts.board.take_back(&changes).await {
-            tracing::error!("failed to read back what a batch of events changed: {error}");
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                () = self.shared.stop.cancelled() => return,
-            }
+        if let Err(error) = self.parts.board.take_back(changes).await {
+            tracing::error!("failed to read back what a batch of events changed: {error}; retrying");
         }
         self.shared.changed.notify_one();
     }
 
-    /// Waits until what a batch changed on the board is durable, and takes it up; or makes memory what the store says.
+    /// Waits until what a batch changed on the board is durable, and takes it up; or makes memory what the store says. That
+    /// happens even if nobody waits for the answer any more.
     ///
     /// # Errors
     /// When it was not kept.
     pub async fn settle(&self, commit: Commit, changes: Changes) -> Result<(), crate::store::Error> {
-        let kept = commit.await;
-        match kept {
-            Ok(()) => self.confirm(changes),
-            Err(_) => self.take_back(changes).await,
-        }
-        kept
+        let service = self.clone();
+        let settling = tokio::spawn(async move {
+            let kept = commit.await;
+            match kept {
+                Ok(()) => service.confirm(changes),
+                Err(_) => service.take_back(changes).await,
+            }
+            kept
+        });
+        settling.await.unwrap_or(Err(crate::store::Error::Stopped))
     }
 
     /// Looks at intent `id` again, as after a person's answer.
@@ -286,6 +297,13 @@ impl Service {
 
     /// Serves until told to stop.
     pub async fn run(self) {
+        tokio::select! {
+            () = self.serve() => {}
+            () = self.keep_healed() => {}
+        }
+    }
+
+    async fn serve(&self) {
         loop {
             self.dispatch().await;
             let (held, parked) = (self.queue().next_due(), lock(&self.shared.lot).next_due());
@@ -314,7 +332,9 @@ impl Service {
                 self.parts.board.put_back((key, ended));
             }
         }
-        let fresh = self.parts.board.take_fresh();
+        self.close_twins().await;
+        // While memory and disk may disagree, what came may be what is open already: it is begun when that is known.
+        let fresh = if self.parts.board.is_in_doubt() { Vec::new() } else { self.parts.board.take_fresh() };
         let due = self.queue().due(now);
         for id in fresh.into_iter().chain(due) {
             if let Some(intent) = self.parts.board.get(id) {

@@ -337,3 +337,37 @@ fn paramedic(args: &[&str]) -> (bool, String) {
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     (out.status.success(), said)
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_hang_in_process_hold_their_own_threads_and_nothing_else() {
+    let home = home(
+        "plugins:\n  - { name: bad, path: bad.so, isolation: in_process, processes: 2, timeout: 1s }\n  - { name: good, path: good.so }\n",
+    );
+    let mut engine = home.start().await;
+    // Quick ones first: an engine that thinks it knows the plugin trusts it.
+    for _ in 0..5 {
+        let well = call(&engine, "bad.do", json!({ "how": "well" })).await;
+        assert!(well["ok"].is_string(), "{well:#}");
+    }
+    let hanging = [
+        begin(&engine, "bad.do", json!({ "how": "hang" })).await,
+        begin(&engine, "bad.do", json!({ "how": "hang" })).await,
+    ];
+    for id in hanging {
+        let result = end(&engine, &id).await;
+        assert_eq!(result["error"]["kind"], "timeout", "{result:#}");
+    }
+    let began = Instant::now();
+    let refused = call(&engine, "bad.do", json!({ "how": "well" })).await;
+    let error = &refused["error"];
+    assert!(error["kind"] == "unavailable" && error["retryable"] == true, "{refused:#}");
+    let other = call(&engine, "good.do", json!({ "how": "well" })).await;
+    assert!(other["ok"].is_string(), "{other:#}");
+    let ready = engine.get("/readyz").await;
+    let problems = ready["problems"].to_string();
+    assert!(problems.contains("`bad`") && problems.contains("over their time"), "{ready:#}");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    let began = Instant::now();
+    assert!(engine.stop(), "it stops in good order:\n{}", home.log());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}

@@ -29,6 +29,7 @@ async fn load(dir: &Path, isolation: Isolation) -> (Plugins, Registry) {
         actions: actions.clone(),
         alerts: Arc::new(Nobody),
         clock: Clock::system(),
+        problems: paramedic::platform::Problems::default(),
         memory: dir.join("memory"),
     };
     let specs = ["hello", "bad"].map(|name| {

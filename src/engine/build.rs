@@ -120,6 +120,7 @@ impl Engine {
             actions: actions.clone(),
             alerts: doors.told.clone(),
             clock: clock.clone(),
+            problems: doors.problems.clone(),
             memory: config.data.join("plugins"),
         };
         tell("loading plugins");

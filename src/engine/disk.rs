@@ -13,6 +13,7 @@ use rustix::fs::Access;
 use super::Engine;
 use crate::platform::log;
 use crate::store::{Error, Write, sqlite};
+use crate::tasks::gate::Ground;
 
 /// How often the place is looked at.
 const POLL: Duration = Duration::from_secs(1);
@@ -59,6 +60,16 @@ impl Disk {
 
     /// Looks at the place.
     fn look(&self) -> Result<(), Trouble> {
+        self.is_there()?;
+        let Some((dir, ..)) = &self.place else { return Ok(()) };
+        rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| Trouble {
+            why: format!("the data directory {} cannot be written to: {error}", dir.display()),
+            lost: false,
+        })
+    }
+
+    /// Looks whether the database that is open is still in its place.
+    fn is_there(&self) -> Result<(), Trouble> {
         let Some((dir, device, number)) = &self.place else { return Ok(()) };
         let lost = |why: String| Err(Trouble { why, lost: true });
         let (shown, file) = (dir.display(), dir.join(sqlite::FILE));
@@ -82,10 +93,7 @@ impl Disk {
                 ));
             }
         }
-        rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| Trouble {
-            why: format!("the data directory {shown} cannot be written to: {error}"),
-            lost: false,
-        })
+        Ok(())
     }
 
     fn set(&self, now: Option<Trouble>) {
@@ -99,6 +107,13 @@ impl Disk {
 
     fn lock(&self) -> MutexGuard<'_, Option<Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ground for Disk {
+    fn lost(&self) -> Option<String> {
+        // Not what was seen a second ago: an effect follows.
+        self.is_there().err().map(|trouble| trouble.why)
     }
 }
 

@@ -21,11 +21,12 @@ impl Engine {
         self.0.parts.freeze.list()
     }
 
-    /// Freezes `scope` in the name of `by`, `span` long or until it is thawed.
+    /// Freezes `scope` in the name of `by`, `span` long or until it is thawed. Once it returns, no effect begins that this
+    /// holds.
     ///
     /// # Errors
     /// When it could not be kept; it is frozen all the same, as long as this engine lives.
-    pub fn freeze(
+    pub async fn freeze(
         &self,
         scope: Scope,
         reason: String,
@@ -35,8 +36,9 @@ impl Engine {
         let since = self.0.clock.now();
         let until = span.map(|span| since.checked_add_signed(span.delta()).unwrap_or(Time::MAX_UTC));
         let freeze = Freeze { scope, reason, by, since, until };
-        self.0.parts.freeze.freeze(freeze.clone())?;
-        Ok(freeze)
+        let kept = self.0.parts.freeze.freeze(freeze.clone());
+        self.0.parts.gate.clear(None).await;
+        kept.map(|()| freeze)
     }
 
     /// Thaws `scope`; false if it was not frozen.

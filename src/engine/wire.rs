@@ -135,6 +135,7 @@ impl Engine {
         let (stop, tracker) = (told.stop.clone(), told.tracker.clone());
         let parts = Arc::new(tasks::Parts {
             clock: clock.clone(),
+            since: clock.now(),
             chance,
             pool,
             store: store.clone(),
@@ -143,6 +144,8 @@ impl Engine {
             inbox,
             actions: actions.clone(),
             freeze,
+            ground: disk.clone(),
+            gate: tasks::gate::Gate::default(),
             alerts: told.clone(),
             library: RwLock::new(Arc::new(library)),
             storms: tasks::escalate::Storms::default(),

@@ -31,6 +31,7 @@ fn attempt(number: u32, escalation: bool) -> Attempt {
         started_at: at(0),
         ended_at: None,
         outcome: None,
+        ended_by: Default::default(),
         message: None,
     }
 }

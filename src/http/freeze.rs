@@ -59,7 +59,7 @@ async fn freeze(
         return Err(Problem::bad_request("a freeze of no length freezes nothing").at(None, field));
     }
     let scope = scope(Which { group, playbook, rule })?;
-    let freeze = api.engine.freeze(scope, reason, by, r#for)?;
+    let freeze = api.engine.freeze(scope, reason, by, r#for).await?;
     Ok((StatusCode::CREATED, Json(freeze)))
 }
 

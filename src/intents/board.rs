@@ -5,6 +5,7 @@
 
 mod arena;
 mod batch;
+mod doubts;
 mod open;
 mod restart;
 mod shorthand;
@@ -16,11 +17,12 @@ use crate::intents::lifecycle::Illegal;
 use crate::intents::past;
 use crate::model::{Clock, Intent, IntentId, OutcomeRecord, Priority, Time};
 use crate::store::{Commit, Store, Write};
-use state::{State, version};
+use doubts::Doubts;
+use state::State;
 
 pub use batch::{Batch, Became, Changes, birth};
 pub use restart::SINCE;
-pub use state::{Ended, Relapse};
+pub use state::{Ended, Relapse, Twins};
 
 /// Most open intents unless configured otherwise; more would be a storm that nobody could work off.
 pub const DEFAULT_CAPACITY: usize = 10_000;
@@ -37,6 +39,8 @@ pub struct Board {
     clock: Clock,
     capacity: usize,
     state: Mutex<State>,
+    /// Locked after `state`, never before it.
+    doubts: Doubts,
 }
 
 /// Why a change was not made.
@@ -59,7 +63,7 @@ pub enum Error {
 impl Board {
     /// An empty board of at most `capacity` open intents.
     pub fn new(store: Arc<dyn Store>, clock: Clock, capacity: usize) -> Self {
-        Self { store, clock, capacity, state: Mutex::default() }
+        Self { store, clock, capacity, state: Mutex::default(), doubts: Doubts::default() }
     }
 
     /// How many may be open for another one of `priority` to be: a storm of lesser ones leaves room for critical ones.
@@ -92,14 +96,14 @@ impl Board {
     /// The batch that made `changes` was not kept: makes memory what the store says again.
     ///
     /// # Errors
-    /// When the store cannot be read; then call it again.
-    pub async fn take_back(&self, changes: &Changes) -> Result<(), Error> {
+    /// When the store cannot be read; then what it changed stays in doubt, see [`Board::heal`].
+    pub async fn take_back(&self, changes: Changes) -> Result<(), Error> {
         {
             let mut state = self.lock_state();
             state.settle(&changes.touched);
-            state.doubtful.extend(changes.touched.iter().copied());
-            for (key, ended) in &changes.relapsed {
-                state.ended.entry(key.clone()).or_insert_with(|| ended.clone());
+            self.doubts.add(changes.touched);
+            for (key, ended) in changes.relapsed {
+                state.ended.entry(key).or_insert(ended);
             }
         }
         self.heal().await
@@ -110,7 +114,7 @@ impl Board {
     pub fn doubt(&self) {
         let mut state = self.lock_state();
         let broken = std::mem::take(&mut state.unsettled);
-        state.doubtful.extend(broken.into_keys());
+        self.doubts.add(broken.into_keys());
     }
 
     /// Makes memory what the store says of everything that is in doubt.
@@ -118,21 +122,20 @@ impl Board {
     /// # Errors
     /// When the store cannot be read; then call it again.
     pub async fn heal(&self) -> Result<(), Error> {
-        loop {
-            let next = self.lock_state().doubtful.first().copied();
-            let Some(id) = next else { return Ok(()) };
+        while let Some(id) = self.doubts.first() {
             self.reread(id).await?;
-            let mut state = self.lock_state();
-            state.doubtful.remove(&id);
-            state.recorded.retain(|_, intent| intent.id != id);
-            if !state.open.contains(id) {
-                state.answered.retain(|_, answered| *answered != id);
-            }
-            if state.open.contains(id) {
-                // Whoever waited for the batch to confirm it waits in vain.
-                state.fresh.push(id);
-            }
         }
+        Ok(())
+    }
+
+    /// Whether memory and disk may disagree about any intent.
+    pub fn is_in_doubt(&self) -> bool {
+        !self.doubts.is_empty()
+    }
+
+    /// Resolves when something has come into doubt, or out of it.
+    pub async fn doubts_changed(&self) {
+        self.doubts.changed().await;
     }
 
     /// Locks the board for a whole batch of events.
@@ -196,7 +199,8 @@ impl Board {
     /// Changes the open intent `id` with `change`, and writes it together with `more` in one transaction.
     ///
     /// # Errors
-    /// When it is not open, or `change` is not allowed. Await the [`Commit`] before acting on the change.
+    /// When it is not open, or `change` is not allowed. Await the [`Commit`] before acting on the change. If that fails the
+    /// intent is in doubt until it was read back, see [`Board::heal`], whoever awaits it.
     pub fn change(
         &self,
         id: IntentId,
@@ -220,36 +224,38 @@ impl Board {
         let mut writes = vec![Write::Intent(intent.clone())];
         writes.extend(OutcomeRecord::untried(&intent).map(Write::Outcome));
         writes.extend(more);
-        Ok((intent, self.store.commit(writes)))
+        Ok((intent, self.store.commit_watched(writes, Some(self.doubts.watch(vec![id])))))
     }
 
-    /// Makes memory what the store says of `id`, after a change that could not be recorded. What has changed again
-    /// meanwhile is left: every change writes the whole intent, so the later one says how it stands.
+    /// Makes memory what the store says of `id`, if that is in doubt.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read; then it stays in doubt.
     pub async fn reread(&self, id: IntentId) -> Result<(), Error> {
-        let before = self.get(id).map(|intent| version(&intent));
-        // What is on its way is settled first, so that what is read is not older than memory.
-        self.store.commit(vec![]).await?;
-        let stored = self.store.intent(id).await?;
-        let mut state = self.lock_state();
-        if state.open.get(id).map(|intent| version(&intent)) != before {
-            return Ok(());
-        }
-        if let Some(old) = state.open.remove(id) {
-            state.open.unbind(&old.rule, &old.group, id);
-        }
-        if let Some(intent) = stored.filter(|intent| intent.status.is_open()) {
-            state.open.bind_if_free(&intent.rule, &intent.group, id);
-            state.open.put(Arc::new(intent));
+        while let Some(changes) = self.doubts.changes(id) {
+            // What is on its way is settled first, so that what is read is not older than memory.
+            self.store.commit(vec![]).await?;
+            let stored = self.store.intent(id).await?;
+            let mut state = self.lock_state();
+            if self.doubts.end(id, changes) {
+                state.make(id, stored);
+                break;
+            }
         }
         Ok(())
     }
 
     /// Intents that came since the last call and wait for their first decision.
     pub fn take_fresh(&self) -> Vec<IntentId> {
-        std::mem::take(&mut self.lock_state().fresh)
+        let mut fresh = std::mem::take(&mut self.lock_state().fresh);
+        // Whoever waited for the batch to confirm them waits in vain.
+        fresh.extend(self.doubts.take_cleared());
+        fresh
+    }
+
+    /// Intents that are open for the same rule and group as another, since the last call: one of each two has to be closed.
+    pub fn take_twins(&self) -> Vec<Twins> {
+        std::mem::take(&mut self.lock_state().twins)
     }
 
     /// Ended intents whose failure came back within their hold period, since the last call.

@@ -115,7 +115,7 @@ impl Learner {
         }
         let key = (record.intent, record.attempt);
         let before = self.counted.get(&key).cloned();
-        let verdict = record.outcome.verdict();
+        let verdict = record.verdict();
         if before.as_ref().map(|b| b.fixed) == verdict {
             return vec![];
         }
@@ -128,8 +128,10 @@ impl Learner {
         let drifts = match (&before, verdict) {
             (None, Some(fixed)) => {
                 version.pool.observe(cell, fixed);
-                version.minutes += record.attempt_ms as f64 / 60_000.0;
-                version.measured += 1;
+                if !record.untimed {
+                    version.minutes += record.attempt_ms as f64 / 60_000.0;
+                    version.measured += 1;
+                }
                 cusum.step(foreseen.mean, fixed)
             }
             (Some(old), verdict) => {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::clock::micros;
-use crate::model::{Decision, IntentId, Outcome, OutcomeRecord, Priority, Risk, Span, Time};
+use crate::model::{Decision, EndedBy, IntentId, Outcome, OutcomeRecord, Priority, Risk, Span, Time};
 
 fn now() -> Time {
     micros(0)
@@ -18,6 +18,8 @@ fn record(n: u128, playbook: &str, class: &str, outcome: Outcome) -> OutcomeReco
         playbook: playbook.into(),
         source_hash: "h1".into(),
         outcome,
+        ended_by: EndedBy::Itself,
+        untimed: false,
         escalation: false,
         recovery_ms: 120_000,
         attempt_ms: 120_000,
@@ -82,6 +84,25 @@ fn only_verified_outcomes_count_and_each_attempt_once() {
     assert_eq!((known.attempts, known.successes, known.n), (1, 1, 1));
     learner.observe(&OutcomeRecord { attempt: 2, ..record(4, "p", "timeout", Outcome::Fixed) });
     assert_eq!(learner.posterior("p", "h1", "timeout").attempts, 2);
+}
+
+#[test]
+fn what_a_freeze_or_a_downtime_ended_is_not_learned_and_takes_no_time() {
+    let mut learner = Learner::new();
+    for (n, ended_by) in EndedBy::ALL.into_iter().filter(|it| !it.is_itself()).enumerate() {
+        for outcome in [Outcome::Failed, Outcome::NotFixed, Outcome::Fixed] {
+            let record = OutcomeRecord { ended_by, ..record(n as u128 + 10, "p", "timeout", outcome) };
+            learner.observe(&record);
+        }
+    }
+    let known = learner.posterior("p", "h1", "timeout");
+    assert_eq!((known.attempts, known.n, known.mean_minutes), (0, 0, None));
+    // One that was held for a while and fixed it all the same says that it works, and not how long it takes.
+    learner.observe(&OutcomeRecord { untimed: true, ..record(1, "p", "timeout", Outcome::Fixed) });
+    let known = learner.posterior("p", "h1", "timeout");
+    assert_eq!((known.attempts, known.mean_minutes), (1, None));
+    learner.observe(&record(2, "p", "timeout", Outcome::Fixed));
+    assert_eq!(learner.posterior("p", "h1", "timeout").mean_minutes, Some(2.0));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Decision, Event, IntentId, Mode, Outcome, Pattern, Priority, RunId, Span, Time};
+use super::{Decision, EndedBy, Event, IntentId, Mode, Outcome, Pattern, Priority, RunId, Span, Time};
 
 /// A wish to have something repaired. One is open per rule and group; further matches are counted on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +63,9 @@ pub struct Intent {
     /// When an event said that it is over, if no match came after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleared_at: Option<Time>,
+    /// Whether it was held by a freeze for a while, so that how long it took says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disturbed: bool,
     /// Nothing more is tried; from here on the escalation chain is followed.
     #[serde(default)]
     pub exhausted: bool,
@@ -197,6 +200,9 @@ pub struct Attempt {
     /// What came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// What ended it, if not itself.
+    #[serde(default, skip_serializing_if = "EndedBy::is_itself")]
+    pub ended_by: EndedBy,
     /// The reason, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -318,6 +324,7 @@ impl Intent {
             asked_for: None,
             retry_of: None,
             cleared_at: None,
+            disturbed: false,
             exhausted: false,
             escalations: 0,
             created_at: now,

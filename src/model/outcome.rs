@@ -42,15 +42,6 @@ impl Outcome {
         Self::Unverified,
     ];
 
-    /// What this teaches of the playbook: worked, did not work, or nothing.
-    pub fn verdict(self) -> Option<bool> {
-        match self {
-            Self::Fixed => Some(true),
-            Self::NotFixed | Self::Failed | Self::Relapsed => Some(false),
-            Self::SelfRecovered | Self::Stale | Self::Denied | Self::Interrupted | Self::Unverified => None,
-        }
-    }
-
     /// The name, as it is written everywhere.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,6 +55,76 @@ impl Outcome {
             Self::Interrupted => "interrupted",
             Self::Unverified => "unverified",
         }
+    }
+}
+
+/// What ended an attempt, if not the playbook and the world that it acts on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// Nothing else: it came to its own end.
+    #[default]
+    Itself,
+    /// It was frozen until its time was up, or until there was nothing left to repair.
+    Freeze,
+    /// The engine was down while it should have gone on.
+    Downtime,
+    /// The data directory was gone until its time was up.
+    LostStore,
+    /// It waited until it was too old to act on.
+    Expiry,
+    /// An operator ended it.
+    Cancellation,
+    /// Its rule or its playbook was taken away.
+    Reload,
+}
+
+impl EndedBy {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Itself,
+        Self::Freeze,
+        Self::Downtime,
+        Self::LostStore,
+        Self::Expiry,
+        Self::Cancellation,
+        Self::Reload,
+    ];
+
+    /// Whether it came to its own end, as most do.
+    pub fn is_itself(&self) -> bool {
+        *self == Self::Itself
+    }
+}
+
+/// The one table of what teaches: whether the playbook worked, did not work, or nothing, by what came of the attempt and
+/// what ended it.
+pub fn teaches(outcome: Outcome, ended_by: EndedBy) -> Option<bool> {
+    use EndedBy as By;
+    match (ended_by, outcome) {
+        (By::Itself, Outcome::Fixed) => Some(true),
+        (By::Itself, Outcome::NotFixed | Outcome::Failed | Outcome::Relapsed) => Some(false),
+        (
+            By::Itself,
+            Outcome::SelfRecovered
+            | Outcome::Stale
+            | Outcome::Denied
+            | Outcome::Interrupted
+            | Outcome::Unverified,
+        ) => None,
+        // What the engine or its operator did says nothing of the playbook.
+        (
+            By::Freeze | By::Downtime | By::LostStore | By::Expiry | By::Cancellation | By::Reload,
+            Outcome::Fixed
+            | Outcome::NotFixed
+            | Outcome::Failed
+            | Outcome::SelfRecovered
+            | Outcome::Relapsed
+            | Outcome::Stale
+            | Outcome::Denied
+            | Outcome::Interrupted
+            | Outcome::Unverified,
+        ) => None,
     }
 }
 
@@ -86,6 +147,12 @@ pub struct OutcomeRecord {
     pub source_hash: String,
     /// What came of it.
     pub outcome: Outcome,
+    /// What ended it, if not itself: then it teaches nothing.
+    #[serde(default, skip_serializing_if = "EndedBy::is_itself")]
+    pub ended_by: EndedBy,
+    /// Whether it was frozen, or the engine down, for a part of that time: then how long it took says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untimed: bool,
     /// Whether it was an escalation, which does not repair.
     #[serde(default)]
     pub escalation: bool,
@@ -106,6 +173,11 @@ pub struct OutcomeRecord {
 }
 
 impl OutcomeRecord {
+    /// What this teaches of the playbook: worked, did not work, or nothing.
+    pub fn verdict(&self) -> Option<bool> {
+        teaches(self.outcome, self.ended_by)
+    }
+
     /// What is kept of an intent that ended with nothing attempted: that it healed by itself, or was denied. None for
     /// one that is open, was acted on, or ended for a reason that says nothing of the failure.
     pub fn untried(intent: &Intent) -> Option<Self> {
@@ -128,6 +200,8 @@ impl OutcomeRecord {
             playbook: String::new(),
             source_hash: String::new(),
             outcome,
+            ended_by: if intent.disturbed { EndedBy::Freeze } else { EndedBy::Itself },
+            untimed: intent.disturbed,
             escalation: false,
             recovery_ms: (at - intent.created_at).num_milliseconds().max(0).unsigned_abs(),
             attempt_ms: 0,
@@ -136,5 +210,22 @@ impl OutcomeRecord {
             at,
             number: 0,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_or_its_operator_ended_teaches_nothing() {
+        for ended_by in EndedBy::ALL {
+            for outcome in Outcome::ALL {
+                let teaches = teaches(outcome, ended_by);
+                assert!(ended_by.is_itself() || teaches.is_none(), "{outcome:?} ended by {ended_by:?}");
+            }
+        }
+        let taught = Outcome::ALL.map(|outcome| teaches(outcome, EndedBy::Itself));
+        assert_eq!(taught.iter().flatten().count(), 4, "fixed, not fixed, failed and relapsed");
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{IntentId, RunId, Time};
+use super::{EndedBy, IntentId, RunId, Time};
 
 /// One run of a playbook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,8 +24,17 @@ pub struct Run {
     pub status: RunStatus,
     /// When it began.
     pub started_at: Time,
-    /// When its time is up.
+    /// When its time is up; later than its playbook says if it was held by a freeze or by a downtime of the engine.
     pub deadline: Time,
+    /// What last kept it from going on, if anything did.
+    #[serde(default, skip_serializing_if = "EndedBy::is_itself")]
+    pub disturbed_by: EndedBy,
+    /// When the engine that took it up last was started, if that is not the one that began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_up_at: Option<Time>,
+    /// How many lives of the engine have taken it up since it last made a step or began to wait.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub idle_lives: u32,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
@@ -38,6 +47,10 @@ pub struct Run {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Where a run stands.
@@ -160,6 +173,8 @@ pub enum StepStatus {
     Started,
     /// Its result is in the journal.
     Finished,
+    /// It was to begin and was held back before its effect began.
+    NotBegun,
 }
 
 /// Why an action, a step or a run failed; scripts catch it as `#{kind, action, message, retryable}`.

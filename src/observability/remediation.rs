@@ -63,7 +63,12 @@ impl Remediation {
             self.open.insert(intent.id);
             return;
         }
+        let by_itself = intent.repairs().last().is_none_or(|attempt| attempt.ended_by.is_itself());
         let success = match intent.status {
+            Status::Failed | Status::Escalated if !by_itself => {
+                self.other += 1;
+                None
+            }
             Status::Succeeded => {
                 self.succeeded += 1;
                 Some(true)
@@ -149,7 +154,7 @@ impl Remediation {
                     self.places.remove(&(intent, attempt));
                     self.forgotten += 1;
                 }
-                if record.outcome == Outcome::Fixed {
+                if record.outcome == Outcome::Fixed && !record.untimed {
                     self.recovered += 1;
                     self.recovery_ms += record.recovery_ms as f64;
                 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::learning::Learner;
 use crate::model::clock::micros;
-use crate::model::{Outcome, Priority, Status, Topic};
+use crate::model::{EndedBy, Outcome, Priority, Status, Topic};
 
 const NOW: i64 = 100 * 3_600;
 
@@ -44,6 +44,8 @@ fn outcome(n: u128, outcome: Outcome) -> OutcomeRecord {
         playbook: "restart_kernel".into(),
         source_hash: "abc".into(),
         outcome,
+        ended_by: EndedBy::Itself,
+        untimed: false,
         escalation: false,
         recovery_ms: 3_000,
         attempt_ms: 2_000,

@@ -11,22 +11,18 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::abi::{self, Library, Notice};
 use super::answer;
 use super::child::{Child, Reply, WINDOW};
 use super::health::Health;
 use super::image::Image;
-use super::output;
+use super::inside::Inside;
 use super::spec::{Isolation, Spec};
-use super::wire::HEAD;
 use crate::kernels::Spawner;
 use crate::model::{Failure, Span};
+use crate::platform::Problems;
 
 /// How long a process that is not needed is kept; one is always kept.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// A call in process that takes longer than this may not hold up the thread of others again.
-const QUICK: Duration = Duration::from_micros(500);
 
 /// One version of a plugin, ready to be called.
 pub(super) enum Runner {
@@ -49,13 +45,6 @@ pub(super) struct Processes {
     told: Told,
 }
 
-pub(super) struct Inside {
-    spec: Arc<Spec>,
-    library: Arc<Library>,
-    /// Whether calls have been quick enough to be made where they are asked for.
-    quick: AtomicBool,
-}
-
 impl Runner {
     /// Loads and starts `image`; gives what the plugin says of itself, as it was said.
     ///
@@ -66,13 +55,13 @@ impl Runner {
         image: Image,
         spawner: Spawner,
         health: Arc<Health>,
-        told: Told,
+        (told, problems): (Told, Problems),
     ) -> Result<(Self, String), String> {
         if spec.isolation == Isolation::InProcess {
             // First in a process of its own: a file that is cut short would take the engine down as it is loaded.
             let (child, _) = Child::start(&spec, &image, &spawner).await?;
             child.retire().await;
-            let (inside, manifest) = Inside::load(spec, image).await?;
+            let (inside, manifest) = Inside::load(spec, image, problems).await?;
             return Ok((Self::Inside(inside), manifest));
         }
         let (child, manifest) = Child::start(&spec, &image, &spawner).await?;
@@ -208,64 +197,4 @@ fn lost(name: &str, how: &str, again: bool) -> Failure {
         return Failure::retryable("failed", message);
     }
     Failure::new("interrupted", format!("{message}; whether the call had its effect, nobody saw"))
-}
-
-impl Inside {
-    async fn load(spec: Arc<Spec>, image: Image) -> Result<(Self, String), String> {
-        abi::notices_to(tell);
-        let file = image.own().map_err(|error| error.to_string())?;
-        let config = spec.config.to_string();
-        let loading = tokio::task::spawn_blocking(move || {
-            let library = Library::load(file).map_err(|error| error.to_string())?;
-            library.start(&config).map_err(|error| error.to_string())?;
-            Ok::<_, String>(library)
-        });
-        let library = match timeout(spec.start_timeout.0, loading).await {
-            Ok(Ok(library)) => library?,
-            Ok(Err(_)) => return Err("it panicked while it was loaded".into()),
-            Err(_) => return Err(format!("it was not loaded and started within {}", spec.start_timeout)),
-        };
-        let manifest = library.manifest().to_owned();
-        Ok((Self { spec, library: Arc::new(library), quick: AtomicBool::new(false) }, manifest))
-    }
-
-    async fn call(&self, frame: Vec<u8>, limit: Span) -> Result<Value, Failure> {
-        let longest = usize::try_from(self.spec.output.0).unwrap_or(usize::MAX);
-        let began = std::time::Instant::now();
-        let answer = if self.quick.load(Ordering::Relaxed) {
-            self.library.call(&frame[HEAD..], longest)
-        } else {
-            let library = self.library.clone();
-            let calling = tokio::task::spawn_blocking(move || library.call(&frame[HEAD..], longest));
-            match timeout(limit.0, calling).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => {
-                    return Err(answer::wrong(&self.spec.name, "it panicked through the C interface"));
-                }
-                Err(_) => {
-                    let message = format!(
-                        "plugin `{}` did not answer within {limit}; as it runs in process it cannot be ended, and goes on",
-                        self.spec.name
-                    );
-                    return Err(Failure::new("timeout", message));
-                }
-            }
-        };
-        self.quick.store(began.elapsed() < QUICK, Ordering::Relaxed);
-        match answer {
-            Ok(answer) => answer::read(&self.spec.name, &answer),
-            Err(wrong) => Err(answer::wrong(&self.spec.name, &wrong.to_string())),
-        }
-    }
-}
-
-fn tell(notice: Notice) {
-    match notice {
-        Notice::Log(level, text) => output::write("in process", level, &output::clean(&text)),
-        Notice::Stray(call) => {
-            tracing::warn!(
-                "a plugin in process answered call {call} when it was over, or never was; dropped"
-            );
-        }
-    }
 }

@@ -99,7 +99,8 @@ impl Plugins {
         image.fits(spec.sha256.as_deref())?;
         let (sha256, size) = (image.sha256.clone(), image.size);
         let (most, spawner) = (spec.timeout, self.0.parts.spawner.clone());
-        let (runner, text) = Runner::load(spec, image, spawner, slot.health.clone(), self.told(slot)).await?;
+        let tell = (self.told(slot), self.0.parts.problems.clone());
+        let (runner, text) = Runner::load(spec, image, spawner, slot.health.clone(), tell).await?;
         let said = manifest::read(&text, most)?;
         Ok(Some(Version { runner, said, sha256, size, loaded_at: self.0.parts.clock.now() }))
     }

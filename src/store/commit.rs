@@ -13,15 +13,27 @@ use super::Error;
 #[must_use = "only the resolved answer says that the writes are durable"]
 pub struct Commit(oneshot::Receiver<Result<(), Error>>);
 
+/// Called once with the answer, before anybody else learns it and in the order of the commits, whether or not the
+/// [`Commit`] is still awaited. It runs on the backend's thread, or within the call that hands the writes in: it must be
+/// quick and must take no lock that is held while writes are handed in.
+pub type OnSettled = Box<dyn FnOnce(&Result<(), Error>) + Send>;
+
 /// The backend's end of a [`Commit`]. Dropped without an answer it says [`Error::Stopped`].
-#[derive(Debug)]
-pub struct Committer(oneshot::Sender<Result<(), Error>>);
+pub struct Committer {
+    answer: Option<oneshot::Sender<Result<(), Error>>>,
+    on_settled: Option<OnSettled>,
+}
 
 impl Commit {
     /// A pair that belongs together.
     pub fn pair() -> (Committer, Self) {
+        Self::watched(None)
+    }
+
+    /// The same, with a callback that gets the answer first.
+    pub fn watched(on_settled: Option<OnSettled>) -> (Committer, Self) {
         let (send, receive) = oneshot::channel();
-        (Committer(send), Self(receive))
+        (Committer { answer: Some(send), on_settled }, Self(receive))
     }
 
     /// One that was refused at once.
@@ -34,9 +46,32 @@ impl Commit {
 
 impl Committer {
     /// Gives the answer.
-    pub fn settle(self, answer: Result<(), Error>) {
-        // Nobody may be waiting for it any more, which is fine.
-        drop(self.0.send(answer));
+    pub fn settle(mut self, answer: Result<(), Error>) {
+        self.give(answer);
+    }
+
+    fn give(&mut self, answer: Result<(), Error>) {
+        if let Some(on_settled) = self.on_settled.take() {
+            on_settled(&answer);
+        }
+        if let Some(send) = self.answer.take() {
+            // Nobody may be waiting for it any more, which is fine.
+            drop(send.send(answer));
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        if self.answer.is_some() {
+            self.give(Err(Error::Stopped));
+        }
+    }
+}
+
+impl std::fmt::Debug for Committer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Committer").finish_non_exhaustive()
     }
 }
 

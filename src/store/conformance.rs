@@ -1,6 +1,7 @@
 //! What every backend of [`Store`] must do, as one suite. A backend's tests say `conformance!(its_home)`, where
 //! `its_home()` makes a [`Home`]: a place whose store can be closed and opened again.
 
+mod group;
 mod log;
 
 use std::collections::BTreeMap;
@@ -13,13 +14,36 @@ use crate::model::alert::{AlertStatus, Level};
 use crate::model::clock::micros;
 use crate::model::run::Phase;
 use crate::model::{
-    Alert, AlertId, Event, Intent, IntentId, Outcome, OutcomeRecord, Pattern, Priority, Run, RunId,
+    Alert, AlertId, EndedBy, Event, Intent, IntentId, Outcome, OutcomeRecord, Pattern, Priority, Run, RunId,
     RunStatus, Status, Step, StepKind, StepStatus, Time, Topic,
 };
 
 /// A place whose store can be closed (by dropping it) and opened again.
 pub(crate) trait Home {
     fn open(&self) -> Arc<dyn Store>;
+
+    /// The same, with a hand on how its commits are grouped and what becomes of the groups.
+    fn open_grouped(&self) -> (Arc<dyn Store>, Arc<dyn Grouped>);
+}
+
+/// What becomes of a group of commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is kept.
+    Kept,
+    /// It is lost, and said to be.
+    Lost,
+    /// It is kept, and said to be lost.
+    KeptUnseen,
+}
+
+/// Puts commits into groups of a test's choice.
+pub(crate) trait Grouped: Send + Sync {
+    /// What is handed in from here on waits, and becomes one group.
+    fn gather(&self);
+
+    /// Settles what was gathered; what comes after it is taken as it comes.
+    fn settle(&self, fate: Fate);
 }
 
 /// Makes one test of each promise.
@@ -39,6 +63,8 @@ macro_rules! conformance {
             the_log_is_read_on_from_a_number_and_what_was_noted_about_an_event_is_found,
             what_is_older_than_asked_is_forgotten_and_nothing_else,
             a_cursor_from_nowhere_is_refused,
+            a_group_that_fails_fails_for_each_unit_in_it_and_an_empty_one_only_waits,
+            what_is_told_first_of_a_commit_is_told_in_order_and_though_nobody_waits,
         );
     };
     ($home:path: $($name:ident),+ $(,)?) => {
@@ -51,6 +77,10 @@ macro_rules! conformance {
     };
 }
 pub(crate) use conformance;
+pub(crate) use group::{
+    a_group_that_fails_fails_for_each_unit_in_it_and_an_empty_one_only_waits,
+    what_is_told_first_of_a_commit_is_told_in_order_and_though_nobody_waits,
+};
 pub(crate) use log::{
     a_query_finds_the_events_it_asks_for_and_no_others,
     an_event_comes_back_as_it_went_in_however_large_or_strange,
@@ -98,6 +128,9 @@ fn run(n: i64, intent: IntentId) -> Run {
         status: RunStatus::Running,
         started_at: at(n),
         deadline: at(n + 300),
+        disturbed_by: EndedBy::Itself,
+        taken_up_at: None,
+        idle_lives: 0,
         ended_at: None,
         result: None,
         verified: None,
@@ -132,6 +165,8 @@ fn outcome(intent: IntentId, attempt: u32, second: i64, outcome: Outcome) -> Out
         playbook: "restart_kernel".into(),
         source_hash: "abc".into(),
         outcome,
+        ended_by: EndedBy::Itself,
+        untimed: false,
         escalation: false,
         recovery_ms: 1_200,
         attempt_ms: 800,

@@ -4,6 +4,8 @@
 //! part in virtual time. Clones are handles on the same. Start with [`Memory::new`].
 
 mod events;
+#[cfg(test)]
+mod group;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +14,8 @@ use futures_util::FutureExt;
 use futures_util::future::ready;
 
 use super::{
-    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OpenRun, Page, Prune, Pruned, Read,
-    Store, Wanted, Write,
+    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OnSettled, OpenRun, Page, Prune, Pruned,
+    Read, Store, Wanted, Write,
 };
 use crate::model::alert::AlertStatus;
 use crate::model::{Alert, AlertId, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
@@ -27,6 +29,9 @@ struct Inner {
     clock: Clock,
     key: EventKey,
     kept: Mutex<Kept>,
+    /// Where a test gathers commits into one group.
+    #[cfg(test)]
+    group: group::Group,
 }
 
 #[derive(Debug, Default)]
@@ -48,11 +53,25 @@ impl Memory {
     pub fn new(clock: Clock) -> Self {
         // Nobody outside can reach it, so its secret need not be one: the same each time.
         let key = EventKey::new(b"paramedic memory");
-        Self(Arc::new(Inner { clock, key, kept: Mutex::default() }))
+        Self(Arc::new(Inner {
+            clock,
+            key,
+            kept: Mutex::default(),
+            #[cfg(test)]
+            group: group::Group::default(),
+        }))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, writes: Vec<Write>) {
+        let now = self.0.clock.now();
+        let mut kept = self.kept();
+        for write in writes {
+            kept.put(write, &self.0.key, now);
+        }
     }
 
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&Kept) -> T) -> Read<'_, T> {
@@ -216,14 +235,11 @@ fn no_cursor(text: &str) -> Error {
 }
 
 impl Store for Memory {
-    fn commit(&self, writes: Vec<Write>) -> Commit {
-        let (done, commit) = Commit::pair();
-        let now = self.0.clock.now();
-        let mut kept = self.kept();
-        for write in writes {
-            kept.put(write, &self.0.key, now);
-        }
-        drop(kept);
+    fn commit_watched(&self, writes: Vec<Write>, on_settled: Option<OnSettled>) -> Commit {
+        let (done, commit) = Commit::watched(on_settled);
+        #[cfg(test)]
+        let Some((writes, done)) = self.0.group.take_in(writes, done) else { return commit };
+        self.put(writes);
         done.settle(Ok(()));
         commit
     }
@@ -454,12 +470,16 @@ mod tests {
     use crate::model::Clock;
     use crate::model::clock::micros;
     use crate::store::Store;
-    use crate::store::conformance::{Home, conformance};
+    use crate::store::conformance::{Grouped, Home, conformance};
 
     /// What is closed and opened again is the same store: a process that goes on.
     impl Home for Memory {
         fn open(&self) -> Arc<dyn Store> {
             Arc::new(self.clone())
+        }
+
+        fn open_grouped(&self) -> (Arc<dyn Store>, Arc<dyn Grouped>) {
+            (Arc::new(self.clone()), Arc::new(self.clone()))
         }
     }
 

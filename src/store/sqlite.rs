@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
 use super::{
-    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OpenRun, Page, Prune, Pruned, Read,
-    SetAside, Store, Wanted, Write,
+    Commit, Counts, Entry, Error, EventKey, EventQuery, IntentQuery, OnSettled, OpenRun, Page, Prune, Pruned,
+    Read, SetAside, Store, Wanted, Write,
 };
 use crate::model::{Alert, Clock, Event, Intent, IntentId, OutcomeRecord, Run, RunId, Step, Time};
 use crate::platform::{Part, private};
@@ -57,6 +57,9 @@ pub struct Sqlite {
     lock: Option<lock::Lock>,
     /// A throw-away directory, deleted at the end.
     throw_away: Option<PathBuf>,
+    /// What a test has planned for the next group.
+    #[cfg(test)]
+    planned: Arc<Mutex<Option<super::conformance::Fate>>>,
 }
 
 impl Sqlite {
@@ -112,7 +115,11 @@ impl Sqlite {
         let thread = Part::new("store-writer")
             .thread(None, move || writer.run())
             .map_err(|error| faults.io(format!("no thread for the writer: {error}")))?;
+        #[cfg(test)]
+        let planned = faults.planned.clone();
         Ok(Self {
+            #[cfg(test)]
+            planned,
             queue,
             readers,
             key: EventKey::new(&secret),
@@ -155,8 +162,8 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn commit(&self, writes: Vec<Write>) -> Commit {
-        let (done, commit) = Commit::pair();
+    fn commit_watched(&self, writes: Vec<Write>, on_settled: Option<OnSettled>) -> Commit {
+        let (done, commit) = Commit::watched(on_settled);
         match encode::encode(writes, &self.key) {
             Ok((rows, bytes)) => self.queue.push(Unit { rows, bytes, done }),
             Err(error) => done.settle(Err(Error::Invalid(format!("not to be written as JSON: {error}")))),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::effect;
+use super::gate::Shut;
 use super::hold;
+use super::lives;
 use super::note;
 use super::renew;
 use super::worker::{Go, OpenRun, Stop, Worker};
@@ -16,7 +18,9 @@ use crate::intents::lifecycle::{self, Transition};
 use crate::journal::Journal;
 use crate::journal::edge;
 use crate::model::run::Phase;
-use crate::model::{Attempt, Decision, Failure, Intent, Run, RunId, RunStatus, StepKind, StepStatus};
+use crate::model::{
+    Attempt, Decision, EndedBy, Failure, Intent, Run, RunId, RunStatus, Step, StepKind, StepStatus,
+};
 use crate::playbook::{self, Burst, Env, Limits, Playbook, Request};
 use crate::store::Write;
 
@@ -65,6 +69,9 @@ pub fn open(
         status: if refused.is_some() { RunStatus::Failed } else { RunStatus::Running },
         started_at: now,
         deadline: now + playbook.timeout.delta(),
+        disturbed_by: EndedBy::Itself,
+        taken_up_at: None,
+        idle_lives: 0,
         ended_at: refused.is_some().then_some(now),
         result: None,
         verified: None,
@@ -79,6 +86,7 @@ pub fn open(
         started_at: now,
         ended_at: None,
         outcome: None,
+        ended_by: EndedBy::Itself,
         message: None,
     };
     let mut writes = vec![Write::Run(Box::new(run.clone()))];
@@ -226,6 +234,9 @@ pub fn cancelled(worker: &mut Worker<'_>) {
 
 /// Drives one function of the playbook to its end.
 async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Failure>, Stop> {
+    if let Some(failure) = lives::deadly(worker).await {
+        return Ok(Err(failure));
+    }
     loop {
         if worker.cancel.is_cancelled() {
             return Err(Stop::Told);
@@ -251,31 +262,48 @@ async fn phase(worker: &mut Worker<'_>, phase: Phase) -> Result<Result<Value, Fa
             }
             Burst::Suspended { steps, step, request } => {
                 record(worker, steps);
-                let mut step = *step;
-                let seq = step.seq;
                 if let Some(failure) = hold::hold(worker, &request).await? {
                     return Ok(Err(in_doubt(worker, phase).unwrap_or(failure)));
                 }
-                let acts = matches!(step.kind, StepKind::Act | StepKind::All);
-                let known = worker.open_run.as_ref().is_some_and(|open| match acts {
-                    true => open.doubtful == Some(seq),
-                    // What is waited for may have come since the step was first recorded, in this life too.
-                    false => open.journal.steps().len() > seq as usize,
-                });
-                step.tries += u32::from(acts);
-                record(worker, vec![step.clone()]);
-                flush(worker);
-                let result = effect::perform(worker, step, request, known).await?;
-                edge::pass("effect");
-                let now = worker.parts.clock.now();
-                if let Some(open) = &mut worker.open_run {
-                    open.journal.finish(seq, result, now);
-                    open.doubtful = None;
-                }
-                edge::pass("finished");
+                carry_on(worker, *step, request).await?;
             }
         }
     }
+}
+
+/// Carries out what the script asks for as `step`; where it is held back at the last moment, it will ask again.
+async fn carry_on(worker: &mut Worker<'_>, mut step: Step, request: Request) -> Result<(), Stop> {
+    let seq = step.seq;
+    let acts = matches!(step.kind, StepKind::Act | StepKind::All);
+    let known = acts && worker.open_run.as_ref().is_some_and(|open| open.doubtful == Some(seq));
+    let before = step.clone();
+    let result = if known && step.tries >= lives::MAX_TRIES {
+        Ok(lives::poisoned(worker, &step).await)
+    } else {
+        step.tries += u32::from(acts);
+        step.status = StepStatus::Started;
+        record(worker, vec![step.clone()]);
+        flush(worker);
+        effect::perform(worker, step, request, known).await
+    };
+    let result = match result {
+        Err(Stop::NotBegun(shut)) => {
+            // One that was cut off in an earlier life is in doubt as before.
+            let status = if known { StepStatus::Started } else { StepStatus::NotBegun };
+            record(worker, vec![Step { status, ..before }]);
+            flush(worker);
+            return if shut == Shut::Ended { Err(Stop::Told) } else { Ok(()) };
+        }
+        result => result?,
+    };
+    edge::pass("effect");
+    let now = worker.parts.clock.now();
+    if let Some(open) = &mut worker.open_run {
+        open.journal.finish(seq, result, now);
+        open.doubtful = None;
+    }
+    edge::pass("finished");
+    Ok(())
 }
 
 /// What is said of a run that ended before it was known what came of an action that was cut off, as when its time was
@@ -311,7 +339,26 @@ pub fn flush(worker: &mut Worker<'_>) {
     worker.write(unsaved.into_iter().collect());
 }
 
-pub(super) fn record(worker: &mut Worker<'_>, steps: Vec<crate::model::Step>) {
+/// The same for everything of the run, as some of it could not be recorded: if it is the intent's run still, or the intent
+/// has ended.
+pub fn write_again(worker: &mut Worker<'_>) {
+    let intent = worker.parts.board.get(worker.id);
+    let is_its = |run| intent.as_ref().is_none_or(|it| it.attempts.last().is_some_and(|a| a.run == run));
+    if worker.open_run.as_ref().is_some_and(|open| is_its(open.run.id)) {
+        write_all(worker);
+    }
+}
+
+fn write_all(worker: &mut Worker<'_>) {
+    let Some(open) = &mut worker.open_run else { return };
+    open.journal.forget_saved();
+    let source = Write::Source { hash: open.playbook.hash.clone(), text: open.playbook.source.clone() };
+    let run = Write::Run(Box::new(open.run.clone()));
+    worker.write(vec![source, run]);
+    flush(worker);
+}
+
+pub(super) fn record(worker: &mut Worker<'_>, steps: Vec<Step>) {
     if let Some(open) = &mut worker.open_run {
         for step in steps {
             open.journal.put(step);
@@ -332,12 +379,7 @@ async fn load(worker: &mut Worker<'_>, intent: &Intent) -> Result<(), Stop> {
     let Some(attempt) = intent.attempts.last() else { return Ok(()) };
     if let Some(open) = worker.open_run.as_mut().filter(|open| open.run.id == attempt.run) {
         if std::mem::take(&mut open.unkept) {
-            open.journal.forget_saved();
-            let source =
-                Write::Source { hash: open.playbook.hash.clone(), text: open.playbook.source.clone() };
-            let run = Write::Run(Box::new(open.run.clone()));
-            worker.write(vec![source, run]);
-            flush(worker);
+            write_all(worker);
         }
         return Ok(());
     }
@@ -355,7 +397,17 @@ async fn load(worker: &mut Worker<'_>, intent: &Intent) -> Result<(), Stop> {
     let begun = journal.steps().last().filter(|step| step.status == StepStatus::Started);
     let doubtful = begun.map(|step| step.seq);
     worker.open_run = Some(OpenRun { run, journal, playbook, doubtful, unkept: false });
+    if lives::take_up(worker) {
+        // Durable before anything of it is computed, so that lives are counted that end there.
+        worker.durable().await?;
+    }
     Ok(())
+}
+
+/// Writes the run down as it is now.
+pub(super) fn keep(worker: &mut Worker<'_>) {
+    let run = worker.open_run.as_ref().map(|open| Write::Run(Box::new(open.run.clone())));
+    worker.write(run.into_iter().collect());
 }
 
 /// What a script is given: the intent with all that is known of it.

@@ -8,7 +8,7 @@ use super::attempt;
 use super::lot::Ticket;
 use super::wait::{self, Awaited};
 use super::worker::{Stop, Worker, tell};
-use crate::model::{Intent, Span};
+use crate::model::{Intent, Span, Time};
 
 /// What the check came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Verdict {
 
 /// Begins to wait for the event that the rule expects, from the start of the attempt on.
 pub fn expect(worker: &Worker<'_>, intent: &Intent) -> Option<Ticket> {
-    wait::begin(worker, &awaited(intent)?).ok()
+    wait::begin(worker, &awaited(intent, worker.parts.since)?).ok()
 }
 
 /// Finds out whether the latest attempt of `intent` helped.
@@ -51,7 +51,9 @@ pub async fn check(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Verd
 }
 
 async fn expected(worker: &mut Worker<'_>, intent: &Intent) -> Result<Option<Verdict>, Stop> {
-    let (Some(verify), Some(awaited)) = (&intent.plan.verify, awaited(intent)) else { return Ok(None) };
+    let (Some(verify), Some(awaited)) = (&intent.plan.verify, awaited(intent, worker.parts.since)) else {
+        return Ok(None);
+    };
     let Some(began) = intent.attempts.last().map(|a| a.started_at) else { return Ok(None) };
     let held = worker.awaits.check.take();
     let caught = held.as_ref().and_then(Ticket::take);
@@ -81,13 +83,14 @@ async fn expected(worker: &mut Worker<'_>, intent: &Intent) -> Result<Option<Ver
     Err(Stop::Parked(awaited.until))
 }
 
-fn awaited(intent: &Intent) -> Option<Awaited> {
+fn awaited(intent: &Intent, since: Time) -> Option<Awaited> {
     let verify = intent.plan.verify.as_ref()?;
     Some(Awaited {
         pattern: verify.expect.clone(),
         when: verify.when.clone(),
         target: intent.target.clone(),
-        until: intent.updated_at + verify.within.delta(),
+        // What shows that it worked may have come while the engine was down, and be told again only after.
+        until: intent.updated_at.max(since) + verify.within.delta(),
         since: None,
     })
 }

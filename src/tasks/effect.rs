@@ -10,12 +10,14 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Shut;
 use super::wait::Wait;
 use super::worker::{Slot, Stop, Worker};
-use super::{ask, wait};
+use super::{ask, hold, wait};
 use crate::actions::{self, Action, Call};
 use crate::journal::edge;
 use crate::model::{Chance, Event, Failure, Intent, Span, Step, Topic};
+use crate::platform::beginning::{self, Pass};
 use crate::playbook::{ActRequest, Request};
 
 /// Longest pause between two tries of an action.
@@ -28,28 +30,50 @@ const EMIT_AGAIN: Duration = Duration::from_secs(1);
 pub const EMITTED: &str = "playbook";
 
 /// Carries out `request`, which is `step`; `again` if it was begun before and may have had its effect.
+///
+/// # Errors
+/// [`Stop::NotBegun`] if it was held back after all; nothing of it has begun then but what had before.
 pub async fn perform(
     worker: &mut Worker<'_>,
     step: Step,
     request: Request,
     again: bool,
 ) -> Result<Result<Value, Failure>, Stop> {
+    let acts = matches!(request, Request::Act(_) | Request::All { .. });
+    if !acts && !matches!(request, Request::Emit { .. }) {
+        return wait(worker, step, request).await;
+    }
+    worker.durable().await?;
+    if acts {
+        edge::pass("started");
+    }
+    // Its record may have taken a while to become durable: asked again, now that nothing comes between.
+    let who = hold::who(worker, &request);
+    let (parts, cancel) = (worker.parts, worker.cancel.clone());
+    let enter = move || match cancel.is_cancelled() {
+        true => Err(Shut::Ended),
+        false => parts.gate.enter(parts, &who),
+    };
+    let pass = enter().map_err(Stop::NotBegun)?;
     match request {
-        Request::Act(act) => {
-            worker.durable().await?;
-            edge::pass("started");
-            act_once(worker, &step, act, 0, again).await
-        }
+        Request::Act(act) => act_once(worker, &step, act, again, (&enter, pass)).await,
         Request::All { actions, partial } => {
-            worker.durable().await?;
-            edge::pass("started");
-            all(worker, &step, actions, partial, again).await
+            all(worker, &step, actions, (partial, again), (&enter, pass)).await
         }
+        Request::Emit { topic, data } => beginning::with(pass, emit(worker, &step, &topic, data)).await,
+        request => wait(worker, step, request).await,
+    }
+}
+
+/// What is asked before each try of an action, and the pass for the first one.
+type Gated<'a> = (&'a (dyn Fn() -> Result<Pass, Shut> + Send + Sync), Pass);
+
+async fn wait(worker: &mut Worker<'_>, step: Step, request: Request) -> Result<Result<Value, Failure>, Stop> {
+    match request {
         Request::Ask { question, choices, timeout, details } => {
             let question = ask::Question { text: question, choices, timeout, details };
             ask::ask(worker, &step, &question).await
         }
-        Request::Emit { topic, data } => emit(worker, &step, &topic, data).await,
         request => match wait::of(&request, &step, &target(worker)) {
             Ok(Some(Wait::Until(time))) => Ok(wait::until(worker, time).await?.map(|()| Value::Null)),
             Ok(Some(Wait::Event(awaited))) => wait::event_of(worker, &step, &awaited).await,
@@ -67,17 +91,17 @@ async fn act_once(
     worker: &mut Worker<'_>,
     step: &Step,
     act: ActRequest,
-    index: usize,
     again: bool,
+    gated: Gated<'_>,
 ) -> Result<Result<Value, Failure>, Stop> {
-    let plan = match plan(worker, step, act, index) {
+    let plan = match plan(worker, step, act, 0) {
         Ok(plan) => plan,
         Err(failure) => return Ok(Err(failure)),
     };
     let limit = worker.time_left();
     report_first(worker, step);
     let Worker { slot, cancel, .. } = worker;
-    let result = limited(plan, again, limit, cancel, Some(&mut *slot)).await;
+    let result = limited(plan, again, limit, (gated, cancel), Some(&mut *slot)).await;
     // The run's time may have ended in a pause.
     slot.acquire().await;
     result
@@ -87,21 +111,26 @@ async fn all(
     worker: &mut Worker<'_>,
     step: &Step,
     acts: Vec<ActRequest>,
-    partial: bool,
-    again: bool,
+    (partial, again): (bool, bool),
+    (enter, pass): Gated<'_>,
 ) -> Result<Result<Value, Failure>, Stop> {
     let limit = worker.time_left();
     report_first(worker, step);
     let plans: Vec<_> = acts.into_iter().enumerate().map(|(i, act)| plan(worker, step, act, i)).collect();
     let cancel = &worker.cancel;
-    let results = join_all(plans.into_iter().map(|plan| async move {
-        match plan {
-            // Together they hold one right to act, so none of them gives it back while it pauses.
-            Ok(plan) => limited(plan, again, limit, cancel, None).await,
-            Err(failure) => Ok(Err(failure)),
+    let results = join_all(plans.into_iter().map(|plan| {
+        let pass = pass.clone();
+        async move {
+            match plan {
+                // Together they hold one right to act, so none of them gives it back while it pauses.
+                Ok(plan) => limited(plan, again, limit, ((enter, pass), cancel), None).await,
+                Err(failure) => Ok(Err(failure)),
+            }
         }
-    }))
-    .await;
+    }));
+    // Each holds the pass until it has begun.
+    drop(pass);
+    let results = results.await;
     let results = results.into_iter().collect::<Result<Vec<_>, Stop>>()?;
     if partial {
         let each = results.into_iter().map(|result| match result {
@@ -121,8 +150,6 @@ struct Planned {
     retries: u32,
     backoff: Duration,
     chance: Chance,
-    /// Whether it was frozen meanwhile.
-    frozen: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Result<Planned, Failure> {
@@ -150,23 +177,18 @@ fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Resu
     let timeout = act.timeout.unwrap_or(action.spec().timeout);
     let backoff = act.backoff.map_or(Duration::from_secs(1), |span| span.0);
     let chance = worker.parts.chance.clone();
-    let playbook = worker.open_run.as_ref().map(|open| open.run.playbook.clone());
-    let (switch, acts) = (worker.parts.freeze.clone(), action.spec().acts);
-    let frozen = Box::new(move || {
-        acts && intent.as_ref().is_some_and(|intent| switch.on(intent, playbook.as_deref()).is_some())
-    });
-    Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff, chance, frozen })
+    Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff, chance })
 }
 
 async fn limited(
     plan: Planned,
     again: bool,
     limit: Duration,
-    cancel: &CancellationToken,
+    gated: (Gated<'_>, &CancellationToken),
     slot: Option<&mut Slot>,
 ) -> Result<Result<Value, Failure>, Stop> {
     let name = plan.call.name.clone();
-    let result = match tokio::time::timeout(limit, tries(plan, again, cancel, slot)).await {
+    let result = match tokio::time::timeout(limit, tries(plan, again, gated, slot)).await {
         Ok(result) => result?,
         Err(_) => Err(Failure::new("timeout", "the run's time was up before the action ended")),
     };
@@ -176,15 +198,36 @@ async fn limited(
 async fn tries(
     plan: Planned,
     again: bool,
-    cancel: &CancellationToken,
+    ((enter, first), cancel): (Gated<'_>, &CancellationToken),
     mut slot: Option<&mut Slot>,
 ) -> Result<Result<Value, Failure>, Stop> {
-    if again && let Some(answer) = repeat(&plan).await {
-        return Ok(answer);
+    let mut pass = Some(first);
+    // A further try would be a further effect. After a restart an idempotent action is tried again.
+    let ended = |failure| if plan.action.idempotent(&plan.call) { Err(Stop::Told) } else { Ok(Err(failure)) };
+    if again {
+        // Looking takes a while, so it is asked anew after that.
+        pass = None;
+        if let Some(answer) = repeat(&plan).await {
+            return Ok(answer);
+        }
     }
     let mut pause = plan.backoff;
+    let mut last: Option<Failure> = None;
     for left in (0..=plan.retries).rev() {
-        let failure = match actions::within(plan.action.as_ref(), plan.call.clone(), plan.timeout).await {
+        let pass = match pass.take().map_or_else(enter, Ok) {
+            Ok(pass) => pass,
+            Err(shut) => match (last, shut) {
+                (None, shut) => return Err(Stop::NotBegun(shut)),
+                (Some(failure), Shut::Ended) => return ended(failure),
+                (Some(failure), shut) => {
+                    let what = if matches!(shut, Shut::Frozen(_)) { "frozen" } else { "nothing can be kept" };
+                    let message = format!("{}; {what}, so it is not tried again", failure.message);
+                    return Ok(Err(Failure { message, ..failure }));
+                }
+            },
+        };
+        let call = actions::within(plan.action.as_ref(), plan.call.clone(), plan.timeout);
+        let failure = match beginning::with(pass, call).await {
             Ok(value) => return Ok(Ok(value)),
             Err(failure) => failure,
         };
@@ -199,19 +242,13 @@ async fn tries(
         }
         tokio::select! {
             biased;
-            // A further try would be a further effect. After a restart an idempotent action is tried again.
-            () = cancel.cancelled() => {
-                return if plan.action.idempotent(&plan.call) { Err(Stop::Told) } else { Ok(Err(failure)) };
-            }
+            () = cancel.cancelled() => return ended(failure),
             () = tokio::time::sleep(pause_now) => {}
         }
         if let Some(slot) = &mut slot {
             slot.acquire().await;
         }
-        if (plan.frozen)() {
-            let message = format!("{}; frozen, so it is not tried again", failure.message);
-            return Ok(Err(Failure { message, ..failure }));
-        }
+        last = Some(failure);
         pause = (pause * 2).min(MAX_BACKOFF);
     }
     Ok(Err(Failure::new("failed", "the action was not tried")))
@@ -249,7 +286,6 @@ async fn emit(
         Ok(topic) => topic,
         Err(error) => return Ok(Err(Failure::new("invalid", error.to_string()))),
     };
-    worker.durable().await?;
     let intent = worker.parts.board.get(worker.id);
     let id = format!("{}/{}", step.run, step.seq);
     let mut event = Event::new(id, topic, EMITTED, step.started_at, data);

@@ -150,7 +150,7 @@ pub async fn give_up(parts: &Parts, id: crate::model::IntentId) -> bool {
     let Ok((intent, commit)) = changed else { return false };
     if let Err(error) = commit.await {
         tracing::error!(intent = %id, "failed to record that the intent was given up: {error}");
-        drop(parts.board.reread(id).await);
+        // What is in doubt is read back by itself.
         return false;
     }
     parts.report(&intent);
@@ -166,6 +166,35 @@ pub async fn half_undone(parts: &Parts, intent: &Intent, playbook: &str, failed:
     let (level, target) = (intent.priority.into(), Some(intent.target.clone()));
     let told = parts.alerts.raise(key, level, title.clone(), message.clone(), target, Some(intent.id)).await;
     if let Err(failure) = told {
+        tracing::error!(intent = %intent.id, "{title}: {message} (and the alert could not be recorded: {failure})");
+    }
+}
+
+/// Of two intents for the same thing one was closed, as `why` says.
+pub async fn twin(parts: &Parts, intent: &Intent, why: &str) {
+    let title = format!("{}: of two open intents one was closed", intent.goal);
+    let key = format!("{}/twin", key(intent));
+    let (level, target) = (intent.priority.into(), Some(intent.target.clone()));
+    let raised = parts.alerts.raise(key, level, title.clone(), why.into(), target, Some(intent.id)).await;
+    if let Err(failure) = raised {
+        tracing::error!(intent = %intent.id, "{title}: {why} (and the alert could not be recorded: {failure})");
+    }
+}
+
+/// `action` ended the engine again and again: told under a key of its own, as it stays true whatever becomes of the intent.
+pub async fn poisoned(parts: &Parts, intent: &Intent, action: &str, why: &str) {
+    let title = format!("{action} keeps ending the engine");
+    let message = format!("{why}. It is part of `{}` on {}", intent.goal, intent.target);
+    let key = format!("{}/poison/{action}", key(intent));
+    let told = parts.alerts.raise(
+        key,
+        crate::model::alert::Level::Critical,
+        title.clone(),
+        message.clone(),
+        Some(intent.target.clone()),
+        Some(intent.id),
+    );
+    if let Err(failure) = told.await {
         tracing::error!(intent = %intent.id, "{title}: {message} (and the alert could not be recorded: {failure})");
     }
 }

@@ -1,66 +1,100 @@
-//! Holds what is frozen: before its next effect a run waits until a person has thawed it, or its time is up.
+//! Holds what may not act now: before its next effect a run waits until an operator has thawed it, or the data directory is
+//! back, or its time is up.
 //!
 //! Looks and alerts go on, as people need them most then.
 
-use super::weigh;
+use std::time::Duration;
+
+use super::gate::{self, Shut, Who};
 use super::worker::{Stop, Worker};
-use crate::freeze::Freeze;
-use crate::model::{Failure, Status};
+use super::{attempt, weigh};
+use crate::model::{EndedBy, Failure, Status};
 use crate::playbook::Request;
 
 /// The name of the guard that holds, which its reasons begin with.
 const GUARD: &str = "freeze: ";
 
 /// The kind of failure of a run whose time was up while it was frozen.
-const FROZEN: &str = "frozen";
+pub const FROZEN: &str = "frozen";
 
-/// Waits while what `request` would do is frozen. A failure if it is not to be done at all: the run's time is up, or what
+/// The kind of failure of a run whose time was up while the data directory was gone.
+pub const LOST: &str = "lost";
+
+/// The kind of failure of a run that had nothing left to do when it was thawed.
+pub const STALE: &str = "stale";
+
+/// How often it is looked whether a data directory is back, which nobody tells.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Waits while what `request` would do is held. A failure if it is not to be done at all: the run's time is up, or what
 /// it was about is over meanwhile.
 pub async fn hold(worker: &mut Worker<'_>, request: &Request) -> Result<Option<Failure>, Stop> {
-    let actions: Vec<&str> = match request {
-        Request::Act(act) => vec![&act.action],
-        Request::All { actions, .. } => actions.iter().map(|act| act.action.as_str()).collect(),
-        _ => return Ok(None),
-    };
-    let acts = |name: &&str| worker.parts.actions.get(name).is_none_or(|action| action.spec().acts);
-    if !actions.iter().any(acts) {
+    let who = who(worker, request);
+    if !who.acts {
         return Ok(None);
     }
     let mut changed = worker.parts.freeze.subscribe();
-    let mut waited = false;
-    while let Some(freeze) = frozen(worker) {
-        if !waited {
-            tracing::info!(intent = %worker.id, "held before its next effect: {freeze}");
+    let since = worker.parts.clock.now();
+    let mut waited = None;
+    while let Some(shut) = gate::shut(worker.parts, &who) {
+        if shut == Shut::Ended {
+            return Err(Stop::Told);
+        }
+        if waited.is_none() {
+            tracing::info!(intent = %worker.id, "held before its next effect: {shut}");
             worker.durable().await?;
         }
-        waited = true;
+        waited = Some(match shut {
+            Shut::Lost(_) => EndedBy::LostStore,
+            _ => EndedBy::Freeze,
+        });
         worker.slot.release();
         let left = worker.time_left();
         if left.is_zero() {
-            let text = format!("its time was up before it was thawed: {freeze}");
-            return Ok(Some(Failure::new(FROZEN, text)));
+            let failure = match &shut {
+                Shut::Lost(why) => {
+                    Failure::new(LOST, format!("its time was up while nothing could be kept: {why}"))
+                }
+                shut => Failure::new(FROZEN, format!("its time was up before it was thawed: {shut}")),
+            };
+            return Ok(Some(failure));
         }
-        let ends = freeze.until.map(|until| (until - worker.parts.clock.now()).to_std().unwrap_or_default());
+        let now = worker.parts.clock.now();
+        let until = |at: crate::model::Time| (at - now).to_std().unwrap_or_default();
+        let next = match &shut {
+            Shut::Frozen(freeze) => freeze.until.map_or(left, until),
+            _ => LOOK,
+        };
         tokio::select! {
             biased;
             () = worker.cancel.cancelled() => return Err(Stop::Told),
             _ = changed.changed() => {}
-            () = tokio::time::sleep(ends.unwrap_or(left).min(left)) => {}
+            () = tokio::time::sleep(next.min(left)) => {}
         }
     }
-    if !waited {
-        return Ok(None);
-    }
+    let Some(by) = waited else { return Ok(None) };
     worker.slot.acquire().await;
+    // The time that it was held is not its own.
+    let held = worker.parts.clock.now() - since;
+    if let Some(open) = &mut worker.open_run {
+        open.run.deadline += held.max(chrono::TimeDelta::zero());
+        open.run.disturbed_by = by;
+        attempt::keep(worker);
+    }
     let over = worker.parts.board.get(worker.id).is_some_and(|intent| weigh::is_over(&intent));
-    Ok(over.then(|| Failure::new("stale", "what it was about was over by itself while it was frozen")))
+    Ok(over.then(|| Failure::new(STALE, "what it was about was over by itself while it was held")))
 }
 
-/// What holds the run under way.
-fn frozen(worker: &Worker<'_>) -> Option<Freeze> {
-    let playbook = worker.open_run.as_ref().map(|open| open.run.playbook.as_str());
-    let intent = worker.parts.board.get(worker.id)?;
-    worker.parts.freeze.on(&intent, playbook)
+/// Who would have an effect by `request`.
+pub fn who(worker: &Worker<'_>, request: &Request) -> Who {
+    let actions: Vec<&str> = match request {
+        Request::Act(act) => vec![&act.action],
+        Request::All { actions, .. } => actions.iter().map(|act| act.action.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let acts = |name: &&str| worker.parts.actions.get(name).is_none_or(|action| action.spec().acts);
+    let playbook = worker.open_run.as_ref().map(|open| open.run.playbook.clone());
+    Who { intent: worker.id, playbook, acts: actions.iter().any(acts) }
 }
 
 impl super::Service {
@@ -79,6 +113,7 @@ impl super::Service {
             let freed = self.parts.board.change(id, vec![], |intent| {
                 intent.not_before = None;
                 intent.reason = None;
+                intent.disturbed = true;
                 Ok(())
             });
             // It is looked at in a moment, whether this was kept or not: a later start finds it as it was, and asks anew.

@@ -4,25 +4,24 @@ use std::sync::Arc;
 
 use super::lot::Awaits;
 use super::worker::{Go, Stop, Worker};
-use super::{Parts, escalate, lock};
+use super::{Parts, escalate, hold, lock};
 use crate::guard;
 use crate::intents::board::Ended;
 use crate::intents::lifecycle::{self, Transition};
-use crate::journal::edge;
-use crate::model::{Event, Intent, Outcome, OutcomeRecord, Time, Topic};
+use crate::model::{EndedBy, Event, Failure, Intent, Outcome, OutcomeRecord, Time, Topic};
 use crate::store::Write;
 
 /// The latest attempt of `intent` came to `outcome`: success, the next attempt, or the end of trying.
 pub async fn attempt_ended(
     worker: &mut Worker<'_>,
     intent: &Arc<Intent>,
-    outcome: Outcome,
+    (outcome, ended_by): (Outcome, EndedBy),
     message: String,
 ) -> Result<Go, Stop> {
     let now = worker.parts.clock.now();
-    let hash = worker.open_run.as_ref().map(|open| open.run.source_hash.clone()).unwrap_or_default();
     let number = Number::new(worker.parts);
-    let record = record(intent, outcome, &hash, now).map(|it| OutcomeRecord { number: number.value, ..it });
+    let record = record(worker, intent, (outcome, ended_by), now)
+        .map(|it| OutcomeRecord { number: number.value, ..it });
     let writes = record.iter().cloned().map(Write::Outcome).collect();
     let success = matches!(outcome, Outcome::Fixed | Outcome::Unverified);
     let max = intent.plan.guard.max_attempts.unwrap_or(guard::MAX_ATTEMPTS) as usize;
@@ -33,6 +32,7 @@ pub async fn attempt_ended(
     let changed = worker.change(writes, |intent| {
         if let Some(attempt) = intent.attempts.last_mut() {
             attempt.outcome = Some(outcome);
+            attempt.ended_by = ended_by;
             attempt.ended_at = Some(now);
             attempt.message = Some(text.clone());
         }
@@ -43,13 +43,8 @@ pub async fn attempt_ended(
         }
     })?;
     let repaired = (outcome == Outcome::Fixed).then(|| escalate::repaired(worker.parts, &changed));
-    if let Some(record) = record {
-        // Whoever sees the end also sees what was learned of it.
-        worker.settled().await?;
-        teach(worker.parts, record);
-        edge::pass("learned");
-    }
-    drop(number);
+    worker.lesson = record.map(|record| Lesson { record, _number: number });
+    worker.settled().await?;
     if let Some(repaired) = repaired {
         repaired.await;
     }
@@ -106,6 +101,13 @@ pub async fn relapse(parts: &Parts, ended: &Ended) -> Result<(), crate::store::E
     Ok(())
 }
 
+/// What is to be learned once it is durable.
+pub struct Lesson<'a> {
+    /// What came of an attempt.
+    pub record: OutcomeRecord,
+    _number: Number<'a>,
+}
+
 /// The number of an outcome on its way: what is kept of learning counts it as missing until this is dropped.
 struct Number<'a> {
     parts: &'a Parts,
@@ -143,8 +145,27 @@ pub fn teach(parts: &Parts, record: OutcomeRecord) {
     }
 }
 
-fn record(intent: &Intent, outcome: Outcome, hash: &str, now: Time) -> Option<OutcomeRecord> {
+/// What ended the run under way with `failure`, if not itself: the one place that says so, from the kind of its failure.
+pub fn ended_by(worker: &Worker<'_>, failure: &Failure) -> EndedBy {
+    let disturbed_by = worker.open_run.as_ref().map_or(EndedBy::Itself, |open| open.run.disturbed_by);
+    match failure.kind.as_str() {
+        hold::FROZEN | hold::STALE => EndedBy::Freeze,
+        hold::LOST => EndedBy::LostStore,
+        // Its time was up, or an action was cut off: that may be what held it, though the time of that is given back.
+        "deadline" | "timeout" | "interrupted" => disturbed_by,
+        _ => EndedBy::Itself,
+    }
+}
+
+fn record(
+    worker: &Worker<'_>,
+    intent: &Intent,
+    (outcome, ended_by): (Outcome, EndedBy),
+    now: Time,
+) -> Option<OutcomeRecord> {
     let attempt = intent.attempts.last()?;
+    let run = worker.open_run.as_ref().map(|open| &open.run);
+    let was_held = intent.disturbed || run.is_some_and(|run| !run.disturbed_by.is_itself());
     let millis = |from: Time| (now - from).num_milliseconds().max(0).unsigned_abs();
     Some(OutcomeRecord {
         intent: intent.id,
@@ -153,8 +174,10 @@ fn record(intent: &Intent, outcome: Outcome, hash: &str, now: Time) -> Option<Ou
         class: intent.learning_class(),
         target: intent.target.clone(),
         playbook: attempt.playbook.clone(),
-        source_hash: hash.into(),
+        source_hash: run.map(|run| run.source_hash.clone()).unwrap_or_default(),
         outcome,
+        ended_by,
+        untimed: was_held || intent.created_at < worker.parts.since,
         escalation: attempt.escalation,
         recovery_ms: millis(intent.created_at),
         attempt_ms: millis(attempt.started_at),

@@ -69,13 +69,7 @@ impl Service {
             return;
         }
         self.queue().release(target, id);
-        let service = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = service.close_runs(id).await {
-                // At the next start it is.
-                tracing::error!(intent = %id, "failed to close the run of an intent that ended: {error}");
-            }
-        });
+        self.close_left_over(id);
         self.shared.changed.notify_one();
     }
 

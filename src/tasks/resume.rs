@@ -29,6 +29,7 @@ impl Service {
     /// # Errors
     /// When the store cannot be read.
     pub async fn resume(&self) -> Result<(), crate::store::Error> {
+        self.close_twins().await;
         let found = Arc::new(Mutex::new(Found::default()));
         let (service, finds) = (self.clone(), found.clone());
         let each = move |run| service.take_up(run, &mut lock(&finds));
@@ -48,9 +49,7 @@ impl Service {
         let service = self.clone();
         tokio::spawn(async move {
             for id in ended {
-                if let Err(error) = service.close_runs(id).await {
-                    tracing::error!(intent = %id, "failed to close the run of an intent that has ended: {error}");
-                }
+                service.close_left_over(id);
             }
             for (pattern, since) in missed {
                 if let Err(error) = service.look_back(&pattern, since).await {

@@ -7,10 +7,15 @@ use std::time::Duration;
 
 use super::lot::Awaits;
 use super::worker::{Go, Stop, Worker, tell};
-use super::{attempt, check, escalate, outcome, weigh};
+use super::{attempt, check, escalate, lives, outcome, weigh};
+use crate::intents::board;
 use crate::intents::lifecycle::Transition;
 use crate::journal::edge;
-use crate::model::{Failure, Intent, Outcome, Status, Time};
+use crate::model::{EndedBy, Failure, Intent, Outcome, Status, Time};
+use crate::store::Write;
+
+/// Pause before what could not be recorded is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Worker<'_> {
     /// Works until the intent ends or has to wait. Where its playbook or its check waits for a time or an event, it
@@ -26,8 +31,9 @@ impl Worker<'_> {
             };
             match went {
                 Ok(Go::On) => {}
-                Ok(Go::Wait) | Err(Stop::Told) => break,
+                Ok(Go::Wait) | Err(Stop::Told | Stop::NotBegun(_)) => break,
                 Err(Stop::Parked(until)) => {
+                    lives::waits(&mut self);
                     parked = Some(until);
                     break;
                 }
@@ -38,7 +44,9 @@ impl Worker<'_> {
                         open.unkept = true;
                     }
                     self.forget();
-                    if !self.pause(Duration::from_secs(1)).await || !self.reread().await {
+                    if !self.pause(AGAIN).await || !self.reread().await {
+                        // Whether it came to that is read from the store by whoever goes on.
+                        self.lesson = None;
                         break;
                     }
                 }
@@ -49,21 +57,57 @@ impl Worker<'_> {
         if self.parts.board.get(self.id).is_none() {
             attempt::cancelled(&mut self);
         }
-        if let Err(error) = self.durable().await {
-            tracing::error!(intent = %self.id, "failed to record where the intent stands: {error}");
+        while let Err(error) = self.durable().await {
+            tracing::error!(intent = %self.id, "failed to record where the intent stands: {error}; retrying");
+            self.forget();
+            self.lesson = None;
+            if matches!(error, Stop::Record(board::Error::Store(crate::store::Error::Stopped))) {
+                break;
+            }
+            // Not cut short by a stop: what came of an action is worth the time that a stop gives.
+            self.slot.release();
+            tokio::time::sleep(AGAIN).await;
+            attempt::write_again(&mut self);
         }
         Some((parked?, self.awaits))
     }
 
     /// Makes memory what the store says; false when told to stop before the store could be read.
     async fn reread(&mut self) -> bool {
-        while let Err(error) = self.parts.board.reread(self.id).await {
-            tracing::error!(intent = %self.id, "failed to read where the intent stands: {error}");
-            if !self.pause(Duration::from_secs(1)).await {
-                return false;
+        loop {
+            let read = async {
+                self.parts.board.reread(self.id).await?;
+                match &self.lesson {
+                    Some(_) => Ok(self.parts.store.intent(self.id).await?),
+                    None => Ok::<_, crate::intents::board::Error>(None),
+                }
+            };
+            match read.await {
+                Ok(stored) => {
+                    self.repeat_lesson(stored);
+                    return true;
+                }
+                Err(error) => {
+                    tracing::error!(intent = %self.id, "failed to read where the intent stands: {error}; retrying");
+                    if !self.pause(AGAIN).await {
+                        return false;
+                    }
+                }
             }
         }
-        true
+    }
+
+    /// The outcome of an attempt could not be recorded. If the intent says `stored` as it is that the attempt came to it,
+    /// as it was kept after all or with a later change, it is written again; else it did not happen.
+    fn repeat_lesson(&mut self, stored: Option<Intent>) {
+        let Some(lesson) = self.lesson.take() else { return };
+        let came_to_it = |attempt: &crate::model::Attempt| {
+            attempt.number == lesson.record.attempt && attempt.outcome == Some(lesson.record.outcome)
+        };
+        if stored.is_some_and(|it| it.attempts.iter().any(came_to_it)) {
+            self.write(vec![Write::Outcome(lesson.record.clone())]);
+            self.lesson = Some(lesson);
+        }
     }
 
     async fn step(&mut self, intent: &Arc<Intent>) -> Result<Go, Stop> {
@@ -97,7 +141,8 @@ impl Worker<'_> {
         };
         let undone = attempt::roll_back(self, intent, &failure).await?;
         let outcome = if failure.kind == "interrupted" { Outcome::Interrupted } else { Outcome::Failed };
-        outcome::attempt_ended(self, intent, outcome, both(tell(&failure), undone)).await
+        let ended_by = outcome::ended_by(self, &failure);
+        outcome::attempt_ended(self, intent, (outcome, ended_by), both(tell(&failure), undone)).await
     }
 
     async fn verifying(&mut self, intent: &Arc<Intent>) -> Result<Go, Stop> {
@@ -110,17 +155,18 @@ impl Worker<'_> {
         edge::pass("verified");
         let (outcome, kind, message) = match verdict {
             check::Verdict::Works(how) => {
-                return outcome::attempt_ended(self, intent, Outcome::Fixed, how).await;
+                return outcome::attempt_ended(self, intent, (Outcome::Fixed, EndedBy::Itself), how).await;
             }
             check::Verdict::Unknown => {
                 let how = "the playbook ended well; nothing is defined that checks it".into();
-                return outcome::attempt_ended(self, intent, Outcome::Unverified, how).await;
+                return outcome::attempt_ended(self, intent, (Outcome::Unverified, EndedBy::Itself), how)
+                    .await;
             }
             check::Verdict::Broken(why) => (Outcome::NotFixed, "not_fixed", why),
             check::Verdict::Unclear(why) => (Outcome::Failed, attempt::UNCLEAR, why),
         };
         let undone = attempt::roll_back(self, intent, &Failure::new(kind, message.clone())).await?;
-        outcome::attempt_ended(self, intent, outcome, both(message, undone)).await
+        outcome::attempt_ended(self, intent, (outcome, EndedBy::Itself), both(message, undone)).await
     }
 }
 

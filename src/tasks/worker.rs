@@ -9,10 +9,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
+use super::gate::Shut;
 use super::lot::Awaits;
+use super::outcome::Lesson;
 use crate::intents::board;
 use crate::intents::lifecycle::{self, Illegal, Transition};
-use crate::journal::Journal;
+use crate::journal::{Journal, edge};
 use crate::model::{Failure, Intent, IntentId, Run, Time};
 use crate::playbook::Playbook;
 use crate::store::{Commit, Write};
@@ -41,6 +43,9 @@ pub enum Stop {
     /// A person could not be told, so the intent must not end.
     #[error("a person could not be told: {0}")]
     Untold(String),
+    /// The next effect is held back, though its start was recorded; nothing of it has begun.
+    #[error("its next effect is held back: {0}")]
+    NotBegun(Shut),
     /// The script could not be computed just now.
     #[error("the playbook could not be computed, as too much is under way or its interpreter broke")]
     Lost,
@@ -103,6 +108,8 @@ pub struct Worker<'a> {
     pub open_run: Option<OpenRun>,
     /// The events that it waits for, or has begun to.
     pub awaits: Awaits,
+    /// What is to be learned once it is durable.
+    pub(super) lesson: Option<Lesson<'a>>,
     /// The hash of a source that is on its way to the store.
     pub(super) source: Option<String>,
     unconfirmed: Vec<Commit>,
@@ -139,6 +146,7 @@ impl<'a> Worker<'a> {
             cancel,
             open_run: None,
             awaits,
+            lesson: None,
             source: None,
             unconfirmed: vec![],
             unreported: vec![],
@@ -186,6 +194,11 @@ impl<'a> Worker<'a> {
         }
         if let Some(hash) = self.source.take() {
             super::lock(&self.parts.sources).insert(hash);
+        }
+        if let Some(lesson) = self.lesson.take() {
+            // Whoever sees the end also sees what was learned of it.
+            super::outcome::teach(self.parts, lesson.record.clone());
+            edge::pass("learned");
         }
         Ok(())
     }

@@ -28,6 +28,8 @@ fn outcome(number: u64) -> OutcomeRecord {
         playbook: "mend".into(),
         source_hash: "h".into(),
         outcome: if number.is_multiple_of(3) { Outcome::NotFixed } else { Outcome::Fixed },
+        ended_by: Default::default(),
+        untimed: false,
         escalation: false,
         recovery_ms: 1,
         attempt_ms: 1,

@@ -3,7 +3,7 @@
 use super::Stage;
 use super::case::Case;
 use crate::learning::Learner;
-use crate::model::{IntentId, Outcome, OutcomeRecord};
+use crate::model::{EndedBy, IntentId, Outcome, OutcomeRecord};
 
 /// Outcomes of a class that stand behind what a test says is learned: enough to be sure of it.
 const KNOWN: u32 = 20;
@@ -33,6 +33,8 @@ pub(super) fn learner(stage: &Stage, case: &Case) -> Learner {
                     playbook: name.clone(),
                     source_hash: playbook.hash.clone(),
                     outcome: if fixed { Outcome::Fixed } else { Outcome::NotFixed },
+                    ended_by: EndedBy::Itself,
+                    untimed: false,
                     escalation: false,
                     recovery_ms: 0,
                     attempt_ms: u64::try_from(playbook.cost.0.as_millis()).unwrap_or(u64::MAX),

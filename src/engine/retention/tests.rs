@@ -81,6 +81,7 @@ impl World {
             started_at: now,
             ended_at: Some(now),
             outcome: Some(Outcome::Fixed),
+            ended_by: Default::default(),
             message: None,
         };
         it.attempts.push(attempt);
@@ -95,6 +96,9 @@ impl World {
             status: if status.is_open() { RunStatus::Running } else { RunStatus::Succeeded },
             started_at: now,
             deadline: now,
+            disturbed_by: Default::default(),
+            taken_up_at: None,
+            idle_lives: 0,
             ended_at: None,
             result: None,
             verified: None,
@@ -123,6 +127,8 @@ impl World {
             playbook: "mend".into(),
             source_hash: hash.clone(),
             outcome: Outcome::Fixed,
+            ended_by: Default::default(),
+            untimed: false,
             escalation: false,
             recovery_ms: 1,
             attempt_ms: 1,

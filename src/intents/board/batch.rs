@@ -236,7 +236,8 @@ impl Batch<'_> {
         for id in std::mem::take(&mut self.unpacked) {
             self.state.open.pack(id, false);
         }
-        (self.board.store.commit(writes), changes)
+        let watch = self.board.doubts.watch(changes.touched.clone());
+        (self.board.store.commit_watched(writes, Some(watch)), changes)
     }
 
     fn open(&mut self, intent: Intent) {
@@ -266,7 +267,7 @@ impl Drop for Batch<'_> {
         for key in recounted {
             self.state.recorded.remove(&key);
         }
-        self.state.doubtful.extend(dirty);
+        self.board.doubts.add(dirty);
     }
 }
 

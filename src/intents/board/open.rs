@@ -90,11 +90,6 @@ impl Open {
         self.by_key.insert(hash(rule, group), id);
     }
 
-    /// The same, unless there is one already.
-    pub(super) fn bind_if_free(&mut self, rule: &str, group: &str, id: IntentId) {
-        self.by_key.entry(hash(rule, group)).or_insert(id);
-    }
-
     /// It is no more, if it was.
     pub(super) fn unbind(&mut self, rule: &str, group: &str, id: IntentId) {
         let key = hash(rule, group);

@@ -122,8 +122,7 @@ impl Board {
             state.remember_answered(key(&intent.rule, &intent.group), intent.id);
         }
         let id = intent.id;
-        state.open.bind(&intent.rule, &intent.group, id);
-        state.open.put(Arc::new(intent));
+        state.put_open(Arc::new(intent));
         state.open.pack(id, false);
     }
 

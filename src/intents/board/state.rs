@@ -31,8 +31,8 @@ pub(super) struct State {
     pub(super) answered_order: VecDeque<Key>,
     pub(super) fresh: Vec<IntentId>,
     pub(super) relapsed: Vec<Relapse>,
-    /// What a batch that came to no commit has changed.
-    pub(super) doubtful: BTreeSet<IntentId>,
+    /// Those that are open for the same rule and group as another.
+    pub(super) twins: Vec<Twins>,
     /// What committed batches have changed of which nobody has said yet whether it was kept, with how many of them.
     pub(super) unsettled: HashMap<IntentId, u32>,
     pub(super) refused: u64,
@@ -41,6 +41,15 @@ pub(super) struct State {
 
 /// The rule and group that failed again, and how it had ended.
 pub type Relapse = ((String, String), Ended);
+
+/// Two open intents of one rule and group, as a failed commit can leave them: only one may be acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Twins {
+    /// The one that goes on: the one that has begun to act where the other has not, else the older.
+    pub kept: IntentId,
+    /// The one to be closed; nobody may work on it.
+    pub closed: IntentId,
+}
 
 pub(super) type Key = (String, String);
 
@@ -56,6 +65,49 @@ pub struct Ended {
 }
 
 impl State {
+    /// Puts an open intent in its place. If another is open for its rule and group, one of the two has to be closed.
+    pub(super) fn put_open(&mut self, intent: Arc<Intent>) {
+        let id = intent.id;
+        let other = self.open.of(&intent.rule, &intent.group).filter(|other| *other != id);
+        let Some(other) = other.and_then(|other| self.open.get(other)) else {
+            self.open.bind(&intent.rule, &intent.group, id);
+            self.open.put(intent);
+            return;
+        };
+        let (older, newer) = if other.id < id { (&other, &intent) } else { (&intent, &other) };
+        let has_begun = |it: &Intent| !it.attempts.is_empty();
+        let newer_stays = has_begun(newer) && !has_begun(older);
+        let (kept, closed) = if newer_stays { (newer, older) } else { (older, newer) };
+        self.open.bind(&kept.rule, &kept.group, kept.id);
+        self.twins.retain(|twins| twins.closed != kept.id && twins.closed != closed.id);
+        self.twins.push(Twins { kept: kept.id, closed: closed.id });
+        self.open.put(intent);
+    }
+
+    /// Makes memory what is `stored` of `id`.
+    pub(super) fn make(&mut self, id: IntentId, stored: Option<Intent>) {
+        // That a repair was taken for begun stays known: guards wait rather than forget one.
+        let old = self.open.remove(id);
+        if let Some(old) = &old {
+            self.open.unbind(&old.rule, &old.group, id);
+        }
+        self.recorded.retain(|_, intent| intent.id != id);
+        match stored {
+            Some(intent) if intent.status.is_open() => {
+                let key = key(&intent.rule, &intent.group);
+                if self.ended.get(&key).is_some_and(|ended| ended.intent == id) {
+                    self.ended.remove(&key);
+                }
+                self.put_open(Arc::new(intent));
+                // Whoever waited for the change waits in vain: it is looked at again as it is now.
+                self.fresh.push(id);
+            }
+            Some(ended) if old.is_some() => self.remember_end(&ended),
+            Some(_) => {}
+            None => self.answered.retain(|_, answered| *answered != id),
+        }
+    }
+
     pub(super) fn close(&mut self, intent: &Arc<Intent>) {
         self.open.remove(intent.id);
         self.open.unbind(&intent.rule, &intent.group, intent.id);
@@ -155,12 +207,6 @@ pub(super) fn is_recorded_only(intent: &Intent) -> bool {
         Status::Denied => intent.target.is_empty(),
         _ => false,
     }
-}
-
-/// What tells two states of an intent apart.
-pub(super) fn version(intent: &Intent) -> (Time, Time, u64, usize, Status) {
-    let latest = intent.last_event_at.max(intent.cleared_at.unwrap_or_default());
-    (intent.updated_at, latest, intent.count, intent.attempts.len(), intent.status)
 }
 
 pub(super) fn key(rule: &str, group: &str) -> Key {

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+mod doubts;
+
 use super::*;
 use crate::intents::lifecycle::{self, Transition};
 use crate::intents::past::Forgotten;
@@ -137,6 +139,7 @@ async fn a_change_that_comes_while_another_is_taken_back_is_not_lost() {
     commit.await.unwrap();
     board.confirm(changes);
     let id = board.open()[0].id;
+    board.doubts.add([id]);
     let reread = board.reread(id);
     let cancelled = async {
         let cancel = |it: &mut Intent| lifecycle::apply(it, Transition::Cancel, None, at(3));
@@ -167,6 +170,7 @@ fn repaired(escalated: bool) -> Intent {
             started_at: at(2),
             ended_at: None,
             outcome: None,
+            ended_by: Default::default(),
             message: None,
         });
     }

@@ -27,7 +27,7 @@ use crate::kernels::family::{Family, MARK};
 use crate::kernels::guardian::Guardian;
 use crate::kernels::proc::Stat;
 use crate::kernels::{orphans, proc, shim};
-use crate::platform::{Part, descriptors, supervisor};
+use crate::platform::{Part, beginning, descriptors, supervisor};
 
 /// Which program serves as shim and guardian.
 #[derive(Clone, Debug)]
@@ -171,6 +171,8 @@ impl Spawner {
     /// # Errors
     /// When the operating system refuses. With a shim, a program that does not exist shows as exit code 127.
     pub async fn start(&self, launch: Launch) -> io::Result<Running> {
+        // An effect of a playbook begins where the process does.
+        let _begins = beginning::hold();
         let (reply, answer) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts processes has ended");
         self.jobs.try_send(Job::Start(launch.into(), Arc::clone(&self.hidden), reply)).map_err(|error| {

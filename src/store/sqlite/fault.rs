@@ -18,6 +18,9 @@ pub(super) struct Faults {
     file: PathBuf,
     /// Whether something did not read.
     unreadable: Arc<AtomicBool>,
+    /// What a test has planned for the next group.
+    #[cfg(test)]
+    pub(super) planned: Arc<std::sync::Mutex<Option<crate::store::conformance::Fate>>>,
 }
 
 /// What went wrong inside, before it is put into the store's words.
@@ -38,7 +41,13 @@ impl From<rusqlite::Error> for Fault {
 
 impl Faults {
     pub(super) fn new(dir: &Path, file: &Path) -> Self {
-        Self { dir: dir.into(), file: file.into(), unreadable: Arc::default() }
+        Self {
+            dir: dir.into(),
+            file: file.into(),
+            unreadable: Arc::default(),
+            #[cfg(test)]
+            planned: Arc::default(),
+        }
     }
 
     /// What `error` means to a user.
@@ -105,6 +114,17 @@ impl Faults {
             Some("full") => Fault::Injected(self.full()),
             _ => Fault::Injected(self.io("a failpoint says so")),
         }
+    }
+
+    /// Fails if a test has planned `here` for this group.
+    #[cfg(test)]
+    pub(super) fn strike(&self, here: crate::store::conformance::Fate) -> Result<(), Fault> {
+        let mut planned = self.planned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *planned != Some(here) {
+            return Ok(());
+        }
+        *planned = None;
+        Err(Fault::Injected(self.io("a test says so")))
     }
 
     fn no_space(&self) -> bool {

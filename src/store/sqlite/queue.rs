@@ -54,6 +54,9 @@ struct State {
     jobs: VecDeque<Job>,
     bytes: usize,
     closed: bool,
+    /// A test gathers what comes into one group.
+    #[cfg(test)]
+    held: bool,
 }
 
 impl Queue {
@@ -65,7 +68,7 @@ impl Queue {
         // Whatever its size, one fits into an empty queue.
         let refusal = if state.closed {
             Some(Error::Stopped)
-        } else if state.bytes > 0 && state.bytes + unit.bytes > limit {
+        } else if state.bytes > 0 && unit.bytes > 0 && state.bytes + unit.bytes > limit {
             Some(Error::Busy(state.bytes >> 20))
         } else {
             None
@@ -93,7 +96,7 @@ impl Queue {
     /// Waits for work. After [`Queue::close`] it gives what is left, then `Stop`.
     pub(super) fn next(&self) -> Next {
         let mut state = self.lock();
-        while state.jobs.is_empty() && !state.closed {
+        while state.waits() && !state.closed {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let mut group = Vec::new();
@@ -118,6 +121,13 @@ impl Queue {
         if group.is_empty() { Next::Stop } else { Next::Group(group) }
     }
 
+    /// Holds the writer back, or lets it go on.
+    #[cfg(test)]
+    pub(super) fn hold(&self, held: bool) {
+        self.lock().held = held;
+        self.filled.notify_all();
+    }
+
     /// Says that so many bytes no longer wait: their commit is settled.
     pub(super) fn written(&self, bytes: usize) {
         let mut state = self.lock();
@@ -137,13 +147,27 @@ impl Queue {
 
     /// Takes nothing more and answers what waits with [`Error::Stopped`].
     pub(super) fn abandon(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        state.jobs.clear();
+        let left = {
+            let mut state = self.lock();
+            state.closed = true;
+            std::mem::take(&mut state.jobs)
+        };
+        // Answered without the lock, as whoever hears of it may hand something in.
+        drop(left);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn waits(&self) -> bool {
+        #[cfg(test)]
+        if self.held {
+            return true;
+        }
+        self.jobs.is_empty()
     }
 }
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::Sqlite;
 use crate::model::clock::micros;
 use crate::model::{Clock, Event, Topic};
-use crate::store::conformance::{Home, conformance};
+use crate::store::conformance::{Fate, Grouped, Home, conformance};
 use crate::store::{Error, Store, Write};
 
 struct Folder(TempDir);
@@ -17,6 +17,22 @@ struct Folder(TempDir);
 impl Home for Folder {
     fn open(&self) -> Arc<dyn Store> {
         Arc::new(open(self.0.path()).unwrap())
+    }
+
+    fn open_grouped(&self) -> (Arc<dyn Store>, Arc<dyn Grouped>) {
+        let store = Arc::new(open(self.0.path()).unwrap());
+        (store.clone(), store)
+    }
+}
+
+impl Grouped for Sqlite {
+    fn gather(&self) {
+        self.queue.hold(true);
+    }
+
+    fn settle(&self, fate: Fate) {
+        *self.planned.lock().unwrap() = (fate != Fate::Kept).then_some(fate);
+        self.queue.hold(false);
     }
 }
 

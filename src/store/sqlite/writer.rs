@@ -75,8 +75,8 @@ impl Writer {
         let mut answers = Vec::with_capacity(units.len());
         let mut rows = Vec::with_capacity(units.len());
         for unit in units {
+            answers.push((unit.rows.is_empty(), unit.done));
             rows.extend(unit.rows);
-            answers.push(unit.done);
         }
         let answer = if rows.is_empty() {
             Ok(())
@@ -89,8 +89,9 @@ impl Writer {
         if let Err(error) = &answer {
             tracing::error!(commits = answers.len(), "could not keep a group of commits: {error}");
         }
-        for done in answers {
-            done.settle(answer.clone());
+        for (is_empty, done) in answers {
+            // Nothing is kept or lost of an empty one: it asks only that all before it is settled, and that it is.
+            done.settle(if is_empty { Ok(()) } else { answer.clone() });
         }
         self.queue.written(bytes);
         self.bound_wal();
@@ -166,11 +167,15 @@ impl Drop for Abandon {
 }
 
 fn failpoint_before(_faults: &Faults) -> Result<(), Fault> {
+    #[cfg(test)]
+    _faults.strike(crate::store::conformance::Fate::Lost)?;
     fail::fail_point!("store::before_commit", |what| Err(_faults.injected(what.as_deref())));
     Ok(())
 }
 
 fn failpoint_after(_faults: &Faults) -> Result<(), Fault> {
+    #[cfg(test)]
+    _faults.strike(crate::store::conformance::Fate::KeptUnseen)?;
     fail::fail_point!("store::after_commit", |what| Err(_faults.injected(what.as_deref())));
     Ok(())
 }

@@ -48,10 +48,11 @@ async fn a_person_who_ends_an_intent_sees_no_further_try() {
             retries: 10,
             backoff: Duration::from_secs(20),
             chance: Chance::seeded(1),
-            frozen: Box::new(|| false),
         };
         let cancel = CancellationToken::new();
-        let work = limited(plan, false, Duration::from_secs(600), &cancel, None);
+        let enter = || Ok(Arc::new(()) as Pass);
+        let gated: Gated<'_> = (&enter, Arc::new(()));
+        let work = limited(plan, false, Duration::from_secs(600), (gated, &cancel), None);
         let person = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             cancel.cancel();
