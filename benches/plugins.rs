@@ -17,6 +17,7 @@ use paramedic::actions::{Alerts, Call, Registry};
 use paramedic::kernels::{Shim, Spawner};
 use paramedic::model::alert::Level;
 use paramedic::model::{AlertId, Clock, Failure, IntentId};
+use paramedic::platform::Problems;
 use paramedic::plugins::{Isolation, Parts, Plugins, Spec};
 use serde_json::json;
 
@@ -54,7 +55,14 @@ async fn measure(
     let spawner = Spawner::new(Shim::at(env!("CARGO_BIN_EXE_paramedic"))).unwrap();
     let actions = Registry::default();
     let parts =
-        Parts { spawner, actions: actions.clone(), alerts: Arc::new(Nobody), clock: Clock::system(), memory };
+        Parts {
+            spawner,
+            actions: actions.clone(),
+            alerts: Arc::new(Nobody),
+            clock: Clock::system(),
+            memory,
+            problems: Problems::default(),
+        };
     let spec = Spec { isolation, ..Spec::of("bench", Path::new(&path)) };
     let plugins = Plugins::load(vec![spec], parts).await;
     let call = Call {
