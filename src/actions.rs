@@ -22,7 +22,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use alert::Channels;
+pub use alert::{Channels, Notice, Trouble};
 pub use config::{
     AlertConfig, Config, DiagnosticConfig, ExecConfig, HttpConfig, HttpSecret, MailTls, Many,
     PagerDutyConfig, Place, Problem, Program, SlackConfig, SmtpConfig, WebhookConfig, missing_program,

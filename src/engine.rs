@@ -26,7 +26,6 @@ mod retention;
 pub mod retry;
 mod set_aside;
 pub mod shutdown;
-pub mod told;
 mod wire;
 
 use std::path::PathBuf;
@@ -36,6 +35,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alerts::Notifier;
 use crate::bus::{Lanes, Taps};
 use crate::intents::Board;
 use crate::intents::lifecycle::{self, Transition};
@@ -73,13 +73,14 @@ struct Inner {
     kernels: kernels::Registry,
     plugins: Plugins,
     actions: Arc<actions::Registry>,
-    told: Arc<told::Told>,
+    alerts: Arc<Notifier>,
+    inbox: Arc<ports::Inbox>,
     observed: Arc<Mutex<Aggregator>>,
     metrics: Arc<metrics::Metrics>,
     reload: reload::State,
     disk: Arc<disk::Disk>,
     problems: Problems,
-    alerts: Arc<ports::AlertBook>,
+    intents: Arc<ports::ManualIntents>,
     stop: CancellationToken,
     tracker: TaskTracker,
     replays: replay::served::Turn,
@@ -170,7 +171,7 @@ impl Engine {
     /// # Errors
     /// In words, when it is not complete, names no playbook that there is, or too many are open.
     pub async fn create(&self, wish: actions::NewIntent) -> Result<IntentId, crate::model::Failure> {
-        self.0.alerts.create(wish).await
+        self.0.intents.create(wish).await
     }
 
     /// A person says yes to intent `id`.

@@ -29,6 +29,7 @@ pub mod guard;
 pub mod observability;
 pub mod sources;
 pub mod stress;
+pub mod alerts;
 pub mod tasks;
 
 // Assembly and edges.

@@ -118,7 +118,7 @@ async fn alerts_reach_the_channels_answers_reach_the_pager_and_secrets_stay_secr
              slack: {{ url: {{ env: SLACK_URL }}, levels: [warning, critical] }}\n    \
              pagerduty: {{ routing_key: {{ file: secret }}, url: \"http://{pager}/v2/enqueue\", levels: [critical] }}\n    \
              webhook: {{ url: \"http://{web}/in\", headers: {{ authorization: {{ env: HOOK_TOKEN }} }} }}\n    \
-             give_up_after: 1s\n"
+             give_up_after: 1h\n"
     ))
     .with_shipped();
     fs::write(home.path("secret"), CANARIES[1]).unwrap();
@@ -148,20 +148,28 @@ async fn alerts_reach_the_channels_answers_reach_the_pager_and_secrets_stay_secr
     let told = &run["steps"][0]["result"]["channels"];
     let status =
         |kind: &str| told.as_array().unwrap().iter().find(|it| it["kind"] == kind).unwrap()["status"].clone();
-    assert_eq!(
-        [status("slack"), status("pagerduty"), status("webhook")],
-        ["sent", "sent", "failed"],
-        "{run:#}"
-    );
+    assert_eq!([status("slack"), status("pagerduty"), status("webhook")], ["queued"; 3], "{run:#}");
     let trigger = until(&pager_heard, "a page", |it| it["event_action"] == "trigger").await;
     assert_eq!(
         (&trigger["routing_key"], &trigger["payload"]["summary"]),
         (&json!(CANARIES[1]), &json!("k1 is down"))
     );
+    let titled = |it: &Value| it.to_string().contains("k1 is down");
+    until(&slack_heard, "a message", titled).await;
+    until(&web_heard, "a request", titled).await;
     assert!(slack_heard.lock().unwrap()[0].0.starts_with(&format!("POST /services/{} ", CANARIES[0])));
     assert!(web_heard.lock().unwrap()[0].0.contains(&format!("authorization: {}", CANARIES[2])));
 
-    let alert = engine.all("/api/alerts").await.into_iter().find(|it| it["title"] == "k1 is down").unwrap();
+    // What became of it at each channel is shown with the alert.
+    let of = |answer: &Value| answer["items"].as_array().unwrap().iter().find(|it| titled(it)).cloned();
+    let became = |answer: &Value| {
+        let Some(alert) = of(answer) else { return false };
+        ["slack", "pagerduty", "webhook"].map(|it| alert["channels"][it]["status"].clone())
+            == ["sent", "sent", "failing"]
+    };
+    let alert = of(&engine.until("/api/alerts", Duration::from_secs(20), became).await).unwrap();
+    assert!(alert["channels"]["webhook"]["why"].as_str().unwrap().contains("status 400"), "{alert:#}");
+    assert!(alert["channels"]["slack"]["sent_at"].is_string(), "{alert:#}");
     for (answer, action) in [("ack", "acknowledge"), ("resolve", "resolve")] {
         let path = format!("/api/alerts/{}/{answer}", alert["id"].as_str().unwrap());
         let (status, body) = engine.post(&path, "application/json", "").await.unwrap();
@@ -169,6 +177,12 @@ async fn alerts_reach_the_channels_answers_reach_the_pager_and_secrets_stay_secr
         let heard = until(&pager_heard, action, |it| it["event_action"] == action).await;
         assert_eq!(heard["dedup_key"], trigger["dedup_key"]);
     }
+
+    let (status, _) = engine
+        .post(&format!("/api/alerts/{}/ack", alert["id"].as_str().unwrap()), "application/json", "")
+        .await
+        .unwrap();
+    assert_eq!(status, 409, "it is over");
 
     // What the engine itself has to say goes the same way.
     ask(&engine, "breaks", "k2", json!({})).await;
@@ -239,4 +253,101 @@ async fn a_question_is_told_even_if_the_engine_died_before_it_was_and_is_over_on
     let path = format!("/api/intents/{}/cancel", intent["id"].as_str().unwrap());
     assert_eq!(engine.post(&path, "application/json", "").await.unwrap().0, 200);
     engine.until("/api/alerts", soon, |it| open(it) == 0).await;
+}
+
+/// Takes connections and never answers.
+fn hang() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            kept.push(stream);
+        }
+    });
+    address
+}
+
+fn titles(heard: &Heard) -> String {
+    heard.lock().unwrap().iter().map(|(_, body)| format!("{} {}\n", body["title"], body["message"])).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_with_dead_channels_delays_no_repair_and_loses_no_critical_alert_over_a_kill() {
+    const STORM: usize = 300;
+    let (healthy, heard) = listen("200 OK");
+    let (broken, _) = listen("500 Oops");
+    let home = Home::new(&format!(
+        "actions: {{ alert: {{ per_minute: 10, webhook: [ {{ name: dead, url: \"http://{}\" }}, {{ name: broken, url: \"http://{broken}\" }}, {{ name: fine, url: \"http://{healthy}\" }} ] }} }}\n",
+        hang()
+    ));
+    home.write(
+        "rules/storm.yaml",
+        "rules:\n  - { name: low, on: low.fell, group_by: subject, intent: { goal: \"Mend ${subject}\", target: \"${subject}\" }, playbooks: [fails] }\n  \
+           - { name: top, on: top.fell, group_by: subject, intent: { goal: \"Mend ${subject}\", target: \"${subject}\", priority: critical }, playbooks: [fails] }\n  \
+           - { name: good, on: good.fell, group_by: subject, intent: { target: \"${subject}\" }, playbooks: [tells] }\n",
+    );
+    home.write(
+        "playbooks/fails.rhai",
+        "//! Breaks.\n//! ---\n//! risk: low\nfn run(ctx) { fail(\"no way\") }\n",
+    );
+    home.write(
+        "playbooks/tells.rhai",
+        "//! Tells.\n//! ---\n//! risk: low\n//! actions: [alert.operator]\nfn run(ctx) { act(\"alert.operator\", #{ title: \"repaired\" }) }\nfn verify(ctx) { true }\n",
+    );
+    let mut engine = home.start().await;
+    let event = |topic: &str, n: usize| json!({ "id": format!("{topic}{n}"), "topic": topic, "source": "test", "subject": format!("h{n}") });
+    let mut events: Vec<Value> = (0..STORM).map(|n| event("low.fell", n)).collect();
+    events.insert(STORM / 2, event("top.fell", 9_999));
+    engine.post("/api/events", "application/json", Value::from(events).to_string()).await.unwrap();
+    engine.send(event("good.fell", 1)).await;
+    // The repair that tells is over while the dead channel hangs.
+    let soon = Duration::from_secs(60);
+    let path = "/api/intents?rule=good";
+    let intent =
+        engine.until(path, soon, |it| it["items"][0]["status"] == "succeeded").await["items"][0].clone();
+    let at = |key: &str| {
+        chrono::DateTime::parse_from_rfc3339(intent["attempts"][0][key].as_str().unwrap()).unwrap()
+    };
+    assert!((at("ended_at") - at("started_at")).num_seconds() < 8, "{intent:#}");
+    until(&heard, "the critical one", |it| it["title"].as_str().is_some_and(|it| it.contains("h9999"))).await;
+    let ended = |it: &Value| it["items"].as_array().unwrap().len() == STORM;
+    engine.until("/api/intents?rule=low&status=failed&limit=1000", soon, ended).await;
+    engine.kill();
+
+    let mut engine = home.start().await;
+    let alerts = engine.all("/api/alerts").await;
+    let told = |name: &str, status: &str| {
+        alerts.iter().filter(|it| it["channels"][name]["status"] == status).count()
+    };
+    assert_eq!(alerts.len(), STORM + 2, "each is on the list");
+    assert!(told("fine", "sent") >= 10 && told("dead", "sent") == 0 && told("broken", "sent") == 0);
+    let top = alerts.iter().find(|it| it["level"] == "critical").unwrap();
+    assert_eq!(top["channels"]["fine"]["status"], "sent", "{top:#}");
+    let fails = |it: &Value| {
+        let top =
+            it["items"].as_array().unwrap().iter().find(|it| it["level"] == "critical").cloned().unwrap();
+        ["dead", "broken"].iter().all(|name| {
+            top["channels"][*name]["status"] == "failing" && top["channels"][*name]["why"].is_string()
+        })
+    };
+    engine.until("/api/alerts?limit=1000", soon, fails).await;
+    // All of the storm reaches the channel that works: a few one by one, the rest in digests.
+    let all = |it: &Value| {
+        it["items"].as_array().unwrap().iter().all(|it| it["channels"]["fine"]["status"] == "sent")
+    };
+    engine.until("/api/alerts?limit=1000", Duration::from_secs(120), all).await;
+    assert!(titles(&heard).contains("more alerts: "), "{}", titles(&heard));
+    assert!(heard.lock().unwrap().len() < 60, "{} requests for {STORM} alerts", heard.lock().unwrap().len());
+    let problems = |it: &Value| it["problems"].to_string().contains("Alert channel broken has failed since");
+    engine.until("/readyz", soon, problems).await;
+    let numbers = engine.text("/metrics").await;
+    for line in [
+        "paramedic_alerts_sent_total{channel=\"fine\"}",
+        "paramedic_alert_sends_failed_total{channel=\"broken\"}",
+        "paramedic_alert_queue_depth{channel=\"dead\"}",
+    ] {
+        assert!(numbers.contains(line), "{line}");
+    }
+    assert!(engine.stop());
 }

@@ -25,6 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["intents"],
     &["guard"],
     &["observability", "sources", "stress"],
+    &["alerts"],
     &["tasks"],
     &["engine"],
     &["http", "dashboard"],

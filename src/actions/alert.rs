@@ -1,13 +1,12 @@
-//! `alert.operator`: tells a person, by the alert list always and by the channels that the configuration names.
+//! `alert.operator`: alerts an operator, by the alert list always and by the channels that the configuration names.
 //!
-//! The list comes first and is the last resort: a channel that fails does not lose the alert, and the result says of
-//! each channel what became of it.
+//! The alert is on the list, durable, and in the queue of each channel when the action returns; a run never waits for a
+//! channel. What became of it at each channel is shown with the alert.
 
 mod channel;
 mod mail;
 mod pagerduty;
 mod post;
-mod retry;
 mod slack;
 mod webhook;
 
@@ -16,8 +15,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-pub use channel::Channels;
-use channel::Notice;
+pub use channel::{Channels, Notice, Trouble};
 
 use super::schema::text;
 use super::{Action, AlertConfig, Alerts, Call, Spec};
@@ -35,10 +33,10 @@ impl Operator {
         let params = json!({
             "type": "object",
             "properties": {
-                "title": { "type": "string", "minLength": 1, "maxLength": 500, "description": "one line: what is wrong" },
-                "message": { "type": "string", "maxLength": 20000, "description": "what happened and what to do" },
+                "title": { "type": "string", "minLength": 1, "description": "one line: what is wrong; cut at 500 characters" },
+                "message": { "type": "string", "description": "what happened and what to do; cut at 20,000 characters" },
                 "level": { "enum": ["info", "warning", "critical"], "description": "how bad; warning if not said" },
-                "key": { "type": "string", "minLength": 1, "maxLength": 500, "description": "same key, same alert; rule and target if not said" },
+                "key": { "type": "string", "minLength": 1, "description": "same key, same alert; rule and target if not said" },
                 "target": { "type": "string", "description": "what it is about; the intent's if not said" },
             },
             "required": ["title"],
@@ -48,14 +46,12 @@ impl Operator {
             "type": "object",
             "properties": {
                 "alert": { "type": "string", "description": "its id on the alert list" },
-                "channels": { "type": "array", "description": "what became of each channel", "items": {
+                "channels": { "type": "array", "description": "the channels that it goes to; `paramedic alerts` shows what became of it at each", "items": {
                     "type": "object",
                     "properties": {
                         "channel": { "type": "string" },
                         "kind": { "enum": ["webhook", "slack", "pagerduty", "smtp"] },
-                        "status": { "enum": ["sent", "sent_before", "not_for_level", "failed"] },
-                        "tries": { "type": "integer" },
-                        "why": { "type": "string", "description": "of one that failed" },
+                        "status": { "enum": ["queued", "not_for_level"] },
                     },
                 } },
             },
@@ -80,41 +76,46 @@ impl Action for Operator {
     }
 
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Value, Failure>> {
-        let (alerts, channels) = (Arc::clone(&self.alerts), self.channels.clone());
-        Box::pin(async move {
-            let mut notice = notice(&call);
-            let Notice { key, level, title, message, target, .. } = notice.clone();
-            let listed = alerts.raise(key, level, title, message, target, call.intent).await;
-            if let Ok(id) = &listed {
-                notice.alert = id.to_string();
-            }
-            // Also if the list could not be written: a full disk is something to be told of.
-            let told = channels.tell(&notice, &call.key).await;
-            listed?;
-            Ok(json!({ "alert": notice.alert, "channels": told }))
-        })
+        let Raised { key, level, title, message, target } = raised(&call);
+        let channels: Vec<Value> = self
+            .channels
+            .all(level)
+            .map(|(channel, kind, fits)| {
+                let status = if fits { "queued" } else { "not_for_level" };
+                json!({ "channel": channel, "kind": kind, "status": status })
+            })
+            .collect();
+        let listed = self.alerts.raise(key, level, title, message, target, call.intent);
+        Box::pin(async move { Ok(json!({ "alert": listed.await?.to_string(), "channels": channels })) })
     }
 
     fn dry_run(&self, call: &Call) -> String {
-        let notice = notice(call);
-        let names = self.channels.names_for(notice.level);
+        let raised = raised(call);
+        let names: Vec<String> =
+            self.channels.for_level(raised.level).into_iter().map(|(name, _)| name).collect();
         let to = if names.is_empty() { String::new() } else { format!(" and {}", names.join(", ")) };
-        format!("would tell a person by the alert list{to}: {}", notice.title)
+        format!("would tell a person by the alert list{to}: {}", raised.title)
     }
 }
 
-fn notice(call: &Call) -> Notice {
+/// What is to be put on the list.
+struct Raised {
+    key: String,
+    level: Level,
+    title: String,
+    message: String,
+    target: Option<String>,
+}
+
+fn raised(call: &Call) -> Raised {
     let of = |name| text(&call.params, name).unwrap_or_default().to_owned();
     let title = of("title");
     let target = text(&call.params, "target").unwrap_or(&call.target).to_owned();
-    Notice {
-        alert: String::new(),
+    Raised {
         key: key(call, &title),
         level: level(call),
         message: of("message"),
         target: (!target.is_empty()).then_some(target),
-        intent: call.intent.map(|id| id.to_string()),
-        rule: call.rule.clone(),
         title,
     }
 }

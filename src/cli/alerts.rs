@@ -47,12 +47,22 @@ pub fn main(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// What became of an alert at each channel.
+fn channels(all: &Value) -> String {
+    let all = all.as_object().into_iter().flatten();
+    let each = all.map(|(name, it)| {
+        let why = it["why"].as_str().map(|why| format!(" ({why})")).unwrap_or_default();
+        format!("{name}: {}{why}", text(&it["status"]))
+    });
+    each.collect::<Vec<_>>().join("\n")
+}
+
 fn print(alerts: &[Value]) {
     if alerts.is_empty() {
         output::line("no alerts");
         return;
     }
-    let mut table = output::table(&["alert", "level", "status", "times", "title", "message"]);
+    let mut table = output::table(&["alert", "level", "status", "times", "title", "message", "channels"]);
     for alert in alerts {
         table.add_row([
             text(&alert["id"]),
@@ -61,6 +71,7 @@ fn print(alerts: &[Value]) {
             text(&alert["count"]),
             text(&alert["title"]),
             text(&alert["message"]),
+            channels(&alert["channels"]),
         ]);
     }
     output::line(table);

@@ -17,7 +17,8 @@ use crate::freeze::Switch;
 use crate::kernels::{self, Shim, Spawner};
 use crate::learning::{Kept, Learner};
 use crate::model::{Chance, Clock, Event, OutcomeRecord, Status};
-use crate::observability::{Aggregator, alerts::Book};
+use crate::observability::Aggregator;
+use crate::observability::alerts::{self, Book};
 use crate::platform::{Part, descriptors};
 use crate::plugins::{self, Plugins};
 use crate::store::{IntentQuery, Sqlite, Store};
@@ -27,8 +28,8 @@ use crate::{actions, sources, tasks};
 /// How far back the events are counted again when no aggregates were kept.
 const AGGREGATED: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
-/// Alerts at hand; the store has all of them.
-const ALERTS: usize = 2_000;
+/// Alerts read back that are open: more than there can be.
+const OPEN_ALERTS: usize = 2 * alerts::OPEN;
 
 /// So many records read back at a start are much.
 const MUCH: usize = 2_000;
@@ -107,7 +108,7 @@ impl Engine {
             kernels: kernels.clone(),
             spawner: spawner.clone(),
             alerts: doors.alerts.clone(),
-            intents: doors.alerts.clone(),
+            intents: doors.intents.clone(),
             config: allowed,
         });
         let wrong = plugins::spec::check_all(&config.plugins);
@@ -118,7 +119,7 @@ impl Engine {
         let parts = plugins::Parts {
             spawner,
             actions: actions.clone(),
-            alerts: doors.told.clone(),
+            alerts: doors.alerts.clone(),
             clock: clock.clone(),
             problems: doors.problems.clone(),
             memory: config.data.join("plugins"),
@@ -178,7 +179,7 @@ impl Engine {
             .await
             .map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
         self.alert_what_has_no_target().await;
-        inner.told.go_on();
+        inner.alerts.start();
         let resumed = set_aside::reading(&*inner.store, async || inner.tasks.resume().await).await;
         resumed.map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
         part("conductor").spawn_on(&inner.tracker, inner.tasks.clone().run());
@@ -213,7 +214,7 @@ impl Engine {
         let Ok(denied) = self.0.store.intents(query).await else { return };
         for intent in denied.items.iter().rev().filter(|it| escalate::is_without_target(it)) {
             let key = escalate::key_of_cause(intent, &escalate::Cause::NoTarget);
-            let told = lock(&self.0.alerts.book).covers(&key, intent.created_at);
+            let told = self.0.alerts.list().read(|book| book.covers(&key, intent.created_at));
             if !told && let Err(failure) = escalate::no_target(&self.0.parts, intent).await {
                 tracing::error!(intent = %intent.id, "failed to record the alert that the intent has no target: {failure}");
             }
@@ -250,7 +251,7 @@ impl Engine {
 
     /// Sends an event made inside the engine on its way.
     pub fn publish(&self, event: Event) {
-        self.0.alerts.inbox.publish(event);
+        self.0.inbox.publish(event);
     }
 }
 
@@ -265,12 +266,13 @@ impl sources::jsonl::Sink for Engine {
 /// Ends the alerts of an earlier life about plugins that the configuration names no more.
 async fn forget_plugins(doors: &Doors) {
     let is_there = |name: &str| doors.config.plugins.iter().any(|spec| spec.name == name);
-    let open: Vec<String> = lock(&doors.alerts.book).active().into_iter().map(|it| it.key.clone()).collect();
+    let active = |book: &Book| book.active().into_iter().map(|it| it.key.clone()).collect::<Vec<String>>();
+    let open = doors.alerts.list().read(active);
     for key in open {
         let mut parts = key.split('/');
         if parts.next() == Some("plugin")
             && parts.next().is_some_and(|name| !is_there(name))
-            && let Err(failure) = doors.told.resolve(key.clone()).await
+            && let Err(failure) = doors.alerts.resolve(key.clone()).await
         {
             tracing::warn!("the alert {key} stays open although it is over: {failure}");
         }
@@ -362,7 +364,10 @@ impl Remembered {
         let mut observed = std::mem::take(&mut *tasks::lock(&observed));
         observed.caught_up(last);
         let events = events.load(Ordering::Relaxed);
-        let book = Book::restore(store.alerts(false, ALERTS).await?);
+        // What is open is never left out for what is over.
+        let open = store.alerts(true, OPEN_ALERTS).await?;
+        let latest = store.alerts(false, alerts::KEPT).await?;
+        let book = Book::restore(latest.into_iter().chain(open));
         Ok(Self { learner, book, observed, read: (events, outcomes) })
     }
 }

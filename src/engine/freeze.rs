@@ -10,7 +10,6 @@ use crate::actions::Alerts;
 use crate::freeze::{Freeze, Scope, Unwritten};
 use crate::model::alert::Level;
 use crate::model::{Event, Span, Time, Topic};
-use crate::tasks::lock;
 
 /// How often the file is looked at when nothing happens; before each effect it is looked at anyhow.
 const POLL: Duration = Duration::from_millis(250);
@@ -74,7 +73,7 @@ impl Engine {
         for thawed in before.iter().filter(|old| !now.iter().any(|it| it.scope == old.scope)) {
             tracing::warn!("thawed: {}", thawed.scope);
             self.publish_freeze("brain.thawed", thawed);
-            if let Err(failure) = self.0.told.resolve(key(&thawed.scope)).await {
+            if let Err(failure) = self.0.alerts.resolve(key(&thawed.scope)).await {
                 tracing::error!("{} is thawed, and its alert stays open: {failure}", thawed.scope);
             }
         }
@@ -83,7 +82,7 @@ impl Engine {
             self.publish_freeze("brain.frozen", frozen);
             let message = format!("{frozen}. Nothing is repaired there until it is thawed: `paramedic thaw`");
             let title = format!("Frozen: {}", frozen.scope);
-            let raised = self.0.told.raise(key(&frozen.scope), Level::Warning, title, message, None, None);
+            let raised = self.0.alerts.raise(key(&frozen.scope), Level::Warning, title, message, None, None);
             if let Err(failure) = raised.await {
                 tracing::error!("{frozen}, and the alert could not be recorded: {failure}");
             }
@@ -94,9 +93,9 @@ impl Engine {
     async fn forget_thawed(&self) {
         let frozen: Vec<String> = self.frozen().iter().map(|it| key(&it.scope)).collect();
         let open: Vec<String> =
-            lock(&self.0.alerts.book).active().into_iter().map(|it| it.key.clone()).collect();
+            self.0.alerts.list().read(|book| book.active().into_iter().map(|it| it.key.clone()).collect());
         for key in open.into_iter().filter(|key| key.starts_with("freeze/") && !frozen.contains(key)) {
-            if let Err(failure) = self.0.told.resolve(key.clone()).await {
+            if let Err(failure) = self.0.alerts.resolve(key.clone()).await {
                 tracing::warn!("the alert {key} stays open although it is over: {failure}");
             }
         }

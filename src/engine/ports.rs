@@ -1,4 +1,4 @@
-//! What the lower rooms ask of the engine: take events, raise alerts, open intents, hear what happened.
+//! What the lower rooms ask of the engine: take events, open intents, hear what happened.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -12,14 +12,9 @@ use crate::actions::{self, NewIntent};
 use crate::bus::{Full, Lanes, Publisher};
 use crate::intents::Board;
 use crate::intents::board::{Changes, MANUAL};
-use crate::model::alert::Level;
 use crate::model::intent::Plan;
-use crate::model::{
-    Alert, AlertId, Chance, Clock, Event, Failure, Intent, IntentId, OutcomeRecord, Priority, Span, Topic,
-};
+use crate::model::{Chance, Clock, Event, Failure, Intent, IntentId, OutcomeRecord, Priority, Span, Topic};
 use crate::observability::Aggregator;
-use crate::observability::alerts::{Book, Notice};
-use crate::store::{Store, Write};
 use crate::tasks::{self, lock};
 
 /// How long a person's wish may wait before it is too old.
@@ -59,98 +54,25 @@ impl Publisher for Inbox {
     }
 }
 
-/// The alert list and the door for wishes.
-pub struct AlertBook {
+/// The door for wishes.
+pub struct ManualIntents {
     /// The time.
     pub clock: Clock,
     /// Where random bits come from.
     pub chance: Chance,
-    /// What survives.
-    pub store: Arc<dyn Store>,
     /// The open intents.
     pub board: Arc<Board>,
-    /// The list.
-    pub book: Mutex<Book>,
     /// Set once the task manager is there.
     pub tasks: OnceLock<tasks::Service>,
-    /// Where `alert.raised` goes.
-    pub inbox: Arc<Inbox>,
 }
 
-impl actions::Alerts for AlertBook {
-    fn raise(
-        &self,
-        key: String,
-        level: Level,
-        title: String,
-        message: String,
-        target: Option<String>,
-        intent: Option<IntentId>,
-    ) -> BoxFuture<'static, Result<AlertId, Failure>> {
-        // `alert.operator` tells the channels itself, and again after a crash, as a step.
-        let notice = Notice { key, level, title, message, target, intent, telling: false };
-        let (alert, commit) = self.put(notice);
-        async move {
-            commit.await?;
-            Ok(alert.id)
-        }
-        .boxed()
-    }
-
-    fn resolve(&self, key: String) -> BoxFuture<'static, Result<Option<AlertId>, Failure>> {
-        let over = lock(&self.book).resolve_key(&key, self.clock.now());
-        let Some(alert) = over else { return async { Ok(None) }.boxed() };
-        let commit = self.keep(&alert);
-        async move {
-            commit.await?;
-            Ok(Some(alert.id))
-        }
-        .boxed()
-    }
-}
-
-impl AlertBook {
-    /// Puts an alert on the list; the future resolves once it is durable.
-    pub fn put(&self, notice: Notice) -> (Alert, BoxFuture<'static, Result<(), Failure>>) {
-        let now = self.clock.now();
-        let alert = lock(&self.book).raise(notice, AlertId::new(now, self.chance.identity()), now);
-        let commit = self.keep(&alert);
-        if let Ok(topic) = Topic::try_new("alert.raised") {
-            let id = format!("{}/{}", alert.id, alert.count);
-            let data = serde_json::to_value(&alert).unwrap_or_default();
-            self.inbox.publish(Event::new(id, topic, "alerts", now, data));
-        }
-        (alert, commit)
-    }
-
-    /// The channels were told of alert `id` as it was when it was raised for the `count`th time.
-    pub async fn told(&self, id: AlertId, count: u64) {
-        let told = lock(&self.book).told(id, count);
-        if let Some(alert) = told
-            && let Err(failure) = self.keep(&alert).await
-        {
-            tracing::warn!(alert = %id, "after a restart the channels will be told of it again: {failure}");
-        }
-    }
-
-    fn keep(&self, alert: &Alert) -> BoxFuture<'static, Result<(), Failure>> {
-        let commit = self.store.commit(vec![Write::Alert(alert.clone())]);
-        async move {
-            commit
-                .await
-                .map_err(|error| Failure::retryable("failed", format!("failed to record the alert: {error}")))
-        }
-        .boxed()
-    }
-}
-
-impl actions::Intents for AlertBook {
+impl actions::Intents for ManualIntents {
     fn create(&self, wish: NewIntent) -> BoxFuture<'static, Result<IntentId, Failure>> {
         self.create_for(wish, None)
     }
 }
 
-impl AlertBook {
+impl ManualIntents {
     /// The same as `actions::Intents::create`, for the edges.
     pub fn create(&self, wish: NewIntent) -> BoxFuture<'static, Result<IntentId, Failure>> {
         self.create_for(wish, None)

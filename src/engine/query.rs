@@ -9,15 +9,15 @@ use super::Engine;
 use super::failing::Failed;
 use super::metrics::{NameLabel, StateLabel};
 use super::reload::Report;
+use crate::alerts::ChangeError;
 use crate::learning::{self, Learner};
+use crate::model::alert::AlertStatus;
 use crate::model::diagnostic::Severity;
 use crate::model::{Alert, AlertId, Mode, Pattern, Risk, Span};
 use crate::observability::{
     ActiveIntent, Aggregator, Alerts, Dashboard, KernelState, RemediationStats, StressCurrent, StressTrends,
-    alerts,
 };
 use crate::plugins::State;
-use crate::store::Write;
 use crate::tasks::lock;
 
 /// Open intents in a body; there may be very many.
@@ -125,17 +125,6 @@ pub struct PlaybookDetail {
     source: String,
 }
 
-/// Why an alert was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum AlertError {
-    /// It does not allow it.
-    #[error(transparent)]
-    Book(#[from] alerts::Error),
-    /// It could not be recorded.
-    #[error(transparent)]
-    Store(#[from] crate::store::Error),
-}
-
 impl Engine {
     /// The rules that are live, and how the last load went.
     pub fn rules(&self) -> Rules {
@@ -217,31 +206,22 @@ impl Engine {
 
     /// `GET /api/observability/alerts`
     pub fn alerts_body(&self) -> Alerts {
-        let active = lock(&self.0.alerts.book).active().into_iter().cloned().collect();
+        let active = self.0.alerts.list().read(|book| book.active().into_iter().cloned().collect());
         self.observed().alerts(active, self.0.clock.now())
     }
 
-    /// All alerts, latest first.
-    pub fn alerts(&self) -> Vec<Alert> {
-        lock(&self.0.alerts.book).list().iter().rev().cloned().collect()
+    /// The alerts, latest first; of one status if it is given.
+    pub fn alerts(&self, status: Option<AlertStatus>) -> Vec<Alert> {
+        let page = self.0.alerts.list().read(|book| book.page(status, None, usize::MAX));
+        page.into_iter().map(|alert| self.0.alerts.shown(alert)).collect()
     }
 
-    /// A person has seen to an alert, or says that it is over.
+    /// An operator has seen to an alert, or says that it is over.
     ///
     /// # Errors
-    /// When there is no such alert, it is over already, or it cannot be recorded.
-    pub async fn change_alert(&self, id: AlertId, over: bool) -> Result<Alert, AlertError> {
-        let now = self.0.clock.now();
-        let changed = {
-            let mut book = lock(&self.0.alerts.book);
-            if over { book.resolve(id, now) } else { book.ack(id, now) }
-        };
-        let alert = changed?;
-        self.0.store.commit(vec![Write::Alert(alert.clone())]).await?;
-        // The person need not wait until a pager has heard it.
-        let (channels, told, stop) = (self.0.told.channels.clone(), alert.clone(), self.0.stop.clone());
-        self.0.tracker.spawn(async move { stop.run_until_cancelled(channels.changed(&told)).await });
-        Ok(alert)
+    /// When there is no such alert, it is over already, or it cannot be recorded; nothing has changed then.
+    pub async fn change_alert(&self, id: AlertId, over: bool) -> Result<Alert, ChangeError> {
+        self.0.alerts.change(id, over).await
     }
 
     /// Numbers for Prometheus.

@@ -266,7 +266,7 @@ impl Engine {
         if let Some(message) = report.stale() {
             let title = "Rules and playbooks on disk have mistakes".to_owned();
             // Somebody who saves one mistake after the other is at it already: the channels tell the first.
-            let alerts: &dyn Alerts = if again { &*self.0.alerts } else { &*self.0.parts.alerts };
+            let alerts: &dyn Alerts = if again { &**self.0.alerts.list() } else { &*self.0.parts.alerts };
             let raised = alerts.raise(REFUSED.into(), Level::Warning, title, message, None, None);
             self.aside(async move {
                 if let Err(failure) = raised.await {
@@ -279,7 +279,7 @@ impl Engine {
 
     /// Does something small that nobody waits for.
     pub(super) fn aside(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.0.tracker.spawn_on(work, &self.0.alerts.inbox.runtime);
+        self.0.tracker.spawn_on(work, &self.0.inbox.runtime);
     }
 
     fn say(&self, topic: &str, report: &Report, now: Time) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,10 +12,10 @@ use super::failing::Failing;
 use super::ingest::Ingest;
 use super::ingest::quarantine::Quarantine;
 use super::metrics::Metrics;
-use super::ports::{AlertBook, Inbox, Watch};
+use super::ports::{Inbox, ManualIntents, Watch};
 use super::publish::Publish;
-use super::told::{self, Told};
 use super::{Config, Delivery, Engine, Inner, reload, replay};
+use crate::alerts::{List, Notifier};
 use crate::bus::{Lanes, Taps};
 use crate::freeze::Switch;
 use crate::intents::Board;
@@ -37,9 +37,11 @@ const UNDER_WAY: usize = 64;
 pub(super) struct Doors {
     pub(super) config: Config,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) alerts: Arc<AlertBook>,
-    /// The same, with whoever is told besides.
-    pub(super) told: Arc<Told>,
+    pub(super) intents: Arc<ManualIntents>,
+    /// The alert list and the channels.
+    pub(super) alerts: Arc<Notifier>,
+    stop: CancellationToken,
+    tracker: TaskTracker,
     pub(super) store: Arc<dyn Store>,
     clock: Clock,
     chance: Chance,
@@ -85,35 +87,38 @@ impl Doors {
         let runtime = tokio::runtime::Handle::current();
         let inbox = Arc::new(Inbox { lanes: lanes.clone(), runtime });
         let board = Arc::new(Board::new(store.clone(), clock.clone(), config.limits.open_intents));
-        let alerts = Arc::new(AlertBook {
+        let intents = Arc::new(ManualIntents {
             clock: clock.clone(),
             chance: chance.clone(),
-            store: store.clone(),
             board: board.clone(),
-            book: Mutex::new(book),
             tasks: OnceLock::new(),
-            inbox: inbox.clone(),
         });
-        let told = Arc::new(Told {
-            book: alerts.clone(),
-            channels: actions::Channels::new(&config.actions.alert),
-            tracker: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            turns: Arc::new(Semaphore::new(told::AT_ONCE)),
-        });
-        let problems = Problems::default();
+        let (problems, registry) = (Problems::default(), Registry::default());
+        let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let list =
+            List::new(clock.clone(), chance.clone(), store.clone(), board.clone(), inbox.clone(), book);
+        let alerts = Arc::new(Notifier::new(
+            Arc::new(list),
+            actions::Channels::new(&config.actions.alert),
+            problems.clone(),
+            &registry,
+            tracker.clone(),
+            stop.clone(),
+        ));
         Self {
             config,
             inbox,
+            intents,
             alerts,
-            told,
+            stop,
+            tracker,
             store,
             clock,
             chance,
             board,
             lanes,
             problems,
-            registry: Registry::default(),
+            registry,
         }
     }
 }
@@ -121,8 +126,8 @@ impl Doors {
 impl Engine {
     /// Puts the parts together; nothing runs yet.
     pub(super) fn assemble(doors: Doors, rest: Rest) -> Self {
-        let Doors { config, inbox, alerts, told, store, clock, chance, board, lanes, problems, registry } =
-            doors;
+        let Doors { config, inbox, intents, alerts, stop, tracker, .. } = doors;
+        let Doors { store, clock, chance, board, lanes, problems, registry, .. } = doors;
         let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool, freeze } = rest;
         let failing = Arc::new(Failing::new(problems.clone(), &registry));
         let metrics = Arc::new(Metrics::new(registry));
@@ -132,7 +137,6 @@ impl Engine {
         let changed = Arc::new(Notify::new());
         let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
         let actions = Arc::new(actions);
-        let (stop, tracker) = (told.stop.clone(), told.tracker.clone());
         let parts = Arc::new(tasks::Parts {
             clock: clock.clone(),
             since: clock.now(),
@@ -141,12 +145,12 @@ impl Engine {
             store: store.clone(),
             board: board.clone(),
             waits: tasks::lot::Waits::default(),
-            inbox,
+            inbox: inbox.clone(),
             actions: actions.clone(),
             freeze,
             ground: disk.clone(),
             gate: tasks::gate::Gate::default(),
-            alerts: told.clone(),
+            alerts: alerts.clone(),
             library: RwLock::new(Arc::new(library)),
             storms: tasks::escalate::Storms::default(),
             turn: Mutex::default(),
@@ -157,7 +161,7 @@ impl Engine {
             watch: Arc::new(watch),
         });
         let tasks = tasks::Service::new(parts.clone(), config.limits.concurrency, stop.clone());
-        drop(alerts.tasks.set(tasks.clone()));
+        drop(intents.tasks.set(tasks.clone()));
         Self(Arc::new(Inner {
             started_at: clock.now(),
             config,
@@ -174,13 +178,14 @@ impl Engine {
             kernels,
             plugins,
             actions,
-            told,
+            inbox,
             observed,
             metrics,
             reload: reload::State::default(),
             disk,
             problems,
             alerts,
+            intents,
             stop,
             tracker,
             replays: replay::served::Turn::default(),

@@ -1,12 +1,14 @@
-//! `/api/alerts`: what a person was told, and what they did about it.
+//! `/api/alerts`: what operators were told, what became of it at each channel, and what they did about it.
 
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 
 use super::Api;
 use super::page::{List, Paging, Path, Query, id};
 use super::problem::Problem;
+use crate::model::alert::AlertStatus;
 use crate::model::{Alert, AlertId};
 
 /// The routes of this resource.
@@ -17,8 +19,18 @@ pub fn routes() -> Router<Api> {
         .route("/api/alerts/{id}/resolve", post(resolve))
 }
 
-async fn all(State(api): State<Api>, Query(paging): Query<Paging>) -> Result<Json<List>, Problem> {
-    Ok(Json(paging.of(&api.engine.alerts(), |alert| alert.id.to_string())?))
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    status: Option<AlertStatus>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+async fn all(State(api): State<Api>, Query(filter): Query<Filter>) -> Result<Json<List>, Problem> {
+    let Filter { status, limit, cursor } = filter;
+    let alerts = api.engine.alerts(status);
+    Ok(Json(Paging { limit, cursor }.of(&alerts, |alert| alert.id.to_string())?))
 }
 
 async fn ack(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Alert>, Problem> {

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::engine::query::AlertError;
+use crate::alerts::ChangeError;
 use crate::engine::{DeliverError, answer, retry};
 use crate::intents::board;
 use crate::model::Failure;
@@ -166,12 +166,12 @@ impl From<retry::Error> for Problem {
     }
 }
 
-impl From<AlertError> for Problem {
-    fn from(error: AlertError) -> Self {
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
         match error {
-            AlertError::Book(error @ alerts::Error::Unknown(_)) => Self::not_found(error.to_string()),
-            AlertError::Book(error @ alerts::Error::Resolved(_)) => Self::new(409, error.to_string()),
-            AlertError::Store(error) => error.into(),
+            ChangeError::Alert(error @ alerts::Error::Unknown(_)) => Self::not_found(error.to_string()),
+            ChangeError::Alert(error @ alerts::Error::Resolved(_)) => Self::new(409, error.to_string()),
+            ChangeError::Store(error) => error.into(),
         }
     }
 }

@@ -12,7 +12,7 @@ const PAGE: &[&str] = &["limit", "cursor"];
 /// The addresses that take keys. Those that are not here take none.
 const KEYS: &[(Method, &str, &[&str])] = &[
     (Method::GET, "/api/actions", PAGE),
-    (Method::GET, "/api/alerts", PAGE),
+    (Method::GET, "/api/alerts", &["status", "limit", "cursor"]),
     (Method::GET, "/api/events", &["topic", "since", "until", "text", "limit", "cursor"]),
     (Method::GET, "/api/events/stream", &["topic"]),
     (Method::GET, "/api/freeze", PAGE),

@@ -188,6 +188,8 @@ fn alert(n: i64, status: AlertStatus) -> Alert {
         intent: None,
         status,
         telling: false,
+        rule: String::new(),
+        channels: Default::default(),
         targets: Vec::new(),
         count: 1,
         created_at: at(n),

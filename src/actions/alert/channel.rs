@@ -1,47 +1,88 @@
-//! The channels themselves: which of them an alert goes to, each tried by itself and at the same time, and what became
-//! of it. Start with [`Channels`].
+//! The channels of the configuration: which of them an alert is for, and one try to send it. When, how often and in which
+//! order that is tried is decided by `alerts`, off the way of any run. Start with [`Channels`].
 //!
-//! What is promised when one step is repeated: in one life of the engine a channel that took it is not told again
-//! (remembered for the last [`REMEMBERED`] steps). After a crash, PagerDuty takes a repeat for the same incident
+//! What is promised when the same is sent again, as after a crash: PagerDuty takes a repeat for the same incident
 //! (`dedup_key`); a webhook can tell by `Idempotency-Key`, a mail server by `Message-ID`; Slack has nothing of the kind,
 //! so its message may be there twice. Nothing is ever told less than once while the channel can be reached.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 
-use super::retry::{self, Patience, Trouble};
 use super::{mail, pagerduty, slack, webhook};
 use crate::actions::AlertConfig;
-use crate::model::alert::{AlertStatus, Level};
-use crate::model::{Alert, Chance};
+use crate::model::Alert;
+use crate::model::alert::Level;
+
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(10);
+
+/// Why a try failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// Trying the same again would not mend it.
+    Final(String),
+    /// It may pass; the other side may have said how long it wants to be left alone.
+    Passing(String, Option<Duration>),
+}
 
 /// What people are told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Notice {
+pub struct Notice {
     /// Its id on the list.
-    pub(super) alert: String,
+    pub alert: String,
     /// Same key, same trouble.
-    pub(super) key: String,
-    pub(super) level: Level,
-    pub(super) title: String,
-    pub(super) message: String,
-    pub(super) target: Option<String>,
-    pub(super) intent: Option<String>,
-    pub(super) rule: String,
+    pub key: String,
+    /// How bad.
+    pub level: Level,
+    /// One line.
+    pub title: String,
+    /// What happened and what to do.
+    pub message: String,
+    /// What it is about.
+    pub target: Option<String>,
+    /// The first targets, where they are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
+    /// How often it was raised.
+    pub count: u64,
+    /// The intent behind it.
+    pub intent: Option<String>,
+    /// The rule behind it; empty if there is none.
+    pub rule: String,
 }
 
-/// What became of one channel.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Told {
-    pub(super) channel: String,
-    pub(super) kind: &'static str,
-    pub(super) status: &'static str,
-    pub(super) tries: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) why: Option<String>,
+impl Notice {
+    /// What is said of `alert`.
+    pub fn of(alert: &Alert) -> Self {
+        Self {
+            alert: alert.id.to_string(),
+            key: alert.key.clone(),
+            level: alert.level,
+            title: alert.title.clone(),
+            message: alert.message.clone(),
+            target: alert.target.clone(),
+            targets: alert.targets.clone(),
+            count: alert.count,
+            intent: alert.intent.map(|id| id.to_string()),
+            rule: alert.rule.clone(),
+        }
+    }
+
+    /// The message, and before it how often it happened and to whom, where it was more than once.
+    pub(super) fn words(&self) -> String {
+        if self.count <= 1 {
+            return self.message.clone();
+        }
+        let of =
+            if self.targets.is_empty() { String::new() } else { format!(": {}", self.targets.join(", ")) };
+        let more = if self.targets.len() as u64 >= self.count { "" } else { ", …" };
+        let more = if of.is_empty() { "" } else { more };
+        format!("{} times{of}{more}\n{}", self.count, self.message)
+    }
 }
 
 /// One way to reach people.
@@ -49,7 +90,7 @@ pub(super) trait Channel: Send + Sync {
     /// As the configuration has it.
     fn kind(&self) -> &'static str;
 
-    /// Tries once. `step` is the same when the same step is repeated.
+    /// Tries once. `step` is the same when the same is sent again.
     fn send<'a>(&'a self, notice: &'a Notice, step: &'a str) -> BoxFuture<'a, Result<(), Trouble>>;
 
     /// Whether it keeps an incident that a person's answer here should reach.
@@ -69,9 +110,8 @@ pub struct Channels(Arc<Inner>);
 
 struct Inner {
     ways: Vec<Way>,
-    patience: Patience,
-    chance: Chance,
-    sent: Mutex<Sent>,
+    give_up_after: Duration,
+    per_minute: u32,
 }
 
 struct Way {
@@ -80,30 +120,16 @@ struct Way {
     channel: Box<dyn Channel>,
 }
 
-/// Which steps were told by which channel, the oldest first.
-#[derive(Default)]
-struct Sent {
-    known: HashSet<(String, usize)>,
-    order: VecDeque<(String, usize)>,
-}
-
-/// How many (step, channel) are remembered: a few MB at most.
-const REMEMBERED: usize = 10_000;
-
 impl Channels {
     /// Those that `config` names.
     pub fn new(config: &AlertConfig) -> Self {
-        Self::with(config, Patience::of(config.give_up_after))
-    }
-
-    pub(super) fn with(config: &AlertConfig, patience: Patience) -> Self {
         let mut ways: Vec<Way> = Vec::new();
         let mut add = |name: &Option<String>, levels: &Option<BTreeSet<Level>>, channel: Box<dyn Channel>| {
-            let same = ways.iter().filter(|way| way.channel.kind() == channel.kind()).count();
-            let name = name.clone().unwrap_or_else(|| match same {
-                0 => channel.kind().to_owned(),
-                n => format!("{}-{}", channel.kind(), n + 1),
-            });
+            let wanted = name.as_deref().unwrap_or(channel.kind());
+            // What became of an alert is kept by the name, so no two may have the same.
+            let free = |name: &String| !ways.iter().any(|way| way.name == *name);
+            let numbered = (2..).map(|n| format!("{wanted}-{n}"));
+            let name = std::iter::once(wanted.to_owned()).chain(numbered).find(free).unwrap_or_default();
             ways.push(Way { name, levels: levels.clone(), channel });
         };
         for it in &config.webhook.0 {
@@ -118,18 +144,13 @@ impl Channels {
         for it in &config.smtp.0 {
             add(&it.name, &it.levels, Box::new(mail::Mail(it.clone())));
         }
-        Self(Arc::new(Inner { ways, patience, chance: Chance::system(), sent: Mutex::default() }))
+        let (give_up_after, per_minute) = (config.give_up_after.0, config.per_minute);
+        Self(Arc::new(Inner { ways, give_up_after, per_minute }))
     }
 
-    /// Tells all that are for its level, side by side; never longer than the patience of the configuration.
-    pub(super) async fn tell(&self, notice: &Notice, step: &str) -> Vec<Told> {
-        let told = join_all((0..self.0.ways.len()).map(|i| self.tell_one(i, notice, step))).await;
-        for Told { channel, why, .. } in &told {
-            if let Some(why) = why {
-                tracing::warn!(alert = notice.alert, channel, why, "a channel was not told of an alert");
-            }
-        }
-        told
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.ways.len()
     }
 
     /// Whether there is none.
@@ -137,91 +158,56 @@ impl Channels {
         self.0.ways.is_empty()
     }
 
-    /// Passes on an alert that the engine itself has raised: a question, a repair that was given up, an action that was
-    /// cut off. `step` is the same when it is raised again for the same reason.
-    pub async fn pass_on(&self, alert: &Alert, rule: &str, step: &str) {
-        let notice = Notice {
-            alert: alert.id.to_string(),
-            key: alert.key.clone(),
-            level: alert.level,
-            title: alert.title.clone(),
-            message: alert.message.clone(),
-            target: alert.target.clone(),
-            intent: alert.intent.map(|id| id.to_string()),
-            rule: rule.to_owned(),
-        };
-        self.tell(&notice, step).await;
+    /// The name of channel `at`.
+    pub fn name(&self, at: usize) -> &str {
+        &self.0.ways[at].name
     }
 
-    /// The names of those that are for `level`.
-    pub(super) fn names_for(&self, level: Level) -> Vec<&str> {
-        self.0.ways.iter().filter(|way| way.is_for(level)).map(|way| way.name.as_str()).collect()
+    /// How long is tried to send an alert.
+    pub fn give_up_after(&self) -> Duration {
+        self.0.give_up_after
     }
 
-    /// Passes on that a person has seen to an alert or that it is over, to the channels that keep an incident of their
-    /// own for it. What fails is logged: the alert list knows in any case.
-    pub async fn changed(&self, alert: &Alert) {
-        let over = match alert.status {
-            AlertStatus::Active => return,
-            AlertStatus::Acked => false,
-            AlertStatus::Resolved => true,
-        };
-        let inner = &self.0;
-        let hears = |way: &&Way| way.channel.keeps_incidents() && way.is_for(alert.level);
-        join_all(inner.ways.iter().filter(hears).map(|way| async move {
-            let once = || way.channel.changed(&alert.key, over);
-            if let (_, Err(why)) = retry::until_done(inner.patience, &inner.chance, once).await {
-                tracing::warn!(alert = %alert.id, channel = way.name, why, "a channel was not told of a change");
-            }
-        }))
-        .await;
+    /// How many alerts of a minute are sent one by one, to each channel.
+    pub fn per_minute(&self) -> u32 {
+        self.0.per_minute
     }
 
-    async fn tell_one(&self, at: usize, notice: &Notice, step: &str) -> Told {
-        let inner = &self.0;
-        let way = &inner.ways[at];
-        let kind = way.channel.kind();
-        let told = |status, tries, why| Told { channel: way.name.clone(), kind, status, tries, why };
-        if !way.is_for(notice.level) {
-            return told("not_for_level", 0, None);
-        }
-        if inner.sent().known.contains(&(step.to_owned(), at)) {
-            return told("sent_before", 0, None);
-        }
-        let once = || way.channel.send(notice, step);
-        match retry::until_done(inner.patience, &inner.chance, once).await {
-            (tries, Ok(())) => {
-                inner.sent().add(step, at);
-                told("sent", tries, None)
-            }
-            (tries, Err(why)) => told("failed", tries, Some(why)),
-        }
+    /// The names of those that are for `level`, and whether they keep incidents.
+    pub fn for_level(&self, level: Level) -> Vec<(String, bool)> {
+        let fits = |way: &&Way| way.is_for(level);
+        self.0.ways.iter().filter(fits).map(|way| (way.name.clone(), way.channel.keeps_incidents())).collect()
+    }
+
+    /// Each with its kind, and whether it is for `level`.
+    pub(super) fn all(&self, level: Level) -> impl Iterator<Item = (&str, &'static str, bool)> {
+        self.0.ways.iter().map(move |way| (way.name.as_str(), way.channel.kind(), way.is_for(level)))
+    }
+
+    /// Tries once to send `notice` by channel `at`. `step` is the same when the same is sent again.
+    ///
+    /// # Errors
+    /// When it was not confirmed, or not in time.
+    pub async fn send(&self, at: usize, notice: &Notice, step: &str) -> Result<(), Trouble> {
+        in_time(self.0.ways[at].channel.send(notice, step)).await
+    }
+
+    /// Tries once to tell the incident of `key` that somebody is on it, or that it is over.
+    ///
+    /// # Errors
+    /// When it was not confirmed, or not in time.
+    pub async fn changed(&self, at: usize, key: &str, over: bool) -> Result<(), Trouble> {
+        in_time(self.0.ways[at].channel.changed(key, over)).await
     }
 }
 
-impl Inner {
-    fn sent(&self) -> std::sync::MutexGuard<'_, Sent> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+async fn in_time(trying: BoxFuture<'_, Result<(), Trouble>>) -> Result<(), Trouble> {
+    let late = || Trouble::Passing(format!("no answer within {} s", TRY.as_secs()), None);
+    tokio::time::timeout(TRY, trying).await.unwrap_or_else(|_| Err(late()))
 }
 
 impl Way {
     fn is_for(&self, level: Level) -> bool {
         self.levels.as_ref().is_none_or(|levels| levels.contains(&level))
-    }
-}
-
-impl Sent {
-    fn add(&mut self, step: &str, at: usize) {
-        // Calls outside a run have no key that could be repeated.
-        if step.is_empty() || !self.known.insert((step.to_owned(), at)) {
-            return;
-        }
-        self.order.push_back((step.to_owned(), at));
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
     }
 }

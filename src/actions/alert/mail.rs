@@ -4,8 +4,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::channel::{Channel, Notice};
-use super::retry::Trouble;
+use super::channel::{Channel, Notice, Trouble};
 use crate::actions::config::SmtpConfig;
 
 pub(super) struct Mail(pub(super) SmtpConfig);

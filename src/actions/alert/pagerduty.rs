@@ -9,17 +9,18 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::channel::{Channel, Notice};
+use super::channel::{Channel, Notice, Trouble};
 use super::post;
-use super::retry::Trouble;
 use crate::actions::config::PagerDutyConfig;
-use crate::model::alert::Level;
+use crate::model::alert::{Level, cut};
 
 pub(super) struct PagerDuty(pub(super) PagerDutyConfig);
 
-/// The longest `dedup_key` and `summary` that are taken.
+/// The longest `dedup_key`, `summary` and other field that are taken. A whole event may have 512 kB, which the longest
+/// message that an alert can have is far below.
 const MAX_KEY: usize = 255;
 const MAX_SUMMARY: usize = 1024;
+const MAX_FIELD: usize = 255;
 
 impl Channel for PagerDuty {
     fn kind(&self) -> &'static str {
@@ -54,20 +55,20 @@ fn trigger(notice: &Notice) -> Value {
         Level::Warning => "warning",
         Level::Critical => "critical",
     };
-    let source = notice.target.as_deref().unwrap_or("paramedic");
+    let source = cut(notice.target.as_deref().unwrap_or("paramedic"), MAX_FIELD);
     let mut payload = json!({
-        "summary": notice.title.chars().take(MAX_SUMMARY).collect::<String>(),
+        "summary": cut(&notice.title, MAX_SUMMARY),
         "source": source,
         "severity": severity,
         "custom_details": {
-            "message": notice.message, "alert": notice.alert, "intent": notice.intent, "key": notice.key,
+            "message": notice.words(), "alert": notice.alert, "intent": notice.intent, "key": notice.key,
         },
     });
     if let Some(target) = &notice.target {
-        payload["component"] = target.as_str().into();
+        payload["component"] = cut(target, MAX_FIELD).into();
     }
     if !notice.rule.is_empty() {
-        payload["class"] = notice.rule.as_str().into();
+        payload["class"] = cut(&notice.rule, MAX_FIELD).into();
     }
     json!({
         "event_action": "trigger", "dedup_key": dedup_key(&notice.key), "client": "Paramedic",
@@ -101,6 +102,7 @@ mod tests {
             target: Some("k1".into()),
             intent: None,
             rule: "r".into(),
+            ..Notice::default()
         };
         assert_eq!(
             trigger(&notice),

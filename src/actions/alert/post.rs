@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
-use super::retry::Trouble;
+use super::channel::Trouble;
 use crate::actions::http;
 use crate::actions::secret::Secret;
 use crate::model::Clock;

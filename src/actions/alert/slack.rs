@@ -7,17 +7,17 @@ use futures_util::future::BoxFuture;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::channel::{Channel, Notice};
+use super::channel::{Channel, Notice, Trouble};
 use super::post;
-use super::retry::Trouble;
 use crate::actions::secret::SecretRef;
-use crate::model::alert::Level;
+use crate::model::alert::{Level, cut};
 
 /// The address of the webhook.
 pub(super) struct Slack(pub(super) SecretRef);
 
-/// Slack cuts longer texts by itself, in the middle of an escape if need be.
-const MAX_TEXT: usize = 3_000;
+/// The longest text of a block, in characters; the word for the level stands before it. Slack cuts longer ones by itself,
+/// in the middle of an escape if need be.
+const MAX_TEXT: usize = 2_980;
 
 impl Channel for Slack {
     fn kind(&self) -> &'static str {
@@ -49,16 +49,26 @@ fn body(notice: &Notice) -> Value {
         "attachments": [{
             "fallback": title,
             "color": color,
-            "text": escaped(&notice.message),
+            "text": escaped(&notice.words()),
             "fields": fields,
             "footer": format!("Paramedic, alert {}", notice.alert),
         }],
     })
 }
 
+/// What an event brought along, escaped, and cut with a mark where it would be longer than Slack takes.
 fn escaped(text: &str) -> String {
-    let cut: String = text.chars().take(MAX_TEXT).collect();
-    cut.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut most = MAX_TEXT;
+    loop {
+        let escaped = escape(&cut(text, most));
+        let over = escaped.chars().count().saturating_sub(MAX_TEXT);
+        if over == 0 {
+            return escaped;
+        }
+        // An escape is five characters at most, so this ends after a few rounds and never in the middle of one.
+        most = most.min(text.chars().count()).saturating_sub(over.div_ceil(5).max(1));
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +83,7 @@ mod tests {
             title: "<!channel> a & b".into(),
             message: "see <https://evil.example|here>".into(),
             target: Some("<@U1>".into()),
+            count: 1,
             ..Notice::default()
         };
         assert_eq!(
@@ -87,5 +98,17 @@ mod tests {
                 }],
             })
         );
+    }
+
+    #[test]
+    fn what_is_longer_than_slack_takes_is_cut_with_a_mark_and_never_within_an_escape() {
+        for text in
+            ["a".repeat(5_000), "<".repeat(5_000), format!("{}&", "ü".repeat(2_979)), "a&".repeat(1_490)]
+        {
+            let sent = escaped(&text);
+            assert!(sent.chars().count() <= MAX_TEXT, "{}", sent.chars().count());
+            assert!(sent.ends_with("… [cut]"), "{}", &sent[sent.len() - 20..]);
+            assert!(sent.matches('&').count() == sent.matches(';').count());
+        }
     }
 }

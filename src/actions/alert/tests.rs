@@ -1,18 +1,14 @@
 //! Alerts to real listeners on this machine: what they are sent, and what becomes of those that refuse.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 
-use super::channel::{Channels, Notice, Told};
-use super::retry::Patience;
+use super::channel::{Channels, Notice, Trouble};
 use crate::actions::AlertConfig;
-use crate::model::alert::{Alert, AlertStatus, Level};
-use crate::model::{AlertId, Time};
+use crate::model::alert::Level;
 
 const FINE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
@@ -66,12 +62,20 @@ fn body(request: &str) -> Value {
 
 fn channels(config: Value) -> Channels {
     let config: AlertConfig = serde_json::from_value(config).unwrap();
-    let patience = Patience {
-        first: Duration::from_millis(20),
-        total: Duration::from_secs(2),
-        each: Duration::from_millis(500),
-    };
-    Channels::with(&config, patience)
+    Channels::new(&config)
+}
+
+/// Tries once each of those that are for its level.
+async fn tell(channels: &Channels, notice: &Notice, step: &str) -> Vec<(String, Result<(), Trouble>)> {
+    let wanted = channels.for_level(notice.level);
+    let mut told = Vec::new();
+    for at in 0..channels.len() {
+        let name = channels.name(at).to_owned();
+        if wanted.iter().any(|(it, _)| *it == name) {
+            told.push((name, channels.send(at, notice, step).await));
+        }
+    }
+    told
 }
 
 fn notice(level: Level) -> Notice {
@@ -84,6 +88,8 @@ fn notice(level: Level) -> Notice {
         target: Some("k1".into()),
         intent: Some("01B".into()),
         rule: "r".into(),
+        count: 1,
+        ..Notice::default()
     }
 }
 
@@ -93,8 +99,8 @@ fn secret(dir: &tempfile::TempDir, name: &str, text: &str) -> Value {
     json!({ "file": path })
 }
 
-fn shown(told: &[Told]) -> Vec<String> {
-    told.iter().map(|it| format!("{} {} {}", it.channel, it.status, it.tries)).collect()
+fn sent(told: &[(String, Result<(), Trouble>)]) -> Vec<&str> {
+    told.iter().filter(|(_, it)| it.is_ok()).map(|(name, _)| name.as_str()).collect()
 }
 
 #[tokio::test]
@@ -108,10 +114,10 @@ async fn each_channel_gets_the_shape_that_it_documents_and_only_its_levels() {
         "slack": { "name": "ops", "url": secret(&dir, "slack", &format!("{slack}/services/T0/B0/abcdef")) },
         "pagerduty": { "routing_key": secret(&dir, "pd", "R0UTINGKEY"), "url": format!("{pager}/v2/enqueue"), "levels": ["critical"] },
     }));
-    let told = channels.tell(&notice(Level::Warning), "run/1").await;
-    assert_eq!(shown(&told), ["webhook sent 1", "ops sent 1", "pagerduty not_for_level 0"]);
-    let told = channels.tell(&notice(Level::Critical), "run/2").await;
-    assert_eq!(shown(&told), ["webhook sent 1", "ops sent 1", "pagerduty sent 1"]);
+    let told = tell(&channels, &notice(Level::Warning), "run/1").await;
+    assert_eq!(sent(&told), ["webhook", "ops"]);
+    let told = tell(&channels, &notice(Level::Critical), "run/2").await;
+    assert_eq!(sent(&told), ["webhook", "ops", "pagerduty"]);
 
     let request = web_heard.lock().unwrap()[0].clone();
     assert!(request.starts_with("POST /in HTTP/1.1\r\n"), "{request}");
@@ -122,7 +128,7 @@ async fn each_channel_gets_the_shape_that_it_documents_and_only_its_levels() {
     assert_eq!(
         body(&request),
         json!({ "alert": "01A", "key": "r/k1", "level": "warning", "title": "k1 is down", "message": "since noon",
-                "target": "k1", "intent": "01B", "rule": "r" })
+                "target": "k1", "count": 1, "intent": "01B", "rule": "r" })
     );
     let request = slack_heard.lock().unwrap()[1].clone();
     assert!(request.starts_with("POST /services/T0/B0/abcdef HTTP/1.1\r\n"), "{request}");
@@ -143,119 +149,58 @@ async fn each_channel_gets_the_shape_that_it_documents_and_only_its_levels() {
 }
 
 #[tokio::test]
-async fn a_repeated_step_tells_nobody_twice_and_one_that_failed_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let (fine, heard) = serve(&[ACCEPTED]).await;
-    let (broken, _) = serve(&["HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", FINE]).await;
-    let channels = channels(json!({
-        "pagerduty": { "routing_key": secret(&dir, "pd", "R0UTINGKEY"), "url": fine },
-        "webhook": broken,
-    }));
-    let told = channels.tell(&notice(Level::Critical), "run/1").await;
-    assert_eq!(shown(&told), ["webhook failed 1", "pagerduty sent 1"]);
-    let told = channels.tell(&notice(Level::Critical), "run/1").await;
-    assert_eq!(shown(&told), ["webhook sent 1", "pagerduty sent_before 0"]);
-    assert_eq!(heard.lock().unwrap().len(), 1);
-    channels.tell(&notice(Level::Critical), "run/2").await;
-    let keys: Vec<Value> = heard.lock().unwrap().iter().map(|it| body(it)["dedup_key"].clone()).collect();
-    assert_eq!(
-        keys,
-        ["paramedic/r/k1", "paramedic/r/k1"],
-        "another step of the same trouble is the same incident"
-    );
-}
-
-#[tokio::test]
-async fn a_channel_that_is_busy_or_broken_for_a_moment_is_tried_again() {
-    for (answers, tries) in [
-        (&["HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n", FINE][..], 2),
-        (&["HTTP/1.1 429 Slow\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n", FINE], 2),
-        (&["never", FINE], 2),
-        (&["", "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", FINE], 3),
-    ] {
-        let (url, _) = serve(answers).await;
-        let begun = Instant::now();
-        let told = channels(json!({ "webhook": url })).tell(&notice(Level::Info), "s").await;
-        assert_eq!(shown(&told), [format!("webhook sent {tries}")], "{answers:?} {told:?}");
-        let asked = answers[0].contains("retry-after");
-        assert!(
-            !asked || begun.elapsed() >= Duration::from_secs(1),
-            "it wanted to be left alone for a second"
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_channel_that_stays_broken_is_given_up_with_a_reason_and_no_secret() {
+async fn what_a_refusal_means_is_told_with_a_reason_and_no_secret() {
     let dir = tempfile::tempdir().unwrap();
     let (forbids, _) =
         serve(&["HTTP/1.1 403 Forbidden\r\ncontent-length: 30\r\n\r\nno such key R0UTINGKEY, really"]).await;
     let (busy, _) = serve(&["HTTP/1.1 429 Slow\r\nretry-after: 300\r\ncontent-length: 0\r\n\r\n"]).await;
     let (moved, _) =
         serve(&["HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"]).await;
-    let (silent, _) = serve(&["never"]).await;
+    let (broken, _) = serve(&["HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n"]).await;
     let channels = channels(json!({
-        "webhook": [busy, moved, silent],
+        "webhook": [busy, moved, broken],
         "slack": [
             { "url": secret(&dir, "slack", "http://127.0.0.1:1/services/T0/B0/hunter2") },
             { "url": { "env": "PARAMEDIC_NOT_SET" } },
         ],
         "pagerduty": { "routing_key": secret(&dir, "pd", "R0UTINGKEY"), "url": forbids },
     }));
-    let begun = Instant::now();
-    let told = channels.tell(&notice(Level::Info), "s").await;
-    assert!(begun.elapsed() < Duration::from_secs(4), "all side by side, and bounded");
-    let why: Vec<&str> = told.iter().map(|it| it.why.as_deref().unwrap()).collect();
-    for (why, expected) in why.iter().zip([
-        "status 429 and wants to be left alone for 300 s; gave up",
+    let told = tell(&channels, &notice(Level::Info), "s").await;
+    let said: Vec<String> = told.iter().map(|(name, it)| format!("{name}: {it:?}")).collect();
+    for (said, expected) in said.iter().zip([
+        "webhook: Err(Passing(\"answered with status 429\", Some(300s)))",
         "redirects are not followed",
-        "no answer within",
-        "; gave up",
-        "the environment variable PARAMEDIC_NOT_SET is not set",
-        "answered with status 403: no such key [secret], really",
+        "webhook-3: Err(Passing(\"answered with status 500\", None))",
+        "slack: Err(Passing(",
+        "slack-2: Err(Final(\"the environment variable PARAMEDIC_NOT_SET is not set",
+        "pagerduty: Err(Final(\"answered with status 403: no such key [secret], really",
     ]) {
-        assert!(why.contains(expected), "{why}: {expected}");
+        assert!(said.contains(expected), "{said}: {expected}");
     }
-    let all = serde_json::to_string(&told).unwrap();
+    let all = said.concat();
     assert!(!all.contains("hunter2") && !all.contains("R0UTINGKEY"), "{all}");
 }
 
 #[tokio::test]
-async fn a_persons_answer_reaches_the_incident() {
+async fn a_persons_answer_reaches_the_incident_of_the_alert() {
     let dir = tempfile::tempdir().unwrap();
     let (pager, heard) = serve(&[ACCEPTED]).await;
-    let (web, web_heard) = serve(&[FINE]).await;
     let channels = channels(json!({
         "pagerduty": { "routing_key": secret(&dir, "pd", "R0UTINGKEY"), "url": pager, "levels": ["critical"] },
-        "webhook": web,
+        "webhook": "http://127.0.0.1:1",
     }));
-    let mut alert = Alert {
-        id: AlertId::new(Time::UNIX_EPOCH, 1),
-        key: "r/k1".into(),
-        level: Level::Critical,
-        title: "t".into(),
-        message: String::new(),
-        target: None,
-        intent: None,
-        status: AlertStatus::Acked,
-        telling: false,
-        targets: Vec::new(),
-        count: 1,
-        created_at: Time::UNIX_EPOCH,
-        updated_at: Time::UNIX_EPOCH,
-    };
-    channels.changed(&alert).await;
-    alert.status = AlertStatus::Resolved;
-    channels.changed(&alert).await;
-    alert.level = Level::Info;
-    channels.changed(&alert).await;
+    let incidents = [("webhook".to_owned(), false), ("pagerduty".to_owned(), true)];
+    assert_eq!(channels.for_level(Level::Critical), incidents);
+    channels.send(1, &notice(Level::Critical), "run/1").await.unwrap();
+    channels.changed(1, "r/k1", false).await.unwrap();
+    channels.changed(1, "r/k1", true).await.unwrap();
     let events: Vec<Value> = heard.lock().unwrap().iter().map(|it| body(it)).collect();
+    assert_eq!(events[0]["dedup_key"], "paramedic/r/k1");
     assert_eq!(
-        events,
+        events[1..],
         [
             json!({ "routing_key": "R0UTINGKEY", "event_action": "acknowledge", "dedup_key": "paramedic/r/k1" }),
             json!({ "routing_key": "R0UTINGKEY", "event_action": "resolve", "dedup_key": "paramedic/r/k1" }),
         ]
     );
-    assert!(web_heard.lock().unwrap().is_empty());
 }

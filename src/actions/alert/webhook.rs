@@ -5,9 +5,8 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 
-use super::channel::{Channel, Notice};
+use super::channel::{Channel, Notice, Trouble};
 use super::post;
-use super::retry::Trouble;
 use crate::actions::config::{Place, WebhookConfig};
 
 pub(super) struct Webhook(pub(super) WebhookConfig);

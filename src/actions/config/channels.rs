@@ -22,8 +22,11 @@ pub struct AlertConfig {
     pub pagerduty: Many<PagerDutyConfig>,
     /// Mail; needs a build with the feature `mail`.
     pub smtp: Many<SmtpConfig>,
-    /// How long a channel that does not take an alert is tried again.
+    /// How long a channel that does not take an alert is tried again; a day if not said. Nothing waits for it.
     pub give_up_after: Span,
+    /// How many alerts of a minute are sent one by one to each channel, the critical ones counted apart; 30 if not said.
+    /// Further ones come as one digest a minute.
+    pub per_minute: u32,
 }
 
 /// A channel that gets an alert as JSON by POST.
@@ -128,11 +131,14 @@ pub(super) struct WebhookFields {
     headers: BTreeMap<String, SecretRef>,
 }
 
-/// Within it, and within what an action may take, a few tries fit.
-const GIVE_UP_AFTER: u64 = 20;
+/// A channel that is down over night has what happened in the morning.
+const GIVE_UP_AFTER: u64 = 86_400;
 
-/// Longer, and the run that tells would wait too long for its next step.
-const LONGEST: u64 = 50;
+/// Older than that, nobody wants to be told of it.
+const LONGEST: u64 = 7 * 86_400;
+
+/// As many as a person can read in a minute, generously.
+const PER_MINUTE: u32 = 30;
 
 fn events_api() -> String {
     "https://events.pagerduty.com/v2/enqueue".into()
@@ -146,6 +152,7 @@ impl Default for AlertConfig {
             pagerduty: Many::default(),
             smtp: Many::default(),
             give_up_after: Span::secs(GIVE_UP_AFTER),
+            per_minute: PER_MINUTE,
         }
     }
 }
@@ -196,8 +203,12 @@ impl AlertConfig {
         }
         self.levels(&mut add);
         if self.give_up_after.0.as_secs() > LONGEST {
-            let message = format!("a run waits for it, so it is {LONGEST}s at most");
+            let message = "an alert that old is of no use: write 7d at most";
             found.push(problem(&["alert", "give_up_after"], message));
+        }
+        if self.per_minute == 0 {
+            let message = "nothing could be sent: write a number from 1";
+            found.push(problem(&["alert", "per_minute"], message));
         }
         if self.give_up_after.is_zero() {
             let message = "nobody could be told in that time: write a length of time such as 20s";

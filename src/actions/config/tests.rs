@@ -53,7 +53,7 @@ fn what_cannot_work_is_told_with_what_to_do() {
             "actions.alert.webhook.0.url: `ftp` is not http or https",
         ),
         (json!({ "alert": { "webhook": { "url": "http://x/", "levels": [] } } }), "no level is named"),
-        (json!({ "alert": { "give_up_after": "10m" } }), "50s at most"),
+        (json!({ "alert": { "give_up_after": "8d" } }), "7d at most"),
         (
             json!({ "alert": { "smtp": { "host": "mail.example.com", "tls": "none", "from": "a@b.c", "to": ["d@e.f"] } } }),
             "in the clear",

@@ -139,7 +139,7 @@ pub(super) async fn begin(engine: &Engine, case: &Case, alone: &Alone) -> Result
         key: case.name.clone(),
         cause: None,
     };
-    let made = engine.0.alerts.create_for(wish, alone.event.clone()).await;
+    let made = engine.0.intents.create_for(wish, alone.event.clone()).await;
     made.map(|_| ()).map_err(|failure| format!("the playbook was not begun: {failure}"))
 }
 

@@ -104,7 +104,7 @@ fn real(doors: &Doors, kernels: &kernels::Registry, config: actions::Config) -> 
         kernels: kernels.clone(),
         spawner: kernels::Spawner::none(),
         alerts: doors.alerts.clone(),
-        intents: doors.alerts.clone(),
+        intents: doors.intents.clone(),
         config,
     })
 }

@@ -163,6 +163,8 @@ impl World {
             status,
             count: 1,
             telling: false,
+            rule: String::new(),
+            channels: Default::default(),
             created_at: now,
             updated_at: now,
         })

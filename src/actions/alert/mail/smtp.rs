@@ -14,7 +14,7 @@ use super::{Notice, SmtpConfig, Trouble};
 use crate::actions::config::MailTls;
 use crate::actions::http;
 use crate::actions::secret::Secret;
-use crate::model::alert::Level;
+use crate::model::alert::{Level, cut};
 
 /// How long one command of the conversation may take.
 const COMMAND: Duration = Duration::from_secs(8);
@@ -78,7 +78,7 @@ fn message(config: &SmtpConfig, notice: &Notice, step: &str) -> Result<Message, 
     };
     // A line break in a subject would begin another header.
     let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let subject: String = format!("[{level}] {}", notice.title).chars().map(plain).take(SUBJECT).collect();
+    let subject: String = cut(&format!("[{level}] {}", notice.title), SUBJECT).chars().map(plain).collect();
     let mut builder = Message::builder()
         .from(mailbox(&config.from)?)
         .subject(subject)
@@ -97,7 +97,7 @@ fn message_id(notice: &Notice, step: &str) -> String {
 }
 
 fn body(notice: &Notice) -> String {
-    let mut text = format!("{}\n\n{}\n\n", notice.title, notice.message);
+    let mut text = format!("{}\n\n{}\n\n", notice.title, notice.words());
     let rule = (!notice.rule.is_empty()).then_some(&notice.rule);
     for (name, value) in [
         ("Target", notice.target.as_ref()),

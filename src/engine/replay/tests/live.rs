@@ -76,7 +76,7 @@ async fn engine(set: RuleSet) -> Engine {
         kernels: kernels.clone(),
         spawner: kernels::Spawner::none(),
         alerts: doors.alerts.clone(),
-        intents: doors.alerts.clone(),
+        intents: doors.intents.clone(),
         config: actions::Config::default(),
     };
     let rest = Rest {
