@@ -38,7 +38,7 @@ impl Numbers {
             "Tries to send alerts that a channel did not confirm",
             it.failed.clone(),
         );
-        let text = "Alerts that were not sent: too old, refused again and again, or over before";
+        let text = "Alerts that were not sent: too old, or refused again and again";
         registry.register("alerts_dropped", text, it.dropped.clone());
         registry.register("alert_queue_depth", "Alerts that wait for a channel", it.depth.clone());
         it

@@ -86,9 +86,6 @@ impl Notifier {
         let alert = self.list.read(|book| book.get(id).cloned())?;
         let delivery = alert.channels.get(name)?.clone();
         if !delivery.is_pending() {
-            if delivery.status == DeliveryStatus::Withdrawn {
-                self.numbers.dropped(name, "over_before");
-            }
             return None;
         }
         let waits = (self.list.now() - delivery.since).to_std().unwrap_or_default();

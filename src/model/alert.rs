@@ -86,8 +86,6 @@ pub enum DeliveryStatus {
     Sent,
     /// It was given up.
     Failed,
-    /// It was over before it could be sent.
-    Withdrawn,
 }
 
 impl Delivery {

@@ -234,8 +234,9 @@ impl Book {
         alert.updated_at = now;
         for delivery in alert.channels.values_mut() {
             let sent = delivery.sent_at.is_some();
-            if to == AlertStatus::Resolved && delivery.is_waiting() {
-                delivery.status = if sent { DeliveryStatus::Sent } else { DeliveryStatus::Withdrawn };
+            // What nobody was told of yet is told still: a repair may be over before its own alert has been sent.
+            if to == AlertStatus::Resolved && delivery.is_waiting() && sent {
+                delivery.status = DeliveryStatus::Sent;
             }
             delivery.change = (sent && delivery.incident && !delivery.digest).then_some(to);
         }
@@ -451,8 +452,8 @@ mod tests {
         book.raise(notice("k2", Level::Warning), id(2), at(1));
         let over = book.raise(telling("k3"), id(3), at(1));
         let over = book.resolve(over.id, at(2)).unwrap();
-        assert_eq!(over.channels["slack"].status, DeliveryStatus::Withdrawn);
-        assert_eq!(book.untold().map(|a| a.id).collect::<Vec<_>>(), [id(1)]);
+        assert!(over.channels["slack"].is_waiting(), "over before it was sent, it is sent still");
+        assert_eq!(book.untold().map(|a| a.id).collect::<Vec<_>>(), [id(1), id(3)]);
         book.deliver(id(1), "slack", sent).unwrap();
         assert!(book.deliver(id(1), "pager", sent).is_some_and(|a| !a.telling));
         assert!(book.raise(telling("k1"), id(4), at(3)).telling, "raised again, it is told again");

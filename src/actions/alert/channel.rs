@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{mail, pagerduty, slack, webhook};
 use crate::actions::AlertConfig;
 use crate::model::Alert;
-use crate::model::alert::Level;
+use crate::model::alert::{AlertStatus, Level};
 
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(10);
@@ -62,7 +62,10 @@ impl Notice {
             alert: alert.id.to_string(),
             key: alert.key.clone(),
             level: alert.level,
-            title: alert.title.clone(),
+            title: match alert.status {
+                AlertStatus::Resolved => format!("Resolved: {}", alert.title),
+                AlertStatus::Active | AlertStatus::Acked => alert.title.clone(),
+            },
             message: alert.message.clone(),
             target: alert.target.clone(),
             targets: alert.targets.clone(),
