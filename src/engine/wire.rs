@@ -221,7 +221,7 @@ impl Engine {
             under_way: inner.under_way.clone(),
             ready,
             quarantine,
-            alerts: inner.told.clone(),
+            alerts: inner.alerts.clone(),
             problems: inner.problems.clone(),
         };
         let publish = Publish {
