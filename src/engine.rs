@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod build;
+mod clock;
 pub mod config;
 pub mod decisions;
 mod disk;
@@ -81,6 +82,9 @@ struct Inner {
     disk: Arc<disk::Disk>,
     problems: Problems,
     intents: Arc<ports::ManualIntents>,
+    /// Rung when the wall clock was set.
+    clock_set: Arc<tokio::sync::Notify>,
+    trust: Mutex<clock::Trust>,
     stop: CancellationToken,
     tracker: TaskTracker,
     replays: replay::served::Turn,
@@ -181,8 +185,9 @@ impl Engine {
     pub async fn approve(&self, id: IntentId, by: &str) -> Result<Arc<Intent>, crate::intents::board::Error> {
         let by = by.to_string();
         let reason = Some(format!("approved by {by}"));
-        let now = self.0.clock.now();
+        let clock = self.0.clock.clone();
         self.answer(id, Transition::Approve, reason, move |intent| {
+            let now = clock.now_in(intent.era);
             intent.approved_by = Some(by);
             intent.not_before = None;
             // Its time to wait begins anew: the person may have taken longer than it had.
@@ -204,9 +209,9 @@ impl Engine {
     /// # Errors
     /// When it is not open.
     pub async fn cancel(&self, id: IntentId, by: &str) -> Result<Arc<Intent>, crate::intents::board::Error> {
-        let now = self.0.clock.now();
         let reason = format!("cancelled by {by}");
         self.answer(id, Transition::Cancel, Some(reason.clone()), |intent| {
+            let now = self.0.clock.now_in(intent.era);
             if let Some(attempt) = intent.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
                 attempt.ended_at = Some(now);
                 attempt.ended_by = crate::model::EndedBy::Cancellation;
@@ -223,8 +228,8 @@ impl Engine {
         reason: Option<String>,
         also: impl FnOnce(&mut Intent),
     ) -> Result<Arc<Intent>, crate::intents::board::Error> {
-        let now = self.0.clock.now();
         let (intent, commit) = self.0.board.change(id, vec![], |intent| {
+            let now = self.0.clock.now_in(intent.era);
             lifecycle::apply(intent, to, reason, now)?;
             also(intent);
             Ok(())

@@ -70,6 +70,8 @@ struct State {
     file: Option<file::File>,
     seen: Seen,
     frozen: Vec<Freeze>,
+    /// When those end that end by themselves, as steady times: as late as they were going to, however the clock is set.
+    ends: Vec<(Freeze, Time)>,
 }
 
 impl Switch {
@@ -86,7 +88,7 @@ impl Switch {
     }
 
     fn with(file: Option<file::File>, clock: Clock) -> Self {
-        let state = State { file, seen: Seen::default(), frozen: Vec::new() };
+        let state = State { file, seen: Seen::default(), frozen: Vec::new(), ends: Vec::new() };
         Self { clock, state: Arc::new(Mutex::new(state)), changed: Arc::new(watch::Sender::new(0)) }
     }
 
@@ -112,7 +114,10 @@ impl Switch {
         }
         let result = self.change(|frozen| frozen.retain(|it| it.scope != *scope));
         if let Err(error) = result {
-            self.lock().frozen = before;
+            let mut state = self.lock();
+            state.frozen = before;
+            state.remember_ends(&self.clock);
+            drop(state);
             return Err(error);
         }
         Ok(true)
@@ -121,16 +126,17 @@ impl Switch {
     /// All that is frozen now, in the order in which it was frozen.
     pub fn list(&self) -> Vec<Freeze> {
         self.look();
-        let now = self.clock.now();
-        self.lock().frozen.iter().filter(|it| it.holds(now)).cloned().collect()
+        let now = self.clock.steady();
+        let state = self.lock();
+        state.frozen.iter().filter(|it| state.holds(it, now)).cloned().collect()
     }
 
     /// What keeps `playbook` from acting for `intent` now.
     pub fn on(&self, intent: &Intent, playbook: Option<&str>) -> Option<Freeze> {
         self.look();
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let state = self.lock();
-        state.frozen.iter().find(|it| it.holds(now) && it.scope.covers(intent, playbook)).cloned()
+        state.frozen.iter().find(|it| state.holds(it, now) && it.scope.covers(intent, playbook)).cloned()
     }
 
     /// Told of each change that is seen.
@@ -157,6 +163,7 @@ impl Switch {
         state.seen = seen;
         if frozen != state.frozen {
             state.frozen = frozen;
+            state.remember_ends(&self.clock);
             drop(state);
             self.changed.send_modify(|n| *n += 1);
         }
@@ -164,10 +171,12 @@ impl Switch {
 
     fn change(&self, change: impl FnOnce(&mut Vec<Freeze>)) -> Result<(), Unwritten> {
         self.look();
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let mut state = self.lock();
-        state.frozen.retain(|it| it.holds(now));
+        let before = std::mem::take(&mut state.frozen);
+        state.frozen = before.into_iter().filter(|it| state.holds(it, now)).collect();
         change(&mut state.frozen);
+        state.remember_ends(&self.clock);
         let written = match &state.file {
             Some(file) => file.write(&state.frozen).map(Some),
             None => Ok(None),
@@ -189,6 +198,24 @@ impl Switch {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn holds(&self, freeze: &Freeze, now: Time) -> bool {
+        let ends = self.ends.iter().find(|(it, _)| it == freeze).map(|(_, at)| *at);
+        ends.is_none_or(|at| now < at)
+    }
+
+    fn remember_ends(&mut self, clock: &Clock) {
+        let known = std::mem::take(&mut self.ends);
+        let era = clock.era();
+        for freeze in &self.frozen {
+            let Some(until) = freeze.until else { continue };
+            let before = known.iter().find(|(it, _)| it == freeze).map(|(_, at)| *at);
+            let at = before.unwrap_or_else(|| clock.to_steady(until, era));
+            self.ends.push((freeze.clone(), at));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod log;
 pub mod metrics;
 pub mod private;
 pub mod problems;
+pub mod sleep;
 pub mod supervisor;
 
 pub use problems::Problems;

@@ -27,7 +27,7 @@ pub use self::reader::code;
 pub use self::review::{Places, review};
 pub use self::rule::{Part, RESOLVED, Resolved, Rule, Wish};
 pub use self::set::{Changes, RuleSet};
-pub use self::windows::{Fired, Firing, Note, Tally, Timed, Why, Windows, is_timer};
+pub use self::windows::{Fired, Firing, Note, STEPPED, Stepped, Tally, Timed, Why, Windows, is_timer};
 pub use self::yaml::MAX_FILE;
 
 /// The JSON Schema of rule files, for editors. It is kept by hand, and tests hold it to what is read.

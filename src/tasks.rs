@@ -44,6 +44,7 @@ use crate::kernels;
 use crate::learning::Learner;
 use crate::model::alert::Level;
 use crate::model::{Chance, Clock, Event, Intent, IntentId, OutcomeRecord, Status, Time};
+use crate::platform::sleep;
 use crate::playbook::Library;
 use crate::store::{Commit, Store};
 use lot::{Lot, Waits};
@@ -213,7 +214,7 @@ impl Service {
 
     /// Failures come for which there is no room: a person is told, not more than once in a while.
     fn tell_full(&self) {
-        let now = self.parts.clock.now();
+        let now = self.parts.clock.steady();
         let mut told = lock(&self.shared.told_full);
         if told.is_some_and(|at| now - at < FULL_AGAIN) {
             return;
@@ -310,9 +311,7 @@ impl Service {
             let next = held.into_iter().chain(parked).min();
             let wait = async {
                 match next {
-                    Some(at) => {
-                        tokio::time::sleep((at - self.parts.clock.now()).to_std().unwrap_or_default()).await
-                    }
+                    Some(at) => sleep::until_steady(&self.parts.clock, at).await,
                     None => std::future::pending().await,
                 }
             };
@@ -325,7 +324,7 @@ impl Service {
     }
 
     async fn dispatch(&self) {
-        let now = self.parts.clock.now();
+        let now = self.parts.clock.steady();
         for (key, ended) in self.parts.board.take_relapsed() {
             if let Err(error) = outcome::relapse(&self.parts, &ended).await {
                 tracing::error!(intent = %ended.intent, "failed to record the relapse: {error}");
@@ -369,8 +368,14 @@ impl Service {
         let parked = lock(&self.shared.lot).has(id);
         let working = lock(&self.shared.working).contains(&id);
         if intent.status.is_open() && !parked && !working {
-            self.queue().put(intent, self.parts.clock.now());
+            self.put(intent);
         }
+    }
+
+    /// Puts `intent` in line, or aside until its time: by steady times, as the clock may be set while it waits.
+    fn put(&self, intent: &Intent) {
+        let steady = |time| self.parts.clock.to_steady(time, intent.era);
+        self.queue().put(intent, steady, self.parts.clock.steady());
     }
 
     fn spawn(&self, id: IntentId, target: String, slots: &Arc<Semaphore>) {

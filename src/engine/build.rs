@@ -63,19 +63,21 @@ impl Engine {
     ) -> Result<Self, StartError> {
         tell("opening the store");
         let other = |what: &str, why: String| StartError::Other { what: what.into(), why };
-        // Before anything else, so that nothing is done that is frozen.
-        let freeze = Switch::of(&config.data, clock.clone());
         let store: Arc<dyn Store> = Arc::new(
             Sqlite::open(&config.data, clock.clone())
                 .map_err(|error| StartError::Store { dir: config.data.clone(), error })?,
         );
         starting();
+        let lost = |error| StartError::Store { dir: config.data.clone(), error };
+        let gap = super::clock::go_on(store.as_ref(), &clock).await.map_err(lost)?;
+        // Before anything is done that may be frozen.
+        let freeze = Switch::of(&config.data, clock.clone());
         tell("reading back what was counted, learned and alerted");
         let remembered = set_aside::reading(store.as_ref(), async || {
             Remembered::read(store.as_ref(), &config, clock.now()).await
         })
         .await
-        .map_err(|error| StartError::Store { dir: config.data.clone(), error })?;
+        .map_err(lost)?;
         let Remembered { learner, book, observed, read } = remembered;
         let doors = Doors::open(config, store, clock.clone(), Chance::system(), book);
         let config = &doors.config;
@@ -137,8 +139,19 @@ impl Engine {
             first.map_err(StartError::Invalid)?;
         let pool =
             tasks::pool::Pool::start().map_err(|e| other("start the threads of playbooks", e.to_string()))?;
-        let rest =
-            Rest { kernels, plugins, actions, rules, library, learner, first: None, observed, pool, freeze };
+        let rest = Rest {
+            kernels,
+            plugins,
+            actions,
+            rules,
+            library,
+            learner,
+            first: None,
+            observed,
+            pool,
+            freeze,
+            gap,
+        };
         let engine = Self::assemble(doors, rest);
         let warnings = if earlier { Vec::new() } else { diagnostics.clone() };
         engine.0.reload.loaded(stamp, warnings, kept, since);
@@ -185,6 +198,7 @@ impl Engine {
         part("conductor").spawn_on(&inner.tracker, inner.tasks.clone().run());
         part("file-watcher").spawn_on(&inner.tracker, self.clone().watch_files());
         part("housekeeping").spawn_on(&inner.tracker, self.clone().housekeep());
+        part("clock-watcher").spawn_on(&inner.tracker, self.clone().watch_clock());
         part("retention").spawn_on(&inner.tracker, self.clone().retain());
         part("disk-watcher").spawn_on(&inner.tracker, self.clone().watch_disk());
         part("freeze-watcher").spawn_on(&inner.tracker, self.clone().watch_freeze());

@@ -153,8 +153,8 @@ impl Engine {
 
     /// What would become of an intent that `fired` opened now: its mode, and what the guards would say first.
     fn outlook(&self, fired: &Fired, event: &Arc<Event>) -> String {
-        let now = self.0.clock.now();
-        let intent = birth(fired, event, now, 0);
+        let (now, era) = self.0.clock.stamp();
+        let intent = Intent { era, ..birth(fired, event, now, 0) };
         match (intent.status, &intent.reason) {
             (Status::Shadowed | Status::Denied, Some(why)) => {
                 return format!("; it would only be recorded as {}: {why}", intent.status);

@@ -5,6 +5,7 @@
 //! else sees the events, only once that is durable. It performs no effect.
 
 mod decide;
+mod era;
 pub(super) mod quarantine;
 mod recall;
 mod saving;
@@ -13,9 +14,8 @@ pub(super) mod seen;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::decide::Decided;
 use self::quarantine::Quarantine;
@@ -30,13 +30,9 @@ use crate::intents::board::Changes;
 use crate::journal::edge;
 use crate::model::alert::Level;
 use crate::model::{Chance, Clock, Event, Time};
-use crate::platform::Problems;
-use crate::platform::supervisor;
-use crate::rules::{RuleSet, Scratch, Windows};
+use crate::platform::{Problems, sleep, supervisor};
+use crate::rules::{RuleSet, STEPPED, Scratch, Windows};
 use crate::store::{Commit, Store};
-
-/// Longest sleep before the time is looked at again.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// Most events taken into one transaction, unless one delivery alone is larger.
 const MAX_BATCH: usize = 4_096;
@@ -135,6 +131,8 @@ pub struct Ingest {
     pub(super) alerts: Arc<dyn Alerts>,
     /// Where it is shown that there are some.
     pub(super) problems: Problems,
+    /// Rung when the wall clock was set.
+    pub set: Arc<Notify>,
 }
 
 /// What the ingest thread keeps between batches.
@@ -144,8 +142,12 @@ struct Mind {
     /// Events that are known.
     seen: Seen,
     scratch: Scratch,
-    /// The latest time of arrival; it never goes back.
+    /// The latest time of arrival; it goes back only where another era of the clock begins.
     arrived: Time,
+    /// That of the last event in the log when it was read.
+    logged: Time,
+    /// Whether the state of the patterns was read as it had been saved, and not made from the log alone.
+    patterns_were_saved: bool,
     /// Number of the last event handed to the store.
     position: u64,
     /// How often it was read back.
@@ -165,6 +167,8 @@ impl Ingest {
             seen: Seen::new(self.window),
             scratch: Scratch::default(),
             arrived: self.clock.now(),
+            logged: Time::MIN_UTC,
+            patterns_were_saved: false,
             position: 0,
             epoch: 0,
             handed: 0,
@@ -174,6 +178,7 @@ impl Ingest {
         self.show(&mind.quarantine);
         self.recall(&mind.rules).await;
         self.recover(&mut mind).await;
+        self.go_on(&mut mind);
         if self.adopt(&mut mind, true).await.is_err() {
             return;
         }
@@ -189,6 +194,7 @@ impl Ingest {
                     None => return,
                 },
                 () = self.until_due() => Vec::new(),
+                () = self.set.notified() => Vec::new(),
             };
             if supervisor::is_struck("ingest") {
                 return;
@@ -233,7 +239,7 @@ impl Ingest {
     async fn until_due(&self) {
         let Some(due) = self.windows().due() else { return std::future::pending().await };
         let wait = (due - self.clock.now()).to_std().unwrap_or_default();
-        tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
+        sleep::pause(&self.clock, wait.min(sleep::LONGEST)).await;
     }
 
     fn gather(&self, first: Delivery) -> Vec<Delivery> {
@@ -249,6 +255,7 @@ impl Ingest {
 
     /// Takes a batch in; without any, only what is due by now.
     fn take_in(&self, batch: Vec<Delivery>, mind: &mut Mind) -> Option<Committed> {
+        let stepped = self.look_at_clock(mind);
         mind.arrived = mind.arrived.max(self.clock.now());
         let now = mind.arrived;
         let ticks = batch.is_empty();
@@ -258,6 +265,12 @@ impl Ingest {
         for delivery in batch {
             let mut receipt = Receipt::default();
             for mut event in delivery.events {
+                if event.topic.as_str() == STEPPED {
+                    // Only the engine knows its clock.
+                    tracing::warn!(source = %event.source, "dropped an event that says that the engine's clock was set");
+                    receipt.duplicates += 1;
+                    continue;
+                }
                 let key = self.store.event_key(&event.source, &event.id);
                 if mind.seen.insert(key) {
                     receipt.accepted += 1;
@@ -275,7 +288,7 @@ impl Ingest {
             replies.extend(delivery.reply.map(|reply| (reply, receipt)));
         }
         edge::pass("received");
-        let decided = self.decide(events, &keys, mind);
+        let decided = self.decide(stepped, events, &keys, mind);
         if ticks && decided.events.is_empty() {
             return None;
         }

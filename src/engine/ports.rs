@@ -114,7 +114,7 @@ impl ManualIntents {
         if wish.playbooks.is_empty() {
             return Err(invalid("`playbooks` is empty: name at least one playbook that may be tried"));
         }
-        let now = self.clock.now();
+        let (now, era) = self.clock.stamp();
         let id = IntentId::new(now, self.chance.identity());
         let topic = Topic::try_new("intent.requested").map_err(|error| invalid(&error.to_string()))?;
         let key = if wish.key.is_empty() { id.to_string() } else { wish.key.clone() };
@@ -136,6 +136,7 @@ impl ManualIntents {
             priority: wish.priority,
             domain: wish.domain.unwrap_or_else(|| "infrastructure".into()),
             class: wish.class,
+            era,
             ..Intent::new(id, MANUAL, &key, &wish.target, event, plan, now)
         };
         let mut batch = self.board.batch();

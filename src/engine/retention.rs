@@ -13,7 +13,7 @@ use super::config::size::Size;
 use super::decisions;
 use crate::intents::{Board, board};
 use crate::model::{Span, Time};
-use crate::platform::Problems;
+use crate::platform::{Problems, sleep};
 use crate::store::{Budget, Error, Prune, Pruned, Store, Write};
 use crate::tasks::lock;
 
@@ -31,6 +31,9 @@ const PROBLEM: &str = "disk/budget";
 
 /// When the first round begins after the start, and how long after each the next.
 const FIRST: Duration = Duration::from_secs(10);
+
+/// The pause while the time is in doubt, so that nothing is deleted by its age.
+const IN_DOUBT: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_secs(3_600);
 
 /// What one round works with.
@@ -51,7 +54,7 @@ impl Engine {
         let mut pause = FIRST;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = sleep::pause(&inner.clock, pause) => {}
                 () = inner.stop.cancelled() => return,
             }
             pause = EVERY;
@@ -64,8 +67,12 @@ impl Engine {
                 problems: &inner.problems,
                 spared: SPARED,
             };
+            let forget_at = self.forget_at();
+            if forget_at.is_none() {
+                pause = IN_DOUBT;
+            }
             let round = tokio::select! {
-                round = retention.round(inner.clock.now()) => round,
+                round = retention.in_doubt_or(forget_at, inner.clock.now()) => round,
                 () = inner.stop.cancelled() => return,
             };
             if let Err(error) = round {
@@ -78,6 +85,18 @@ impl Engine {
 }
 
 impl Retention<'_> {
+    /// Forgets what is too old by the time `sure`, if that is known, and what finds no room in any case.
+    async fn in_doubt_or(&self, sure: Option<Time>, now: Time) -> Result<Pruned, Error> {
+        match sure {
+            Some(sure) => self.round(sure).await,
+            None => {
+                let mut done = Pruned::default();
+                self.within_budget(now, &mut done).await?;
+                Ok(done)
+            }
+        }
+    }
+
     /// Forgets what is too old at `now`, and then what finds no room.
     ///
     /// # Errors

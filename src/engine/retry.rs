@@ -91,7 +91,7 @@ impl Engine {
     }
 
     fn anew(&self, old: &Intent, by: &str) -> Intent {
-        let now = self.0.clock.now();
+        let (now, era) = self.0.clock.stamp();
         let id = IntentId::new(now, self.0.parts.chance.identity());
         let guard = Guard { hold_down: None, cooldown: None, ..old.plan.guard.clone() };
         let plan = Arc::new(Plan { guard, ..old.plan.as_ref().clone() });
@@ -104,6 +104,7 @@ impl Engine {
             events: old.events.clone(),
             reason: Some(format!("tried again by {by}")),
             retry_of: Some(old.id),
+            era,
             ..Intent::new(id, &old.rule, &old.group, &old.target, old.event.clone(), plan, now)
         }
     }

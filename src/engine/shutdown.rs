@@ -78,12 +78,14 @@ impl Engine {
             observed.outcomes_up_to(outcomes);
             (observed.snapshot(), observed.position())
         };
-        let Some(observed) = observed else { return };
-        let mut writes = vec![Write::Meta { key: OBSERVED.into(), value: observed.to_string() }];
-        if let Some(value) = learned.and_then(|kept| serde_json::to_string(&kept).ok()) {
-            writes.push(Write::Meta { key: LEARNED.into(), value });
+        let mut writes: Vec<Write> = super::clock::keep(&self.0.clock).into_iter().collect();
+        if let Some(observed) = observed {
+            writes.push(Write::Meta { key: OBSERVED.into(), value: observed.to_string() });
+            if let Some(value) = learned.and_then(|kept| serde_json::to_string(&kept).ok()) {
+                writes.push(Write::Meta { key: LEARNED.into(), value });
+            }
+            self.0.saved.store(position.unwrap_or(0), Ordering::Relaxed);
         }
-        self.0.saved.store(position.unwrap_or(0), Ordering::Relaxed);
         if let Err(error) = self.0.store.commit(writes).await {
             self.0.disk.failed(&error);
             tracing::warn!("failed to keep what was counted and learned: {error}");

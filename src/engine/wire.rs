@@ -67,6 +67,8 @@ pub(super) struct Rest {
     pub(super) pool: tasks::pool::Pool,
     /// The kill switch.
     pub(super) freeze: Switch,
+    /// How long the engine was down, if only the wall clock knows.
+    pub(super) gap: Option<chrono::TimeDelta>,
 }
 
 impl Doors {
@@ -128,7 +130,8 @@ impl Engine {
     pub(super) fn assemble(doors: Doors, rest: Rest) -> Self {
         let Doors { config, inbox, intents, alerts, stop, tracker, .. } = doors;
         let Doors { store, clock, chance, board, lanes, problems, registry, .. } = doors;
-        let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool, freeze } = rest;
+        let Rest { kernels, plugins, actions, rules, library, learner, first, observed, pool, freeze, gap } =
+            rest;
         let failing = Arc::new(Failing::new(problems.clone(), &registry));
         let metrics = Arc::new(Metrics::new(registry));
         metrics.rules.set(rules.rules().len() as i64);
@@ -137,6 +140,7 @@ impl Engine {
         let changed = Arc::new(Notify::new());
         let watch = Watch { metrics: metrics.clone(), observed: observed.clone(), changed: changed.clone() };
         let actions = Arc::new(actions);
+        let trust = Mutex::new(super::clock::Trust { since: clock.steady(), gap });
         let parts = Arc::new(tasks::Parts {
             clock: clock.clone(),
             since: clock.now(),
@@ -184,6 +188,8 @@ impl Engine {
             reload: reload::State::default(),
             disk,
             problems,
+            clock_set: Arc::default(),
+            trust,
             alerts,
             intents,
             stop,
@@ -223,6 +229,7 @@ impl Engine {
             quarantine,
             alerts: inner.alerts.clone(),
             problems: inner.problems.clone(),
+            set: inner.clock_set.clone(),
         };
         let publish = Publish {
             disk: inner.disk.clone(),

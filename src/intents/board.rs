@@ -63,7 +63,8 @@ pub enum Error {
 impl Board {
     /// An empty board of at most `capacity` open intents.
     pub fn new(store: Arc<dyn Store>, clock: Clock, capacity: usize) -> Self {
-        Self { store, clock, capacity, state: Mutex::default(), doubts: Doubts::default() }
+        let state = Mutex::new(State::new(clock.clone()));
+        Self { store, clock, capacity, state, doubts: Doubts::default() }
     }
 
     /// How many may be open for another one of `priority` to be: a storm of lesser ones leaves room for critical ones.
@@ -184,16 +185,17 @@ impl Board {
         self.lock_state().refused
     }
 
-    /// What guards are told about the past of `intent` at `now`.
+    /// What guards are told about the past of `intent` at `now`, all in times of its own era.
     pub fn past(&self, intent: &Intent, now: Time) -> past::Facts {
-        self.lock_state().past.facts(intent, now)
+        let facts = self.lock_state().past.facts(intent, self.clock.to_steady(now, intent.era));
+        facts.map(|steady| self.clock.from_steady(steady, intent.era))
     }
 
     /// Whether so many repairs were made that some had to be forgotten that guards may still ask for at `now`, and how
     /// many were forgotten ever.
     pub fn forgotten(&self, now: Time) -> (bool, u64) {
         let state = self.lock_state();
-        (state.past.is_short(now), state.past.dropped())
+        (state.past.is_short(self.clock.to_steady(now, self.clock.era())), state.past.dropped())
     }
 
     /// Changes the open intent `id` with `change`, and writes it together with `more` in one transaction.
@@ -211,9 +213,10 @@ impl Board {
         let mut intent = state.open.get(id).ok_or(Error::Unknown(id))?.as_ref().clone();
         let attempts = intent.attempts.len();
         change(&mut intent)?;
-        intent.updated_at = self.clock.now();
+        intent.updated_at = self.clock.now_in(intent.era);
         if let Some(attempt) = intent.attempts.get(attempts).filter(|attempt| !attempt.escalation) {
-            state.past.start(&intent, attempt.started_at, attempt.run);
+            let at = self.clock.to_steady(attempt.started_at, intent.era);
+            state.past.start(&intent, at, attempt.run);
         }
         let intent = Arc::new(intent);
         if intent.status.is_open() {

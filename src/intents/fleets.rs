@@ -43,10 +43,10 @@ impl Fleets {
         Self { known: Latest::new(most), touched: Latest::new(most), hasher: ahash::RandomState::new() }
     }
 
-    /// `intent` is about a member of its fleet.
-    pub fn see(&mut self, intent: &Intent) {
+    /// `intent`, which came at `at`, is about a member of its fleet.
+    pub fn see(&mut self, intent: &Intent, at: Time) {
         let Some((fleet, target)) = self.key(intent) else { return };
-        self.known.put(fleet, target, intent.created_at);
+        self.known.put(fleet, target, at);
     }
 
     /// A repair for `intent` began at `at`.
@@ -119,14 +119,14 @@ mod tests {
     fn a_group_is_as_large_as_the_targets_that_were_heard_of_lately() {
         let mut fleets = Fleets::default();
         for (n, minute) in [(1, 0), (2, 5), (2, 6), (3, 7)] {
-            fleets.see(&intent(&format!("k{n}"), Some("web"), minute));
+            fleets.see(&intent(&format!("k{n}"), Some("web"), minute), at(minute));
         }
-        fleets.see(&intent("other", Some("db"), 7));
+        fleets.see(&intent("other", Some("db"), 7), at(7));
         let size = |fleets: &mut Fleets, target, minute| {
             fleets.facts(&intent(target, Some("web"), minute), at(minute)).0
         };
         assert_eq!((size(&mut fleets, "k1", 8), size(&mut fleets, "k9", 8)), (3, 4));
-        fleets.see(&intent("k3", Some("web"), 24 * 60 + 6));
+        fleets.see(&intent("k3", Some("web"), 24 * 60 + 6), at(24 * 60 + 6));
         assert_eq!(
             (size(&mut fleets, "k3", 24 * 60 + 6), size(&mut fleets, "k9", 24 * 60 + 6)),
             (1, 2),
@@ -156,7 +156,7 @@ mod tests {
         let mut fleets = Fleets::default();
         let mut plain = intent("k1", None, 0);
         plain.plan = Plan::default().into();
-        fleets.see(&plain);
+        fleets.see(&plain, at(0));
         fleets.start(&plain, at(0));
         assert_eq!((fleets.known.len(), fleets.touched.len()), (0, 0));
     }

@@ -1,7 +1,8 @@
 //! What guards remember of repairs: when each rule last repaired each target, when its repairs began, whom they touched.
 //!
 //! It is kept, and read back at a start, by time: as far back as any live rule or open intent asks. Room is bounded all
-//! the same; where something is missing, [`Facts`] says so and the guards wait. Start with [`Past`].
+//! the same; where something is missing, [`Facts`] says so and the guards wait. The board hands steady times in, which
+//! no setting of the clock moves. Start with [`Past`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -67,6 +68,24 @@ pub struct Forgotten {
     pub touched: Option<Time>,
 }
 
+impl Facts {
+    /// The same on another scale of time.
+    pub fn map(self, on: impl Fn(Time) -> Time) -> Self {
+        let Forgotten { last_start, rule_starts, touched } = self.forgotten;
+        Self {
+            last_start: self.last_start.map(&on),
+            rule_starts: self.rule_starts.into_iter().map(&on).collect(),
+            fleet_size: self.fleet_size,
+            touched: self.touched.into_iter().map(&on).collect(),
+            forgotten: Forgotten {
+                last_start: last_start.map(&on),
+                rule_starts: rule_starts.map(&on),
+                touched: touched.map(&on),
+            },
+        }
+    }
+}
+
 impl Default for Past {
     fn default() -> Self {
         Self::new(MOST)
@@ -117,10 +136,10 @@ impl Past {
         self.longest.since(now)
     }
 
-    /// `intent` was opened, or read back.
-    pub fn see(&mut self, intent: &Intent) {
+    /// `intent` was opened at `at`, or read back.
+    pub fn see(&mut self, intent: &Intent, at: Time) {
         self.ask(intent);
-        self.fleets.see(intent);
+        self.fleets.see(intent, at);
     }
 
     /// A repair for `intent` began at `at`, in `run`. The same again changes nothing.

@@ -72,6 +72,9 @@ pub struct Intent {
     /// How far the escalation chain was followed.
     #[serde(default)]
     pub escalations: usize,
+    /// The era of the clock by which its times are: all of them, and those of its runs. See [`super::Clock::now_in`].
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub era: u32,
     /// When the first match came.
     pub created_at: Time,
     /// When it last changed.
@@ -327,6 +330,7 @@ impl Intent {
             disturbed: false,
             exhausted: false,
             escalations: 0,
+            era: 0,
             created_at: now,
             updated_at: now,
             last_event_at: now,
@@ -343,4 +347,9 @@ impl Intent {
     pub fn repairs(&self) -> impl Iterator<Item = &Attempt> {
         self.attempts.iter().filter(|attempt| !attempt.escalation)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_first(era: &u32) -> bool {
+    *era == 0
 }

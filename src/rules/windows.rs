@@ -6,6 +6,7 @@
 //! reads a clock; start with [`Windows::apply`].
 
 mod count;
+mod era;
 mod groups;
 mod members;
 mod note;
@@ -27,6 +28,7 @@ use super::set::RuleSet;
 use crate::condition::{EvalError, View};
 use crate::model::{Event, Span, Time, clock};
 
+pub use self::era::{STEPPED, Stepped};
 pub use self::note::{Note, Why};
 pub use self::timed::{Timed, is_timer};
 
@@ -38,6 +40,8 @@ pub struct Windows {
     tally: Tally,
     /// What failed on the last event besides conditions, by the number of the rule.
     failed: Vec<(u32, EvalError)>,
+    /// That of the clock, by which the same time of the calendar is told apart when it comes again.
+    era: u32,
 }
 
 /// What came of an event.

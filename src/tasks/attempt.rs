@@ -46,7 +46,7 @@ pub fn open(
     escalation: bool,
 ) -> Result<Go, Stop> {
     let parts = worker.parts;
-    let now = parts.clock.now();
+    let now = worker.now();
     let number = u32::try_from(intent.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
     let Some(playbook) = parts.library().get(name) else {
         // Taken away since it was chosen: it is chosen again, from what there is now.
@@ -129,7 +129,7 @@ pub async fn carry_out(
         return Ok(Err(open.run.error.clone().unwrap_or_else(gone)));
     }
     let result = phase(worker, Phase::Run).await?;
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     close(worker, |run| match &result {
         Ok(value) => {
             run.status = RunStatus::Succeeded;
@@ -192,7 +192,7 @@ pub async fn roll_back(
     }
     if open.run.status != RunStatus::RollingBack {
         // Its time is set once, and written down: a restart in the middle gives it no more.
-        let deadline = open.run.deadline.max(worker.parts.clock.now()) + ROLLBACK_TIME;
+        let deadline = open.run.deadline.max(worker.now()) + ROLLBACK_TIME;
         close(worker, |run| {
             run.status = RunStatus::RollingBack;
             run.error = Some(why.clone());
@@ -205,7 +205,7 @@ pub async fn roll_back(
         let playbook = intent.attempts.last().map(|a| a.playbook.as_str()).unwrap_or_default();
         super::escalate::half_undone(worker.parts, intent, playbook, failed).await;
     }
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     close(worker, |run| {
         run.status = RunStatus::Failed;
         run.ended_at = Some(now);
@@ -225,7 +225,7 @@ pub fn cancelled(worker: &mut Worker<'_>) {
     if worker.open_run.as_ref().is_none_or(|open| !open.run.status.is_open()) {
         return;
     }
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     close(worker, |run| {
         run.status = RunStatus::Cancelled;
         run.ended_at = Some(now);
@@ -318,7 +318,7 @@ fn in_doubt(worker: &Worker<'_>, phase: Phase) -> Option<Failure> {
 
 async fn burst(worker: &Worker<'_>, open: OpenRun, phase: Phase) -> Result<(OpenRun, Burst), Stop> {
     let env = Env {
-        now: worker.parts.clock.now(),
+        now: worker.now(),
         seed: seed(open.run.id),
         run: open.run.id,
         deadline: open.run.deadline,

@@ -57,7 +57,7 @@ async fn expected(worker: &mut Worker<'_>, intent: &Intent) -> Result<Option<Ver
     let Some(began) = intent.attempts.last().map(|a| a.started_at) else { return Ok(None) };
     let held = worker.awaits.check.take();
     let caught = held.as_ref().and_then(Ticket::take);
-    if let Some(event) = caught.as_ref().filter(|event| event.arrival() >= began) {
+    if let Some(event) = caught.as_ref().filter(|event| event.arrival() >= worker.arrived_since(began)) {
         return Ok(Some(Verdict::Works(seen(event))));
     }
     let ticket = match held.filter(|_| caught.is_none()) {
@@ -76,11 +76,11 @@ async fn expected(worker: &mut Worker<'_>, intent: &Intent) -> Result<Option<Ver
     if let Some(event) = ticket.as_ref().and_then(Ticket::take) {
         return Ok(Some(Verdict::Works(seen(&event))));
     }
-    if worker.parts.clock.now() >= awaited.until {
+    if worker.now() >= awaited.until {
         return Ok(Some(missed(&verify.expect.to_string(), verify.within)));
     }
     worker.awaits.check = ticket;
-    Err(Stop::Parked(awaited.until))
+    Err(worker.parked(awaited.until))
 }
 
 fn awaited(intent: &Intent, since: Time) -> Option<Awaited> {

@@ -16,8 +16,9 @@ use super::worker::{Slot, Stop, Worker};
 use super::{ask, hold, wait};
 use crate::actions::{self, Action, Call};
 use crate::journal::edge;
-use crate::model::{Chance, Event, Failure, Intent, Span, Step, Topic};
+use crate::model::{Chance, Clock, Event, Failure, Intent, Span, Step, Topic};
 use crate::platform::beginning::{self, Pass};
+use crate::platform::sleep;
 use crate::playbook::{ActRequest, Request};
 
 /// Longest pause between two tries of an action.
@@ -150,6 +151,7 @@ struct Planned {
     retries: u32,
     backoff: Duration,
     chance: Chance,
+    clock: Clock,
 }
 
 fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Result<Planned, Failure> {
@@ -177,7 +179,8 @@ fn plan(worker: &Worker<'_>, step: &Step, act: ActRequest, index: usize) -> Resu
     let timeout = act.timeout.unwrap_or(action.spec().timeout);
     let backoff = act.backoff.map_or(Duration::from_secs(1), |span| span.0);
     let chance = worker.parts.chance.clone();
-    Ok(Planned { action, call, timeout, retries: act.retries.unwrap_or(0), backoff, chance })
+    let (clock, retries) = (worker.parts.clock.clone(), act.retries.unwrap_or(0));
+    Ok(Planned { action, call, timeout, retries, backoff, chance, clock })
 }
 
 async fn limited(
@@ -188,9 +191,10 @@ async fn limited(
     slot: Option<&mut Slot>,
 ) -> Result<Result<Value, Failure>, Stop> {
     let name = plan.call.name.clone();
-    let result = match tokio::time::timeout(limit, tries(plan, again, gated, slot)).await {
-        Ok(result) => result?,
-        Err(_) => Err(Failure::new("timeout", "the run's time was up before the action ended")),
+    let clock = plan.clock.clone();
+    let result = match sleep::within(&clock, limit, tries(plan, again, gated, slot)).await {
+        Some(result) => result?,
+        None => Err(Failure::new("timeout", "the run's time was up before the action ended")),
     };
     Ok(result.map_err(|failure| failure.of(&name)))
 }
@@ -243,7 +247,7 @@ async fn tries(
         tokio::select! {
             biased;
             () = cancel.cancelled() => return ended(failure),
-            () = tokio::time::sleep(pause_now) => {}
+            () = sleep::pause(&plan.clock, pause_now) => {}
         }
         if let Some(slot) = &mut slot {
             slot.acquire().await;
@@ -315,7 +319,7 @@ fn report_first(worker: &Worker<'_>, step: &Step) {
     if step.seq == 0
         && let Some(intent) = worker.parts.board.get(worker.id).filter(|i| i.attempts.len() == 1)
     {
-        let micros = (worker.parts.clock.now() - intent.created_at).num_microseconds().unwrap_or(i64::MAX);
+        let micros = (worker.now() - intent.created_at).num_microseconds().unwrap_or(i64::MAX);
         worker.parts.watch.first_action(micros.max(0).unsigned_abs());
     }
 }

@@ -29,7 +29,7 @@ pub fn exhaust(worker: &mut Worker<'_>, intent: &Arc<Intent>, why: &str) -> Resu
 
 /// The chain begins after `wait`.
 fn chain(worker: &mut Worker<'_>, why: &str, wait: chrono::TimeDelta) -> Result<Go, Stop> {
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     let waits = wait > chrono::TimeDelta::zero();
     let reason = Some(why.to_string());
     worker.change(vec![], |intent| {
@@ -57,7 +57,7 @@ pub fn over(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
 
 /// Takes the next step of the chain, or ends the intent where there is none.
 pub async fn begin(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
-    if intent.not_before.is_some_and(|at| at > worker.parts.clock.now()) {
+    if intent.not_before.is_some_and(|at| at > worker.now()) {
         return Ok(Go::Wait);
     }
     let mut why = intent.reason.clone().unwrap_or_else(|| "not repaired".into());
@@ -110,7 +110,7 @@ async fn step_over(
         }
         None => format!("an operator was alerted by {to}"),
     };
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     let next = intent.plan.escalate.get(intent.escalations + 1).cloned();
     let why = match &next {
         Some(step) => format!("{before}{this}, {} follows in {}", step.to, step.after),
@@ -143,10 +143,10 @@ pub async fn give_up(parts: &Parts, id: crate::model::IntentId) -> bool {
         tracing::error!(intent = %id, "failed to alert an operator that the intent is given up: {failure}");
         return false;
     }
-    let now = parts.clock.now();
-    let changed = parts
-        .board
-        .change(id, vec![], |it| lifecycle::apply(it, Transition::Escalate, Some(why.into()), now));
+    let changed = parts.board.change(id, vec![], |it| {
+        let now = parts.clock.now_in(it.era);
+        lifecycle::apply(it, Transition::Escalate, Some(why.into()), now)
+    });
     let Ok((intent, commit)) = changed else { return false };
     if let Err(error) = commit.await {
         tracing::error!(intent = %id, "failed to record that the intent was given up: {error}");

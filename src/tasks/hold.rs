@@ -9,6 +9,7 @@ use super::gate::{self, Shut, Who};
 use super::worker::{Stop, Worker};
 use super::{attempt, weigh};
 use crate::model::{EndedBy, Failure, Status};
+use crate::platform::sleep;
 use crate::playbook::Request;
 
 /// The name of the guard that holds, which its reasons begin with.
@@ -22,6 +23,9 @@ pub const LOST: &str = "lost";
 
 /// The kind of failure of a run that had nothing left to do when it was thawed.
 pub const STALE: &str = "stale";
+
+/// How often it is looked whether a freeze that ends by itself has ended.
+const ENDS: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether a data directory is back, which nobody tells.
 const LOOK: Duration = Duration::from_millis(250);
@@ -59,17 +63,17 @@ pub async fn hold(worker: &mut Worker<'_>, request: &Request) -> Result<Option<F
             };
             return Ok(Some(failure));
         }
-        let now = worker.parts.clock.now();
-        let until = |at: crate::model::Time| (at - now).to_std().unwrap_or_default();
-        let next = match &shut {
-            Shut::Frozen(freeze) => freeze.until.map_or(left, until),
+        // What ends by itself tells nobody, and neither does a data directory that is back.
+        let look = match &shut {
+            Shut::Frozen(freeze) if freeze.until.is_none() => sleep::LONGEST,
+            Shut::Frozen(_) => ENDS,
             _ => LOOK,
         };
         tokio::select! {
             biased;
             () = worker.cancel.cancelled() => return Err(Stop::Told),
             _ = changed.changed() => {}
-            () = tokio::time::sleep(next.min(left)) => {}
+            () = sleep::pause(&worker.parts.clock, left.min(look)) => {}
         }
     }
     let Some(by) = waited else { return Ok(None) };

@@ -18,10 +18,13 @@ pub async fn attempt_ended(
     (outcome, ended_by): (Outcome, EndedBy),
     message: String,
 ) -> Result<Go, Stop> {
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     let number = Number::new(worker.parts);
-    let record = record(worker, intent, (outcome, ended_by), now)
-        .map(|it| OutcomeRecord { number: number.value, ..it });
+    let record = record(worker, intent, (outcome, ended_by), now).map(|it| OutcomeRecord {
+        number: number.value,
+        at: worker.parts.clock.now(),
+        ..it
+    });
     let writes = record.iter().cloned().map(Write::Outcome).collect();
     let success = matches!(outcome, Outcome::Fixed | Outcome::Unverified);
     let max = intent.plan.guard.max_attempts.unwrap_or(guard::MAX_ATTEMPTS) as usize;

@@ -33,11 +33,11 @@ impl Service {
     /// The same for one whose work has begun: it has its target already.
     fn stand_in_line(&self, intent: &Intent) {
         if !lock(&self.shared.working).contains(&intent.id) {
-            self.queue().put(intent, self.parts.clock.now());
+            self.put(intent);
         }
     }
 
-    /// The work on `id` waits; it keeps its `target`, unless it was `told` to end.
+    /// The work on `id` waits until `until`, a steady time, at most; it keeps its `target`, unless it was `told` to end.
     pub(super) fn park(
         &self,
         id: IntentId,
@@ -75,8 +75,10 @@ impl Service {
 
     /// Closes runs whose intent has ended: a person ended it, and its run was not closed.
     pub(super) async fn close_runs(&self, id: IntentId) -> Result<(), crate::store::Error> {
-        let now = self.parts.clock.now();
         let left_over = self.parts.store.open_runs_of(id).await?;
+        // By the clock of the runs themselves, which is that of their intent.
+        let era = self.parts.store.intent(id).await?.map_or(0, |intent| intent.era);
+        let now = self.parts.clock.now_in(era);
         let close =
             |run| Write::Run(Box::new(Run { status: RunStatus::Cancelled, ended_at: Some(now), ..run }));
         self.parts.store.commit(left_over.into_iter().map(close).collect()).await

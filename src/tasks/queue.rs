@@ -37,21 +37,23 @@ enum Place {
 }
 
 impl Queue {
-    /// Puts `intent` where it belongs: in line, or aside until its `not_before`.
-    pub fn put(&mut self, intent: &Intent, now: Time) {
+    /// Puts `intent` where it belongs: in line, or aside until its `not_before`. Times are steady ones, as `steady` makes
+    /// them of those of the intent.
+    pub fn put(&mut self, intent: &Intent, steady: impl Fn(Time) -> Time, now: Time) {
         self.remove(intent.id);
-        match intent.not_before.filter(|at| *at > now) {
+        match intent.not_before.map(&steady).filter(|at| *at > now) {
             Some(at) => {
                 self.timed.insert((at, intent.id));
                 self.places.insert(intent.id, Place::Timed(at));
             }
             None => {
-                let rank = (intent.created_at - head_start(intent.priority), intent.id);
+                let rank = (steady(intent.created_at) - head_start(intent.priority), intent.id);
                 let untried = intent.attempts.is_empty() && !intent.exhausted;
-                let too_old = untried && intent.expires_at <= now;
+                let expires_at = steady(intent.expires_at);
+                let too_old = untried && expires_at <= now;
                 let critical = intent.priority == Priority::Critical;
                 let urgent = (critical || too_old).then_some(!critical);
-                let expires = (untried && !too_old).then_some(intent.expires_at);
+                let expires = (untried && !too_old).then_some(expires_at);
                 self.ready.insert(rank, intent.target.clone());
                 self.urgent.extend(urgent.map(|it| (it, rank)));
                 self.expiring.extend(expires.map(|at| (at, intent.id)));
@@ -182,7 +184,7 @@ mod tests {
         let normal = intent(2, "b", Priority::Normal, 1_000);
         let critical = intent(3, "c", Priority::Critical, 1_200);
         for it in [&normal, &critical, &old_low] {
-            queue.put(it, at(1_200));
+            queue.put(it, |time| time, at(1_200));
         }
         let order: Vec<_> = std::iter::from_fn(|| queue.take()).map(|(id, _)| id).collect();
         assert_eq!(order, [old_low.id, critical.id, normal.id]);
@@ -193,9 +195,9 @@ mod tests {
         let mut queue = Queue::default();
         let (first, second) =
             (intent(1, "a", Priority::Normal, 0), intent(2, "a", Priority::Critical, 5_000));
-        queue.put(&first, at(0));
+        queue.put(&first, |time| time, at(0));
         assert_eq!(queue.take(), Some((first.id, "a".into())));
-        queue.put(&second, at(0));
+        queue.put(&second, |time| time, at(0));
         assert_eq!(queue.take(), None);
         queue.release("a", second.id);
         assert_eq!(queue.take(), None, "only who holds a target can give it back");
@@ -208,8 +210,8 @@ mod tests {
         let mut queue = Queue::default();
         let (waited, other) = (intent(1, "a", Priority::Normal, 0), intent(2, "a", Priority::Critical, 0));
         assert!(queue.claim("a", waited.id));
-        queue.put(&other, at(0));
-        queue.put(&waited, at(0));
+        queue.put(&other, |time| time, at(0));
+        queue.put(&waited, |time| time, at(0));
         assert_eq!(queue.take(), Some((waited.id, "a".into())));
         assert_eq!(queue.take(), None);
     }
@@ -223,11 +225,11 @@ mod tests {
         };
         let low = lives(1, "a", Priority::Low, 900);
         let critical = lives(2, "b", Priority::Critical, 5_000);
-        queue.put(&low, at(0));
+        queue.put(&low, |time| time, at(0));
         assert_eq!((queue.take_urgent(), queue.next_due()), (None, Some(at(900))));
         assert_eq!(queue.due(at(900)), [low.id], "it is looked at when it is too old, though nobody took it");
-        queue.put(&low, at(900));
-        queue.put(&critical, at(900));
+        queue.put(&low, |time| time, at(900));
+        queue.put(&critical, |time| time, at(900));
         assert!(queue.due(at(901)).is_empty());
         let order: Vec<_> = std::iter::from_fn(|| queue.take_urgent()).map(|(id, _)| id).collect();
         assert_eq!(order, [critical.id, low.id]);
@@ -238,12 +240,12 @@ mod tests {
     fn what_waits_for_a_time_is_out_of_line_until_then() {
         let mut queue = Queue::default();
         let waits = Intent { not_before: Some(at(10)), ..intent(1, "a", Priority::Critical, 0) };
-        queue.put(&waits, at(0));
+        queue.put(&waits, |time| time, at(0));
         assert_eq!((queue.take(), queue.next_due(), queue.len()), (None, Some(at(10)), 1));
         assert!(queue.due(at(9)).is_empty());
         assert_eq!(queue.due(at(10)), [waits.id]);
         assert!(queue.is_empty());
-        queue.put(&waits, at(10));
+        queue.put(&waits, |time| time, at(10));
         assert_eq!(queue.take(), Some((waits.id, "a".into())));
     }
 }

@@ -13,11 +13,11 @@ const LEAST_RUN: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
 
 /// Goes on as another run, as `step` asks; not before this one has lasted for a while.
 pub async fn go_on(worker: &mut Worker<'_>, step: Step, carried: Value) -> Result<(), Stop> {
-    let began = worker.open_run.as_ref().map_or(worker.parts.clock.now(), |it| it.run.started_at);
-    if worker.parts.clock.now() < began + LEAST_RUN {
+    let began = worker.open_run.as_ref().map_or(worker.now(), |it| it.run.started_at);
+    if worker.now() < began + LEAST_RUN {
         attempt::flush(worker);
         worker.durable().await?;
-        return Err(Stop::Parked((began + LEAST_RUN).min(worker.deadline())));
+        return Err(worker.parked((began + LEAST_RUN).min(worker.deadline())));
     }
     attempt::record(worker, vec![step]);
     begin(worker, carried)
@@ -27,7 +27,7 @@ pub async fn go_on(worker: &mut Worker<'_>, step: Step, carried: Value) -> Resul
 /// commit, so a crash finds the one or the other.
 fn begin(worker: &mut Worker<'_>, carried: Value) -> Result<(), Stop> {
     let Some(mut open) = worker.open_run.take() else { return Ok(()) };
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     let id = RunId::new(now, worker.parts.chance.identity());
     if let Some(last) = open.journal.steps().last() {
         open.journal.finish(last.seq, Ok(Value::Null), now);

@@ -76,7 +76,7 @@ impl Service {
         }
     }
 
-    /// What `run` waits for and until when at most; none if it does not wait.
+    /// What `run` waits for and until when at most, as a steady time; none if it does not wait.
     fn waits_on(&self, intent: &Intent, run: &OpenRun, found: &mut Found) -> Option<(Time, Awaits)> {
         let at_work = matches!(intent.status, Status::Running) && run.status == RunStatus::Running;
         let latest = intent.attempts.last().is_some_and(|attempt| attempt.run == run.id);
@@ -92,13 +92,14 @@ impl Service {
                 let ticket = waits.wait(intent.id, &it.pattern, it.when.as_deref(), &it.target).ok()?;
                 // Not before the run, which began in the attempt. The work that is woken refuses what is too old.
                 let began = intent.attempts.last().map_or(step.started_at, |attempt| attempt.started_at);
-                let from = it.since.unwrap_or(began);
+                let from = self.parts.clock.earliest(it.since.unwrap_or(began), intent.era);
                 let since = found.missed.entry(it.pattern).or_insert(from);
                 *since = (*since).min(from);
                 (it.until, Some((step.seq, ticket)))
             }
         };
-        Some((until.min(run.deadline), Awaits { step, check: None }))
+        let until = self.parts.clock.to_steady(until.min(run.deadline), intent.era);
+        Some((until, Awaits { step, check: None }))
     }
 
     /// Wakes who waits for an event that came while nobody listened. One that is too old for it is refused by the work

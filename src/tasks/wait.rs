@@ -86,10 +86,10 @@ pub fn recorded(step: &Step) -> Option<Request> {
 pub async fn until(worker: &mut Worker<'_>, until: Time) -> Result<Result<(), Failure>, Stop> {
     let deadline = worker.deadline();
     let end = until.min(deadline);
-    if worker.parts.clock.now() < end {
+    if worker.now() < end {
         // The promise to sleep is recorded before the wait, so that a restart waits only for the rest.
         worker.durable().await?;
-        return Err(Stop::Parked(end));
+        return Err(worker.parked(end));
     }
     Ok(if until > deadline { Err(time_up()) } else { Ok(()) })
 }
@@ -116,7 +116,7 @@ pub async fn event(
     };
     worker.durable().await?;
     if !look_back && let Some(event) = ticket.take() {
-        if event.arrival() >= since && fits(&event) {
+        if event.arrival() >= worker.arrived_since(since) && fits(&event) {
             return Ok(Ok(Some(event)));
         }
         // Not the one: wait on, and look at what may have come between the two waits.
@@ -130,10 +130,10 @@ pub async fn event(
     if look_back && let Some(event) = earlier(worker, awaited, since, &fits).await? {
         return Ok(Ok(Some(event)));
     }
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     if now < awaited.until.min(deadline) {
         worker.awaits.step = Some((step.seq, ticket));
-        return Err(Stop::Parked(awaited.until.min(deadline)));
+        return Err(worker.parked(awaited.until.min(deadline)));
     }
     Ok(if awaited.until > deadline { Err(time_up()) } else { Ok(None) })
 }
@@ -188,6 +188,7 @@ pub async fn earlier(
         },
         None => None,
     };
+    let since = worker.arrived_since(since);
     let target = Value::from(awaited.target.as_str());
     let passes = |event: &Event| {
         let when =

@@ -20,7 +20,7 @@ pub const APPROVAL_WINDOW: Span = Span::secs(30 * 60);
 
 /// The hold-down of `intent` is over: the failure has persisted.
 pub fn held(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
-    if intent.not_before.is_some_and(|at| at > worker.parts.clock.now()) {
+    if intent.not_before.is_some_and(|at| at > worker.now()) {
         return Ok(Go::Wait);
     }
     worker.transition(Transition::Release, None)?;
@@ -29,7 +29,7 @@ pub fn held(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
 
 /// Nobody has answered in time, which means no.
 pub async fn unanswered(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
-    if intent.not_before.is_some_and(|at| at > worker.parts.clock.now()) {
+    if intent.not_before.is_some_and(|at| at > worker.now()) {
         return Ok(Go::Wait);
     }
     let reason = format!("nobody approved it within {APPROVAL_WINDOW}");
@@ -97,7 +97,7 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
 
 /// What the guards say to `decision`.
 fn ruling(parts: &Parts, intent: &Intent, decision: &Decision, approved: bool) -> Ruling {
-    let now = parts.clock.now();
+    let now = parts.clock.now_in(intent.era);
     let past = parts.board.past(intent, now);
     let frozen = parts.freeze.on(intent, Some(&decision.playbook));
     guard::combine(&Facts {
@@ -130,7 +130,7 @@ async fn request(
     let told =
         super::ask::permission(worker.parts, intent, &decision.playbook, &reason, APPROVAL_WINDOW).await;
     told.map_err(|failure| Stop::Untold(failure.message))?;
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     let hash = worker.parts.library().get(&decision.playbook).map(|playbook| playbook.hash.clone());
     worker.change(vec![], |intent| {
         crate::intents::lifecycle::apply(intent, Transition::Ask, Some(reason), now)?;
@@ -198,6 +198,7 @@ async fn recovered(worker: &Worker<'_>, intent: &Intent) -> Option<String> {
     }
     let kernel = worker.parts.kernels.get(&intent.target)?;
     let well = kernel.state == kernels::State::Healthy
-        && kernel.since.is_some_and(|since| since > intent.last_event_at);
+        // One that is ahead of the clock was written down before the clock was set, and shows nothing.
+        && kernel.since.is_some_and(|since| since > intent.last_event_at && since <= worker.parts.clock.now());
     well.then(|| format!("over by itself before anything was done: {} is healthy again", intent.target))
 }

@@ -16,6 +16,7 @@ use crate::intents::board;
 use crate::intents::lifecycle::{self, Illegal, Transition};
 use crate::journal::{Journal, edge};
 use crate::model::{Failure, Intent, IntentId, Run, Time};
+use crate::platform::sleep;
 use crate::playbook::Playbook;
 use crate::store::{Commit, Write};
 
@@ -34,7 +35,7 @@ pub enum Stop {
     /// The engine stops, or a person ended the intent; the store knows how to go on.
     #[error("the work was told to stop")]
     Told,
-    /// The playbook or the check waits, at most until then; everything is durable.
+    /// The playbook or the check waits, at most until then, a steady time; everything is durable.
     #[error("the work waits until {0} at most")]
     Parked(Time),
     /// It could not be recorded, so nothing may be done.
@@ -100,6 +101,8 @@ pub struct Worker<'a> {
     pub parts: &'a Parts,
     /// Which intent.
     pub id: IntentId,
+    /// The era of the clock by which all its times are, and those of its runs.
+    era: u32,
     /// Its right to act.
     pub slot: Slot,
     /// Told to stop.
@@ -142,6 +145,7 @@ impl<'a> Worker<'a> {
         Self {
             parts,
             id,
+            era: parts.board.get(id).map_or_else(|| parts.clock.era(), |intent| intent.era),
             slot,
             cancel,
             open_run: None,
@@ -151,6 +155,21 @@ impl<'a> Worker<'a> {
             unconfirmed: vec![],
             unreported: vec![],
         }
+    }
+
+    /// The present time, as the intent and its runs call it.
+    pub fn now(&self) -> Time {
+        self.parts.clock.now_in(self.era)
+    }
+
+    /// That the work waits until `until`, which is a time of the intent's.
+    pub fn parked(&self, until: Time) -> Stop {
+        Stop::Parked(self.parts.clock.to_steady(until, self.era))
+    }
+
+    /// The least that the log calls `time`, which is one of the intent's: the clock may have been set since.
+    pub fn arrived_since(&self, time: Time) -> Time {
+        self.parts.clock.earliest(time, self.era)
     }
 
     /// Changes the intent; the change is durable once [`Worker::durable`] has returned.
@@ -167,7 +186,7 @@ impl<'a> Worker<'a> {
 
     /// Moves the intent along its lifecycle.
     pub fn transition(&mut self, to: Transition, reason: Option<String>) -> Result<Arc<Intent>, Stop> {
-        let now = self.parts.clock.now();
+        let now = self.now();
         self.change(vec![], |intent| lifecycle::apply(intent, to, reason, now))
     }
 
@@ -209,7 +228,7 @@ impl<'a> Worker<'a> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => false,
-            () = tokio::time::sleep(how_long) => true,
+            () = sleep::pause(&self.parts.clock, how_long) => true,
         }
     }
 
@@ -220,7 +239,7 @@ impl<'a> Worker<'a> {
 
     /// How much of the run's time is left.
     pub fn time_left(&self) -> Duration {
-        let now = self.parts.clock.now();
+        let now = self.now();
         self.open_run.as_ref().map_or(Duration::ZERO, |open| open.time_left(now))
     }
 

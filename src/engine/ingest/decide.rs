@@ -21,15 +21,26 @@ pub(super) struct Decided {
 }
 
 impl Ingest {
-    /// Decides about `arrived`, which have just come in and have these keys, and hands them to the store with the
-    /// intents they lead to.
-    pub(super) fn decide(&self, arrived: Vec<Arc<Event>>, keys: &[u64], mind: &mut Mind) -> Decided {
+    /// Decides about `arrived`, which have just come in after the clock was `stepped`, if it was, and have these keys, and
+    /// hands them to the store with the intents they lead to.
+    pub(super) fn decide(
+        &self,
+        stepped: Option<(Arc<Event>, Write)>,
+        arrived: Vec<Arc<Event>>,
+        keys: &[u64],
+        mind: &mut Mind,
+    ) -> Decided {
         let now = mind.arrived;
         let mut windows = self.windows();
         let mut board = self.board.batch();
         let mut decisions = Decisions::default();
         let mut fired = 0;
-        let mut events = Vec::new();
+        let (mut events, mut writes) = (Vec::new(), Vec::new());
+        if let Some((event, kept)) = stepped {
+            mind.seen.insert(self.store.event_key(&event.source, &event.id));
+            events.push(event);
+            writes.push(kept);
+        }
         let mut due = Vec::new();
         windows.advance(&mind.rules, now, &mut due);
         for Timed { event, fired: it } in due {
@@ -83,7 +94,6 @@ impl Ingest {
             mind.quarantine.end(keys, careful);
         }
         edge::pass("matched");
-        let mut writes = Vec::new();
         if !events.is_empty() {
             writes.push(Write::Events(events.clone()));
             writes.extend(decisions.write(events.len()));

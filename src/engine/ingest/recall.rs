@@ -14,7 +14,7 @@ use crate::engine::set_aside;
 use crate::intents::board::Changes;
 use crate::journal::edge;
 use crate::model::{Event, Time};
-use crate::rules::{RuleSet, Scratch, Windows, is_timer};
+use crate::rules::{RuleSet, Scratch, Stepped, Windows, is_timer};
 use crate::store::{Error, Write};
 
 /// Events of the log that are marked together as being matched again.
@@ -69,7 +69,9 @@ impl Ingest {
         again.flush();
         mind.quarantine = again.quarantine.take();
         mind.position = read?;
-        mind.arrived = mind.arrived.max(again.arrived);
+        mind.logged = again.arrived;
+        mind.arrived = self.clock.now();
+        mind.patterns_were_saved = again.was_saved;
         *self.windows() = std::mem::take(&mut again.windows);
         Ok(())
     }
@@ -105,7 +107,10 @@ impl Ingest {
             },
         };
         let restored = windows.map_err(|error| error.to_string());
-        Ok(restored.map(|windows| (windows, saved.position, saved.arrived)))
+        Ok(restored.map(|mut windows| {
+            windows.set_era(saved.era);
+            (windows, saved.position, saved.arrived)
+        }))
     }
 
     /// Follows the rules as they are now from here on, and says so on disk.
@@ -173,10 +178,12 @@ struct Again {
     /// Read and not taken yet: they are marked together.
     keys: Vec<u64>,
     events: Vec<Event>,
+    was_saved: bool,
 }
 
 impl Again {
     fn new(saved: Option<(Windows, u64, Time)>, mind: &Mind) -> Self {
+        let was_saved = saved.is_some();
         let (windows, position, arrived) = saved.unwrap_or((Windows::default(), 0, Time::MIN_UTC));
         Self {
             rules: mind.rules.clone(),
@@ -184,6 +191,7 @@ impl Again {
             scratch: Scratch::default(),
             position,
             arrived,
+            was_saved,
             quarantine: Quarantine::default(),
             keys: Vec::new(),
             events: Vec::new(),
@@ -207,6 +215,11 @@ impl Again {
         let (keys, events) = (std::mem::take(&mut self.keys), std::mem::take(&mut self.events));
         let careful = self.quarantine.begin(&keys);
         for (event, key) in events.into_iter().zip(&keys) {
+            if let Some(stepped) = Stepped::of(&event) {
+                self.windows.step(&self.rules, stepped);
+                self.arrived = stepped.to;
+                continue;
+            }
             self.arrived = self.arrived.max(event.arrival());
             self.windows.advance(&self.rules, self.arrived, &mut Vec::new());
             if is_timer(&event) || careful && !self.quarantine.admit(*key) {

@@ -40,6 +40,9 @@ pub(super) struct Saved {
     pub(super) position: u64,
     /// The latest time of arrival.
     pub(super) arrived: Time,
+    /// The era of the clock.
+    #[serde(default)]
+    pub(super) era: u32,
     /// What [`Windows::save`] gave; of a large one, nothing.
     pub(super) windows: Box<RawValue>,
     /// Where the pieces of a large one are.
@@ -69,6 +72,7 @@ struct Pending {
     batch: u64,
     position: u64,
     arrived: Time,
+    era: u32,
     begun: Instant,
     task: JoinHandle<Option<Pieces>>,
 }
@@ -120,7 +124,14 @@ impl Saving {
         }
         let task = tokio::spawn(write(store.clone(), windows.copy(), 1 - self.generation));
         self.pending =
-            Some(Pending { batch: progress.handed, position, arrived, begun: Instant::now(), task });
+            Some(Pending {
+            batch: progress.handed,
+            position,
+            arrived,
+            era: windows.era(),
+            begun: Instant::now(),
+            task,
+        });
         self.events = 0;
         None
     }
@@ -137,9 +148,9 @@ impl Saving {
         if windows.weight() <= LARGE {
             return self.small(&windows, position, arrived, batch);
         }
-        let begun = Instant::now();
+        let (begun, era) = (Instant::now(), windows.era());
         let pieces = write(store.clone(), windows, 1 - self.generation).await?;
-        self.note(pieces, (position, arrived), batch, begun)
+        self.note(pieces, (position, arrived, era), batch, begun)
     }
 
     /// Drops a large state that is on its way.
@@ -159,8 +170,9 @@ impl Saving {
 
     fn small(&mut self, windows: &Windows, position: u64, arrived: Time, batch: u64) -> Option<Write> {
         let begun = Instant::now();
+        let era = windows.era();
         let windows = RawValue::from_string(windows.save()).ok()?;
-        let value = serde_json::to_string(&Saved { position, arrived, windows, pieces: None }).ok()?;
+        let value = serde_json::to_string(&Saved { position, arrived, era, windows, pieces: None }).ok()?;
         (self.at, self.cost, self.events, self.noted) = (Instant::now(), begun.elapsed(), 0, batch);
         Some(Write::Meta { key: KEY.into(), value })
     }
@@ -170,25 +182,25 @@ impl Saving {
         let ready = |pending: &mut Pending| {
             pending.task.is_finished() && progress.durable.is_some_and(|durable| durable >= pending.batch)
         };
-        let Pending { position, arrived, begun, task, .. } = self.pending.take_if(ready)?;
+        let Pending { position, arrived, era, begun, task, .. } = self.pending.take_if(ready)?;
         let Some(Ok(Some(pieces))) = task.now_or_never() else {
             // It is tried again at its time.
             self.at = Instant::now();
             return None;
         };
-        self.note(pieces, (position, arrived), progress.handed, begun)
+        self.note(pieces, (position, arrived, era), progress.handed, begun)
     }
 
     fn note(
         &mut self,
         pieces: Pieces,
-        (position, arrived): (u64, Time),
+        (position, arrived, era): (u64, Time, u32),
         batch: u64,
         begun: Instant,
     ) -> Option<Write> {
         let windows = RawValue::from_string("{}".into()).ok()?;
         let value =
-            serde_json::to_string(&Saved { position, arrived, windows, pieces: Some(pieces) }).ok()?;
+            serde_json::to_string(&Saved { position, arrived, era, windows, pieces: Some(pieces) }).ok()?;
         (self.at, self.cost, self.noted) = (Instant::now(), begun.elapsed(), batch);
         self.generation = pieces.generation;
         Some(Write::Meta { key: KEY.into(), value })

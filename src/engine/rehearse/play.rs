@@ -130,6 +130,7 @@ fn build(stage: &Stage, case: &Case, clock: Clock) -> (Engine, Arc<World>) {
         observed: Aggregator::default(),
         pool: tasks::pool::Pool::in_place(),
         freeze: Switch::none(world.clock.clone()),
+        gap: None,
     };
     (Engine::assemble(doors, rest), world)
 }

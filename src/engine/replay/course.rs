@@ -61,12 +61,18 @@ impl Course {
         if self.over {
             return Ok(());
         }
-        let Item { time, key, what } = self.timed(item)?;
+        let Item { time, key, stepped, what } = self.timed(item)?;
         if key.is_some_and(|key| !self.known.insert(key)) {
             self.played.duplicates += u64::from(self.options.since.is_none_or(|since| time >= since));
             return Ok(());
         }
-        let now = self.now.map_or(time, |now| now.max(time));
+        let now = match stepped.filter(|_| self.now.is_some()) {
+            Some(stepped) => {
+                self.players.iter_mut().for_each(|player| player.step(stepped));
+                time
+            }
+            None => self.now.map_or(time, |now| now.max(time)),
+        };
         if self.options.until.is_some_and(|until| now >= until) {
             self.over = true;
             return Ok(());

@@ -134,7 +134,7 @@ impl Ledger {
         }
         self.births += 1;
         if intent.status.is_open() {
-            self.past.see(&intent);
+            self.past.see(&intent, now);
         }
         let listed = told && self.listed < LISTED;
         if told {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use super::ledger::Ledger;
 use super::report::Side;
 use crate::condition::EvalError;
 use crate::model::{Event, Span, Time};
-use crate::rules::{Firing, Hit, RuleSet, Timed, Windows};
+use crate::rules::{Firing, Hit, RuleSet, Stepped, Timed, Windows};
 
 /// Most times at which something is due by itself between two events; more, as a schedule of seconds has in a gap of
 /// years, are made up for at once.
@@ -20,6 +22,8 @@ pub(super) struct Player {
     only: Option<String>,
     /// Whether what is due between two events happens at its own time, and not when the next event comes.
     steps: bool,
+    /// By how much the clock was set since the beginning: intents go by time that passes, whatever it is called.
+    set_by: TimeDelta,
     due: Vec<Timed>,
     firings: Vec<Firing>,
     /// What fired, for tests to compare.
@@ -35,6 +39,7 @@ impl Player {
             set,
             windows: Windows::default(),
             steps,
+            set_by: TimeDelta::zero(),
             due: Vec::new(),
             firings: Vec::new(),
             #[cfg(test)]
@@ -47,6 +52,12 @@ impl Player {
         self.windows.adopt(&self.set, now);
     }
 
+    /// The clock was set.
+    pub(super) fn step(&mut self, stepped: Stepped) {
+        self.windows.step(&self.set, stepped);
+        self.set_by += TimeDelta::microseconds(stepped.by);
+    }
+
     /// Moves time to `now`.
     pub(super) fn advance(&mut self, now: Time) {
         if self.steps {
@@ -56,12 +67,13 @@ impl Player {
             }
         }
         self.fire_due(now, false);
-        self.ledger.advance(now);
+        self.ledger.advance(now - self.set_by);
     }
 
     /// Takes an event that has just come, after time was moved to its arrival.
     pub(super) fn take(&mut self, event: &Arc<Event>, hits: &[Hit], heard: bool, now: Time) {
         let births = self.ledger.births();
+        let passed = now - self.set_by;
         let mut firings = std::mem::take(&mut self.firings);
         self.windows.apply(&self.set, event, hits, &mut firings, &mut Vec::new());
         for firing in firings.drain(..) {
@@ -69,14 +81,14 @@ impl Player {
                 Firing::Fire(fired) => {
                     #[cfg(test)]
                     self.trace.push(super::tests::Seen::of(&fired, now));
-                    self.ledger.fire(&fired, event, now);
+                    self.ledger.fire(&fired, event, passed);
                 }
-                Firing::Resolved { rule, group } => self.ledger.resolve(&rule, &group, event, now),
+                Firing::Resolved { rule, group } => self.ledger.resolve(&rule, &group, event, passed),
             }
         }
         self.firings = firings;
         if heard {
-            self.ledger.hear(event, births, now);
+            self.ledger.hear(event, births, passed);
         }
     }
 
@@ -106,7 +118,7 @@ impl Player {
 
     /// What it would have done, at the end of time.
     pub(super) fn finish(self, now: Time) -> Side {
-        let (sums, intents, omitted) = self.ledger.finish(now);
+        let (sums, intents, omitted) = self.ledger.finish(now - self.set_by);
         Side { rules: sums.finish(self.only.as_deref()), intents, omitted }
     }
 
@@ -117,10 +129,10 @@ impl Player {
             if past_the_end && fired.rule.schedule.is_some() {
                 continue;
             }
-            self.ledger.advance(now);
+            self.ledger.advance(now - self.set_by);
             #[cfg(test)]
             self.trace.push(super::tests::Seen::of(&fired, now));
-            self.ledger.fire(&fired, &event, now);
+            self.ledger.fire(&fired, &event, now - self.set_by);
         }
         self.due = due;
     }

@@ -8,7 +8,7 @@ use std::hash::Hasher;
 
 use crate::condition::EvalError;
 use crate::model::{Event, Pattern, Time};
-use crate::rules::{Hit, RuleSet, Scratch, is_timer};
+use crate::rules::{Hit, RuleSet, Scratch, Stepped, is_timer};
 use crate::sources::cloudevents;
 
 /// The source of events that name none.
@@ -38,6 +38,8 @@ pub(super) struct Item {
     pub(super) time: Time,
     /// By which the same event is known, if it has an id of its own.
     pub(super) key: Option<u64>,
+    /// Whether the clock was set here.
+    pub(super) stepped: Option<Stepped>,
     pub(super) what: What,
 }
 
@@ -113,7 +115,7 @@ impl Matcher {
     /// What the line is as an event that came at `now`.
     pub(super) fn untimed(&mut self, number: u64, line: &str, now: Time) -> Result<Item, String> {
         let (event, key) = decode(number, line, now)?;
-        Ok(Item { time: event.time, key, what: self.matters(event) })
+        Ok(self.item(event.time, key, event))
     }
 
     fn line(&mut self, number: u64, line: &[u8]) -> Result<Item, String> {
@@ -123,13 +125,20 @@ impl Matcher {
         let missing = Time::MIN_UTC;
         let (event, key) = decode(number, text, missing)?;
         if event.time == missing {
-            return Ok(Item { time: missing, key, what: What::Untimed(number, text.into()) });
+            let what = What::Untimed(number, text.into());
+            return Ok(Item { time: missing, key, stepped: None, what });
         }
-        Ok(Item { time: event.time, key, what: self.matters(event) })
+        Ok(self.item(event.time, key, event))
     }
 
     fn logged(&mut self, event: Event) -> Item {
-        Item { time: event.arrival(), key: None, what: self.matters(event) }
+        self.item(event.arrival(), None, event)
+    }
+
+    fn item(&mut self, time: Time, key: Option<u64>, event: Event) -> Item {
+        let stepped = Stepped::of(&event);
+        let what = if stepped.is_some() { What::Nothing } else { self.matters(event) };
+        Item { time, key, stepped, what }
     }
 
     fn matters(&mut self, event: Event) -> What {

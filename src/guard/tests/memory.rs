@@ -256,7 +256,7 @@ fn guards_wait_for_what_found_no_room_and_say_so() {
     for n in 0..1_001 {
         for rule in ["cooldown", "fleet"] {
             let it = world.intent(rule, &format!("k{n}"), &format!("f{n}"));
-            past.see(&it);
+            past.see(&it, it.created_at);
             past.start(&it, world.clock.now(), RunId::new(begun, n));
         }
         world.pass(if n == 0 { 10 } else { 0 });

@@ -20,6 +20,8 @@ use crate::store::{Commit, Write};
 pub struct Batch<'a> {
     board: &'a Board,
     state: MutexGuard<'a, State>,
+    /// The clock's era, which is that of all times handed in.
+    era: u32,
     opened: BTreeSet<IntentId>,
     dirty: BTreeSet<IntentId>,
     /// Those that were packed before.
@@ -65,6 +67,7 @@ impl<'a> Batch<'a> {
         Self {
             board,
             state,
+            era: board.clock.era(),
             opened: BTreeSet::new(),
             dirty: BTreeSet::new(),
             unpacked: Vec::new(),
@@ -84,14 +87,14 @@ impl Batch<'_> {
         if let Some(id) = self.state.open.of(&key.0, &key.1) {
             if let Some((intent, was_whole)) = self.state.open.change(id) {
                 intent.count += 1;
-                intent.last_event_at = now;
+                intent.last_event_at = self.board.clock.convert(now, self.era, intent.era);
                 intent.cleared_at = None;
                 self.unpacked.extend((!was_whole).then_some(id));
                 self.mark(id);
             }
             return Became::Counted(id);
         }
-        let intent = birth(fired, event, now, random);
+        let intent = Intent { era: self.era, ..birth(fired, event, now, random) };
         let id = intent.id;
         if !intent.status.is_open() {
             if let Some(known) = self.recount(&key, &intent) {
@@ -107,7 +110,8 @@ impl Batch<'_> {
             self.refused += 1;
             return Became::Refused;
         }
-        if let Some(ended) = self.state.ended.remove(&key).filter(|ended| ended.hold_until >= now) {
+        let steady = self.board.clock.to_steady(now, self.era);
+        if let Some(ended) = self.state.ended.remove(&key).filter(|ended| ended.hold_until >= steady) {
             self.relapsed.push((key, ended));
         }
         self.open(intent);
@@ -119,12 +123,13 @@ impl Batch<'_> {
     fn recount(&mut self, key: &Key, new: &Intent) -> Option<IntentId> {
         let intent = self.state.recorded.get_mut(key)?;
         let until = intent.created_at + intent.plan.expire.delta();
-        if intent.status != new.status || new.created_at >= until {
+        let now = self.board.clock.convert(new.created_at, new.era, intent.era);
+        if intent.status != new.status || now >= until {
             return None;
         }
         let intent = Arc::make_mut(intent);
         intent.count += 1;
-        intent.last_event_at = new.created_at;
+        intent.last_event_at = now;
         self.recounted.insert(key.clone());
         Some(intent.id)
     }
@@ -140,6 +145,7 @@ impl Batch<'_> {
         let id = self.state.open.of(&key.0, &key.1)?;
         let (intent, was_whole) = self.state.open.change(id)?;
         self.unpacked.extend((!was_whole).then_some(id));
+        let now = self.board.clock.convert(now, self.era, intent.era);
         intent.cleared_at = Some(now);
         if matches!(intent.status, Status::Running | Status::Verifying) {
             // The verification may see it; if it does not, nothing more is tried.
@@ -242,7 +248,8 @@ impl Batch<'_> {
 
     fn open(&mut self, intent: Intent) {
         let id = intent.id;
-        self.state.past.see(&intent);
+        let created = self.board.clock.to_steady(intent.created_at, intent.era);
+        self.state.past.see(&intent, created);
         self.state.open.bind(&intent.rule, &intent.group, id);
         self.state.open.put(Arc::new(intent));
         self.opened.insert(id);

@@ -38,7 +38,7 @@ impl Board {
     /// # Errors
     /// When the store cannot be read; then call it again.
     pub async fn recall(self: &Arc<Self>, rules: &RuleSet) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.back_from();
         // All of it is read below.
         drop(self.lock_state().past.adopt(rules));
         let pruned = self.store.meta(SINCE.into()).await?;
@@ -59,7 +59,7 @@ impl Board {
     /// `rules` are live from now on. They may ask for more of the past than was kept, which is read back; call it before
     /// an intent is born of them. Where that fails, guards wait instead of acting on a gap.
     pub async fn look_back(self: &Arc<Self>, rules: &RuleSet) {
-        let now = self.clock.now();
+        let now = self.back_from();
         let wanted = {
             let mut state = self.lock_state();
             let more = state.past.adopt(rules);
@@ -76,7 +76,7 @@ impl Board {
         let board = self.clone();
         let each = move |intent: Intent| board.lock_state().remember_starts(&intent);
         if let Err(error) = self.read_back(wanted, each).await {
-            self.pruned(now);
+            self.pruned(self.clock.now());
             tracing::error!(
                 "failed to read back the repairs that the guards of the new rules go by: {error}; until a restart \
                  their cooldowns and rates wait as if each target had just been repaired"
@@ -86,7 +86,8 @@ impl Board {
 
     /// The store has forgotten the intents that ended before `time`: guards that ask for more wait.
     pub fn pruned(&self, time: Time) {
-        self.lock_state().past.pruned(time);
+        let steady = self.clock.to_steady(time, self.clock.era());
+        self.lock_state().past.pruned(steady);
     }
 
     /// The earliest time at which an intent may have ended that guards ask for at `now`.
@@ -124,6 +125,12 @@ impl Board {
         let id = intent.id;
         state.put_open(Arc::new(intent));
         state.open.pack(id, false);
+    }
+
+    /// From when it is looked back for what the present asks for: what was written down before the clock was set forward
+    /// looks older than it is.
+    fn back_from(&self) -> Time {
+        self.clock.now() - self.clock.looks_older(Time::UNIX_EPOCH)
     }
 
     async fn read_back(

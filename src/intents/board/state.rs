@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::open::Open;
 use crate::intents::past::Past;
-use crate::model::{Intent, IntentId, Status, Time};
+use crate::model::{Clock, Intent, IntentId, Status, Time};
 
 /// Most ended intents that are remembered to recognize a relapse, each until its hold period is over. Past it a relapse
 /// counts as a new failure.
@@ -17,8 +17,10 @@ const MAX_RECORDED: usize = 10_000;
 /// Most wishes of people and other systems that are remembered by their keys, to grant none twice.
 pub(super) const MAX_ANSWERED: usize = 100_000;
 
+/// Times that it keeps for itself are steady ones, see [`Clock::steady`]: they are compared with those of any era.
 #[derive(Default)]
 pub(super) struct State {
+    pub(super) clock: Clock,
     pub(super) open: Open,
     pub(super) ended: HashMap<Key, Ended>,
     /// By the end of their hold period.
@@ -58,13 +60,19 @@ pub(super) type Key = (String, String);
 pub struct Ended {
     /// Which.
     pub intent: IntentId,
-    /// When.
+    /// When, by its own era.
     pub at: Time,
-    /// A match of the same rule and group up to this time is a relapse.
+    /// The same, steady.
+    pub since: Time,
+    /// A match of the same rule and group up to this steady time is a relapse.
     pub hold_until: Time,
 }
 
 impl State {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
     /// Puts an open intent in its place. If another is open for its rule and group, one of the two has to be closed.
     pub(super) fn put_open(&mut self, intent: Arc<Intent>) {
         let id = intent.id;
@@ -133,11 +141,12 @@ impl State {
         }
         let key = key(&intent.rule, &intent.group);
         let at = intent.updated_at;
-        let hold_until = at + hold.delta();
-        self.ended.insert(key.clone(), Ended { intent: intent.id, at, hold_until });
+        let since = self.clock.to_steady(at, intent.era);
+        let hold_until = since + hold.delta();
+        self.ended.insert(key.clone(), Ended { intent: intent.id, at, since, hold_until });
         self.ended_order.insert((hold_until, key));
         while let Some((first, _)) = self.ended_order.first()
-            && (*first < at || self.ended_order.len() > MAX_ENDED)
+            && (*first < since || self.ended_order.len() > MAX_ENDED)
         {
             if let Some((first, key)) = self.ended_order.pop_first()
                 && self.ended.get(&key).is_some_and(|ended| ended.hold_until == first)
@@ -150,7 +159,8 @@ impl State {
     /// `intent` was opened after the one of the same rule and group had ended, which therefore can't come back any more.
     pub(super) fn forget_end(&mut self, intent: &Intent) -> Option<Ended> {
         let key = key(&intent.rule, &intent.group);
-        let ended = self.ended.get(&key).filter(|ended| ended.at <= intent.created_at)?.clone();
+        let created = self.clock.to_steady(intent.created_at, intent.era);
+        let ended = self.ended.get(&key).filter(|ended| ended.since <= created)?.clone();
         self.ended.remove(&key);
         Some(ended)
     }
@@ -159,7 +169,7 @@ impl State {
     /// does no harm.
     pub(super) fn relapse(&mut self, open: &Intent) {
         if let Some(ended) = self.forget_end(open)
-            && open.created_at <= ended.hold_until
+            && self.clock.to_steady(open.created_at, open.era) <= ended.hold_until
         {
             self.relapsed.push((key(&open.rule, &open.group), ended));
         }
@@ -193,9 +203,10 @@ impl State {
         if is_recorded_only(intent) {
             return;
         }
-        self.past.see(intent);
+        self.past.see(intent, self.clock.to_steady(intent.created_at, intent.era));
         for attempt in intent.repairs() {
-            self.past.start(intent, attempt.started_at, attempt.run);
+            let at = self.clock.to_steady(attempt.started_at, intent.era);
+            self.past.start(intent, at, attempt.run);
         }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Time;
-use crate::rules::{Timed, Why};
+use crate::rules::{Stepped, Timed, Why};
 
 /// One step of a story: at which second which topic with which `k`; `!` before the topic: it came that much later than
 /// it happened.
@@ -53,6 +53,65 @@ fn tell(set: &RuleSet, windows: &mut Windows, events: &[Event], until: i64) -> V
     }
     timed(windows, second(until), &mut all);
     all
+}
+
+/// The clock was set at second `at` by `by` seconds: moves the patterns, and answers what fires until second `until` of
+/// the new time.
+fn stepped(set: &RuleSet, windows: &mut Windows, at: i64, by: i64, until: i64) -> Vec<String> {
+    let mut all = tell(set, windows, &[], at);
+    windows.step(set, Stepped { era: windows.era() + 1, by: by * 1_000_000, to: second(at + by) });
+    all.extend(tell(set, windows, &[], until));
+    all
+}
+
+#[test]
+fn what_waits_for_a_time_waits_as_long_as_it_was_going_to_however_the_clock_is_set() {
+    let set = bare("{ absent: a.b, for: 60s, lateness: 0s }");
+    for by in [7_200, -7_200] {
+        let mut windows = Windows::default();
+        let events = story(&[(100_000, "a.b x")]);
+        assert!(tell(&set, &mut windows, &events, 100_010).is_empty());
+        assert!(stepped(&set, &mut windows, 100_010, by, 100_059 + by).is_empty(), "{by}");
+        assert_eq!(
+            tell(&set, &mut windows, &[], 100_060 + by),
+            [format!("{} one:x:1", 100_060 + by)],
+            "{by}"
+        );
+    }
+}
+
+#[test]
+fn what_counts_goes_on_counting_after_a_clock_that_was_ahead_is_set_right() {
+    for (pattern, fires) in [("count: 3, within: 60s", true), ("once_within: 60s", false)] {
+        let set = set(&one(&format!("pattern: {{ {pattern} }}")));
+        let mut windows = Windows::default();
+        let events = story(&[(107_200, "a.b x"), (107_201, "a.b x")]);
+        tell(&set, &mut windows, &events, 107_202);
+        stepped(&set, &mut windows, 107_202, -7_200, 100_002);
+        let said = tell(&set, &mut windows, &story(&[(100_003, "a.b x")]), 100_003);
+        assert_eq!(!said.is_empty(), fires, "{pattern}");
+        let said = tell(&set, &mut windows, &story(&[(100_070, "a.b x")]), 100_070);
+        assert_eq!(said.is_empty(), fires, "{pattern}: a minute later, and not two hours");
+    }
+}
+
+#[test]
+fn a_schedule_follows_the_clock_when_it_is_set() {
+    let set = set(
+        "rules:\n  - name: one\n    schedule: \"*/10 * * * *\"\n    playbooks: restart_kernel\n    intent: { target: it }\n",
+    );
+    let mut windows = Windows::default();
+    // Two hours ahead for two seconds.
+    windows.adopt(&set, second(7_200));
+    assert!(stepped(&set, &mut windows, 7_202, -7_200, 599).is_empty());
+    assert_eq!(tell(&set, &mut windows, &[], 600), ["600 one::1"]);
+    // Set back after it has fired: the same time comes again, and is told apart from the first.
+    let mut due = Vec::new();
+    windows.step(&set, Stepped { era: 2, by: -300_000_000, to: second(301) });
+    windows.advance(&set, second(600), &mut due);
+    assert_eq!(due.iter().map(|it| it.event.id.as_str()).collect::<Vec<_>>(), ["schedule/one//600000000/2"]);
+    // Set forward over many: made up for once.
+    assert_eq!(stepped(&set, &mut windows, 700, 7_200, 7_900), ["7800 one::1"]);
 }
 
 /// A rule without topics of its own.

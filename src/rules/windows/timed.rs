@@ -72,7 +72,7 @@ impl Windows {
             }
             self.queue(&entry.rule, &entry.group);
             if let Some(said) = said {
-                let event = Arc::new(event(rule, &entry.group, now, &said));
+                let event = Arc::new(event(rule, &entry.group, now, self.era, &said));
                 let view = View::new(&event, &[]);
                 let events = said.event.into_iter().collect();
                 let fired = Fired::of(rule, entry.group.to_string(), &view, said.count, events);
@@ -148,13 +148,17 @@ fn ring(state: &mut State, rule: &Rule, due: i64, now: i64) -> Option<Due> {
     }
 }
 
-fn event(rule: &Rule, group: &str, now: i64, said: &Due) -> Event {
+fn event(rule: &Rule, group: &str, now: i64, era: u32, said: &Due) -> Event {
     let (kind, due) = (rule.kind(), said.at);
     let topic = Topic::try_new(format!("{TOPIC}{kind}")).expect("kinds are tokens");
     let mut id = format!("{kind}/{}/{group}/{due}", rule.name);
     if let (Correlation::NotAfter { .. }, Some(about)) = (&rule.pattern, &said.event) {
         // Several of one group may be due at once, each for its own event.
         id = format!("{id}/{}/{}", about.source, about.id);
+    }
+    if era > 0 && rule.schedule.is_some() {
+        // The clock was set, perhaps back: then the same time comes again, and is another one.
+        id = format!("{id}/{era}");
     }
     let data = match (&said.data, &said.event) {
         (Some(data), _) => data.clone(),

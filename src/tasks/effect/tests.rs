@@ -47,6 +47,7 @@ async fn a_person_who_ends_an_intent_sees_no_further_try() {
             timeout: Span::secs(1),
             retries: 10,
             backoff: Duration::from_secs(20),
+            clock: Clock::fixed(crate::model::Time::UNIX_EPOCH),
             chance: Chance::seeded(1),
         };
         let cancel = CancellationToken::new();

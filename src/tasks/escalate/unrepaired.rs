@@ -98,7 +98,7 @@ pub async fn unrepaired(
     let alerted = alert(worker.parts, intent, &cause, &why).await;
     alerted.map_err(|failure| Stop::Untold(failure.message))?;
     let end = cause.end();
-    let leads = worker.parts.storms.count(intent, cause, worker.parts.clock.now());
+    let leads = worker.parts.storms.count(intent, cause, worker.parts.clock.steady());
     if leads && let Some(first) = intent.plan.escalate.first() {
         return chain(worker, &why, first.after.delta().max(GATHER));
     }

@@ -16,6 +16,7 @@ use crate::engine::wire::{Doors, Rest};
 use crate::engine::{Config, Engine};
 use crate::intents::board::Became;
 use crate::learning::Learner;
+use crate::model::clock::Shim;
 use crate::model::{Chance, Clock, Event, Intent, IntentId, Topic};
 use crate::observability::{Aggregator, alerts::Book};
 use crate::playbook::Library;
@@ -41,8 +42,9 @@ const RULES: &[&str] = &[
     "name: rest, on: \"b.>\", backstop: true",
 ];
 
-/// Time that passes, and an event: its topic, key, number, and how much earlier it happened.
-type Sent = (u64, usize, usize, i64, i64);
+/// Time that passes, and an event: its topic, key, number, how much earlier it happened, and by how many seconds the
+/// clock was set just before.
+type Sent = (u64, usize, usize, i64, i64, i64);
 
 fn sent() -> impl Strategy<Value = Vec<Sent>> {
     let one = (
@@ -51,12 +53,13 @@ fn sent() -> impl Strategy<Value = Vec<Sent>> {
         0_usize..4,
         0_i64..12,
         prop_oneof![4 => Just(0_i64), 1 => -2_000_i64..15_000],
+        prop_oneof![14 => Just(0_i64), 1 => -8_000_i64..8_000, 1 => -30_i64..30],
     );
     prop::collection::vec(one, 1..60)
 }
 
 fn event(n: usize, sent: &Sent, now: Time) -> Event {
-    let (_, topic, k, number, earlier) = *sent;
+    let (_, topic, k, number, earlier, _) = *sent;
     let topic = ["a.f", "a.g", "a.ok", "a.h", "b.x", "c"][topic];
     let time = now - chrono::TimeDelta::milliseconds(earlier);
     let data = json!({ "k": format!("k{k}"), "n": number });
@@ -64,9 +67,9 @@ fn event(n: usize, sent: &Sent, now: Time) -> Event {
 }
 
 /// An engine that takes events in and works on nothing.
-async fn engine(set: RuleSet) -> Engine {
+async fn engine(set: RuleSet) -> (Engine, Arc<Shim>) {
     let began = Instant::now();
-    let clock = Clock::following(at(0), move || began.elapsed());
+    let (clock, shim) = Clock::shimmed(at(0), move || began.elapsed());
     let store = Arc::new(Memory::new(clock.clone()));
     let doors = Doors::open(Config::default(), store, clock.clone(), Chance::seeded(1), Book::default());
     let inbox: Arc<dyn Publisher> = doors.inbox.clone();
@@ -90,13 +93,14 @@ async fn engine(set: RuleSet) -> Engine {
         observed: Aggregator::default(),
         pool: tasks::pool::Pool::in_place(),
         freeze,
+        gap: None,
     };
     let engine = Engine::assemble(doors, rest);
     let (ingest, publish, is_ready) = engine.pipe(crate::engine::ingest::quarantine::Quarantine::default());
     tokio::spawn(publish.run());
     tokio::spawn(ingest.run());
     is_ready.await.unwrap();
-    engine
+    (engine, shim)
 }
 
 /// Rule, group, time, and of how many matches, which of timers is not kept.
@@ -136,10 +140,13 @@ fn agree(sent: &[Sent]) {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let set = rules(RULES);
     let (live, replayed, made, foreseen) = runtime.block_on(async {
-        let engine = engine(set.clone()).await;
+        let (engine, shim) = engine(set.clone()).await;
         let mut waiting = Vec::new();
         for (n, one) in sent.iter().enumerate() {
             tokio::time::sleep(Duration::from_millis(one.0)).await;
+            if one.5 != 0 {
+                shim.step(chrono::TimeDelta::seconds(one.5));
+            }
             let event = event(n, one, engine.clock().now());
             if n % 3 == 2 {
                 waiting.push(event);
@@ -153,7 +160,11 @@ fn agree(sent: &[Sent]) {
         }
         tokio::time::sleep(Duration::from_secs(120)).await;
         let live = fired(&set, engine.store()).await;
-        let made = intents(engine.store()).await;
+        let mut made = intents(engine.store()).await;
+        for it in &mut made {
+            let steady = |time| engine.clock().to_steady(time, it.era);
+            (it.created_at, it.last_event_at) = (steady(it.created_at), steady(it.last_event_at));
+        }
         let options = Options { threads: 2, ..Options::default() };
         let course = course_of_log(&[set], &options, engine.store()).await.unwrap();
         (live, course.traces().remove(0), made, course.finish().side.intents)
@@ -183,9 +194,16 @@ fn each_kind_of_rule_fires_in_this_comparison() {
     // So that the property below compares something.
     let mut all: Vec<Sent> = Vec::new();
     for n in 0..60_usize {
-        all.push((700, [0, 1, 0, 3, 4, 2][n % 6], n % 3, [1, 9, 3, 2][n / 6 % 4], 0));
+        all.push((700, [0, 1, 0, 3, 4, 2][n % 6], n % 3, [1, 9, 3, 2][n / 6 % 4], 0, 0));
     }
     agree(&all);
+}
+
+#[test]
+fn a_schedule_goes_on_at_once_when_a_clock_that_was_ahead_is_set_right() {
+    // Two hours ahead for two seconds.
+    let quiet = |after, set| (after, 5, 0, 0, 0, set);
+    agree(&[quiet(1_000, 7_200), quiet(2_000, -7_200), quiet(9_000, 0), quiet(9_000, 0)]);
 }
 
 proptest! {
