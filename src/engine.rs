@@ -30,7 +30,7 @@ pub mod shutdown;
 mod wire;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,6 @@ struct Inner {
     lanes: Arc<Lanes<Delivery>>,
     taps: Arc<Taps>,
     board: Arc<Board>,
-    rules: Arc<RwLock<Arc<RuleSet>>>,
     windows: Arc<Mutex<Windows>>,
     /// The rules of earlier that were asked for last.
     pinned: Mutex<Option<Arc<RuleSet>>>,

@@ -11,6 +11,7 @@ pub mod effect;
 pub mod escalate;
 pub mod gate;
 pub mod hold;
+pub mod live;
 pub mod lives;
 pub mod lot;
 pub mod note;
@@ -28,7 +29,7 @@ pub mod worker;
 
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -96,8 +97,8 @@ pub struct Parts {
     pub alerts: Arc<dyn actions::Alerts>,
     /// Where scripts compute.
     pub pool: pool::Pool,
-    /// The playbooks as they are now.
-    pub library: RwLock<Arc<Library>>,
+    /// The rules and playbooks as they are now.
+    pub live: Arc<live::Live>,
     /// What ended unrepaired lately, so that a storm is escalated once.
     pub storms: escalate::Storms,
     /// Whose turn it is to be judged by the guards.
@@ -135,7 +136,7 @@ impl Parts {
 
     /// The playbooks as they are now.
     pub fn library(&self) -> Arc<Library> {
-        self.library.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.live.now().library.clone()
     }
 }
 
@@ -260,6 +261,27 @@ impl Service {
             kept
         });
         settling.await.unwrap_or(Err(crate::store::Error::Stopped))
+    }
+
+    /// Other rules are in force: what waits to be repaired under a rule that no longer is ends now, and not when its turn
+    /// comes.
+    pub fn withdraw(&self) {
+        for id in self.parts.board.open_ids() {
+            let Some(intent) = self.parts.board.get(id) else { continue };
+            let waits = matches!(intent.status, Status::Held | Status::Pending | Status::AwaitingApproval);
+            if !waits || escalate::is_due(&intent) || self.parts.live.withdrawn(&intent).is_none() {
+                continue;
+            }
+            let woken = self.parts.board.change(id, vec![], |intent| {
+                intent.not_before = None;
+                Ok(())
+            });
+            // It is looked at in a moment, whether this was kept or not: a later start asks anew.
+            if let Ok((intent, _)) = woken {
+                self.enqueue(&intent);
+            }
+        }
+        self.shared.changed.notify_one();
     }
 
     /// Looks at intent `id` again, as after a person's answer.

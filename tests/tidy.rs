@@ -170,6 +170,54 @@ fn no_intent_ends_silently() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Where a timer may have a length that is not written beside it, and why.
+const TIMERS: &[(&str, &str)] = &[
+    ("platform/sleep.rs", "it looks at the clock every ten seconds"),
+    ("actions/alert/retry.rs", "all tries together take twenty seconds"),
+    ("plugins/runner.rs", "a pause ends with the call that waits"),
+    ("kernels/ending.rs", "a pause there grows to a part of a second"),
+    ("plugins/health.rs", "only its tests sleep"),
+    ("engine/rehearse/", "the time is virtual"),
+    ("playbook/", "it is the name of a function of playbooks"),
+    ("stress", "a stress test lasts minutes, on a machine that is awake"),
+    ("cli/", "a person waits for it"),
+];
+
+#[test]
+fn no_timer_sleeps_through_a_suspension() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let name = path.to_string_lossy().replace('\\', "/");
+        if name.contains("/tests") || TIMERS.iter().any(|(it, _)| name.contains(&format!("src/{it}"))) {
+            continue;
+        }
+        let own = text.split("#[cfg(test)]").next().unwrap();
+        for (number, line) in own.lines().enumerate() {
+            if uncapped(line) {
+                wrong.push(format!(
+                    "{}:{}: a timer of the runtime stands still while the machine sleeps; use `platform::sleep`",
+                    path.display(),
+                    number + 1
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whether `line` begins a sleep of a length that is neither a constant nor written there.
+fn uncapped(line: &str) -> bool {
+    let code = line.split("//").next().unwrap();
+    ["tokio::time::sleep(", "tokio::time::sleep_until(", " sleep(", "time::interval("].iter().any(|call| {
+        code.split(call).skip(1).any(|rest| {
+            let is_constant = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_) *".contains(c);
+            let constant = rest.split_inclusive(')').next().unwrap();
+            let written = rest.trim_start_matches("std::time::").starts_with("Duration::from_");
+            !written && !constant.chars().all(is_constant)
+        })
+    })
+}
+
 #[test]
 fn whatever_serves_for_long_is_supervised() {
     let bare = [
@@ -206,6 +254,9 @@ fn whatever_serves_for_long_is_supervised() {
 
 #[test]
 fn the_test_sees_what_it_is_to_see() {
+    assert!(uncapped("() = tokio::time::sleep(pause) => {}") && uncapped("() = sleep(left.min(MAX)) => {}"));
+    assert!(!uncapped("tokio::time::sleep(POLL).await;") && !uncapped("sleep::pause(&clock, left).await"));
+    assert!(!uncapped("tokio::time::sleep(Duration::from_millis(5)).await;"));
     assert_eq!(used_modules("use crate::model::{Event, Time};"), ["model"]);
     assert_eq!(
         used_modules("use crate::{actions::{A, B}, kernels, tasks::lock};"),

@@ -27,10 +27,10 @@ pub(super) fn of(channel: &str, alerts: &[Alert]) -> Notice {
     let mut message = String::new();
     for alert in worst.iter().take(TITLES) {
         let times = if alert.count > 1 { format!(" ({} times)", alert.count) } else { String::new() };
-        let _ = writeln!(message, "- {}{times}", cut(&alert.title, TITLE));
+        drop(writeln!(message, "- {}{times}", cut(&alert.title, TITLE)));
     }
     if alerts.len() > TITLES {
-        let _ = writeln!(message, "and {} more.", alerts.len() - TITLES);
+        drop(writeln!(message, "and {} more.", alerts.len() - TITLES));
     }
     message.push_str("They came too fast to be sent one by one: `paramedic alerts` lists all of them.");
     Notice {

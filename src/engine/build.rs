@@ -195,6 +195,7 @@ impl Engine {
         inner.alerts.start();
         let resumed = set_aside::reading(&*inner.store, async || inner.tasks.resume().await).await;
         resumed.map_err(|error| StartError::Store { dir: inner.config.data.clone(), error })?;
+        inner.tasks.withdraw();
         part("conductor").spawn_on(&inner.tracker, inner.tasks.clone().run());
         part("file-watcher").spawn_on(&inner.tracker, self.clone().watch_files());
         part("housekeeping").spawn_on(&inner.tracker, self.clone().housekeep());

@@ -13,7 +13,7 @@ pub(super) mod seen;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -33,6 +33,7 @@ use crate::model::{Chance, Clock, Event, Time};
 use crate::platform::{Problems, sleep, supervisor};
 use crate::rules::{RuleSet, STEPPED, Scratch, Windows};
 use crate::store::{Commit, Store};
+use crate::tasks::live::Live;
 
 /// Most events taken into one transaction, unless one delivery alone is larger.
 const MAX_BATCH: usize = 4_096;
@@ -104,7 +105,7 @@ pub struct Ingest {
     /// The open intents.
     pub board: Arc<Board>,
     /// The rules as they are now.
-    pub rules: Arc<RwLock<Arc<RuleSet>>>,
+    pub live: Arc<Live>,
     /// Conditions that failed.
     pub failing: Arc<Failing>,
     /// Numbers.
@@ -345,7 +346,7 @@ impl Ingest {
     }
 
     fn current(&self) -> Arc<RuleSet> {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.live.now().rules.clone()
     }
 
     fn windows(&self) -> MutexGuard<'_, Windows> {

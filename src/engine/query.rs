@@ -1,6 +1,6 @@
 //! What the edges may ask: rules, playbooks, what was learned, the five bodies, why a rule does not fire.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -128,7 +128,17 @@ pub struct PlaybookDetail {
 impl Engine {
     /// The rules that are live, and how the last load went.
     pub fn rules(&self) -> Rules {
-        let set = self.rule_set();
+        self.shown(&self.rule_set(), self.0.reload.report())
+    }
+
+    /// Reloads rules and playbooks, as [`Engine::reload`]; answers about the load that this call made. Blocks.
+    pub fn reloaded(&self) -> Rules {
+        let (set, report) = self.reload();
+        self.shown(&set, report)
+    }
+
+    /// The rules of `set`, and how the load went that `reload` tells of.
+    pub(super) fn shown(&self, set: &crate::rules::RuleSet, reload: Report) -> Rules {
         let windows = lock(&self.0.windows);
         let items = set
             .rules()
@@ -150,7 +160,7 @@ impl Engine {
                 failed: self.0.failing.of(&rule.name),
             })
             .collect();
-        Rules { items, load: Load { hash: set.hash().to_string(), reload: self.0.reload.report() } }
+        Rules { items, load: Load { hash: set.hash().to_string(), reload } }
     }
 
     /// All playbooks, with what is known of them.
@@ -287,7 +297,7 @@ impl Engine {
     }
 
     pub(super) fn rule_set(&self) -> Arc<crate::rules::RuleSet> {
-        self.0.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.parts.live.now().rules.clone()
     }
 }
 

@@ -23,12 +23,17 @@ use crate::model::{Diagnostic, Event, Time, Topic};
 use crate::playbook::Library;
 use crate::rules::RuleSet;
 use crate::store::Write;
+use crate::tasks::live::Loaded;
+use crate::tasks::lock;
 
 /// How often the files are looked at; a save is live well within a second.
 const POLL: Duration = Duration::from_millis(250);
 
 /// The alert that files on disk are not what is in force.
 const REFUSED: &str = "files/refused";
+
+/// How often the files are read again in one reload because they were saved meanwhile.
+const TRIES: u32 = 5;
 
 /// How far a reload gives way to events.
 const NICE: i32 = 15;
@@ -40,6 +45,8 @@ pub struct State {
     last: Mutex<Report>,
     /// Hash of the good set that is kept in the store.
     kept: Mutex<String>,
+    /// One reload at a time, from reading to swapping.
+    turn: Mutex<()>,
 }
 
 /// What `/api/rules` says of the last load.
@@ -127,11 +134,12 @@ impl State {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 
-    fn moved_on(&self, now: Stamp) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = *seen != now;
-        *seen = now;
-        changed
+    fn is_seen(&self, now: &Stamp) -> bool {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == *now
+    }
+
+    fn saw(&self, stamp: Stamp) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
     }
 }
 
@@ -145,8 +153,7 @@ impl Engine {
             }
             let engine = self.clone();
             let looked = tokio::task::spawn_blocking(move || {
-                let dirs = [engine.0.config.rules.as_path(), engine.0.config.playbooks.as_path()];
-                if engine.0.reload.moved_on(stamp(dirs)) {
+                if !engine.0.reload.is_seen(&stamp(engine.dirs())) {
                     engine.reload();
                 }
             });
@@ -166,22 +173,24 @@ impl Engine {
         self.0.plugins.clone().watch(self.0.stop.clone(), changed).await;
     }
 
-    /// Reads all files and swaps in what they say, if every one is good; otherwise nothing changes. Blocks.
-    pub fn reload(&self) -> Report {
-        let specs = self.0.actions.list();
-        let known: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
-        let now = self.0.clock.now();
-        let (rules, playbooks) = (&self.0.config.rules, &self.0.config.playbooks);
-        let sources = Sources::below(rules, playbooks).alone().fitting(specs);
-        let good = Good::of(&sources, now);
-        // On a thread of its own, as a thread that gives way to others does so for good.
-        let built = std::thread::scope(|scope| {
-            let build = || {
-                rustix::process::setpriority_process(None, NICE).ok();
-                sources.build(&known)
-            };
-            scope.spawn(build).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
+    /// Reads all files and swaps in what they say, if every one is good; otherwise nothing changes. Answers the rules in
+    /// force after that, and how it went. Blocks, also while another reload is under way: they take turns, so what was
+    /// read last is what stays.
+    pub fn reload(&self) -> (Arc<RuleSet>, Report) {
+        let _turn = self.0.reload.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tries = 0;
+        let (stamp, good, built, now) = loop {
+            tries += 1;
+            let before = stamp(self.dirs());
+            let now = self.0.clock.now();
+            let (good, built) = self.build(now);
+            // What was saved while it was read may be half in it. Who saves without end is waited for by the next look.
+            if tries >= TRIES || stamp(self.dirs()) == before {
+                break (before, good, built, now);
+            }
+        };
+        self.0.reload.saw(stamp);
+        let rules = &self.0.config.rules;
         let lost = !rules.exists() && !self.rule_set().rules().is_empty();
         let report = match built {
             built if lost => {
@@ -196,7 +205,30 @@ impl Engine {
             built => self.refuse(built.diagnostics, now),
         };
         self.0.reload.set(report.clone());
-        report
+        (self.rule_set(), report)
+    }
+
+    fn dirs(&self) -> [&Path; 2] {
+        [self.0.config.rules.as_path(), self.0.config.playbooks.as_path()]
+    }
+
+    /// The files as they are now, and what they come to.
+    fn build(&self, now: Time) -> (Good, Built) {
+        let specs = self.0.actions.list();
+        let known: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
+        let [rules, playbooks] = self.dirs();
+        let sources = Sources::below(rules, playbooks).alone().fitting(specs);
+        let good = Good::of(&sources, now);
+        fail::fail_point!("reload");
+        // On a thread of its own, as a thread that gives way to others does so for good.
+        let built = std::thread::scope(|scope| {
+            let build = || {
+                rustix::process::setpriority_process(None, NICE).ok();
+                sources.build(&known)
+            };
+            scope.spawn(build).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        (good, built)
     }
 
     fn swap(&self, rules: RuleSet, library: Library, diagnostics: Vec<Diagnostic>, now: Time) -> Report {
@@ -209,12 +241,13 @@ impl Engine {
                 tracing::warn!("the rules could not be written down for later explanations: {error}");
             }
         });
-        *self.0.parts.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(library);
         let old = {
-            let mut live = self.0.rules.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *live, rules.clone())
+            // Nothing is begun while it is swapped, and nothing under the old rules after that.
+            let _turn = lock(&self.0.parts.turn);
+            self.0.parts.live.swap(Loaded { rules: rules.clone(), library: Arc::new(library) })
         };
-        let changes = old.diff(&rules);
+        let changes = old.rules.diff(&rules);
+        self.0.tasks.withdraw();
         self.0.metrics.reloads.get_or_create(&ResultLabel { result: "ok" }).inc();
         self.0.metrics.rules.set(rules.rules().len() as i64);
         tracing::info!(

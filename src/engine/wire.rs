@@ -1,7 +1,7 @@
 //! The loop, wired once: the same for an engine that serves and for a rehearsal, which hands in other parts.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -155,7 +155,7 @@ impl Engine {
             ground: disk.clone(),
             gate: tasks::gate::Gate::default(),
             alerts: alerts.clone(),
-            library: RwLock::new(Arc::new(library)),
+            live: Arc::new(tasks::live::Live::new(rules, library)),
             storms: tasks::escalate::Storms::default(),
             turn: Mutex::default(),
             sources: Mutex::default(),
@@ -174,7 +174,6 @@ impl Engine {
             lanes,
             taps: Arc::new(Taps::counted(metrics.registry())),
             board,
-            rules: Arc::new(RwLock::new(Arc::new(rules))),
             windows: Arc::new(Mutex::new(Windows::default())),
             pinned: Mutex::default(),
             parts,
@@ -215,7 +214,7 @@ impl Engine {
             lanes: inner.lanes.clone(),
             store: inner.store.clone(),
             board: inner.board.clone(),
-            rules: inner.rules.clone(),
+            live: inner.parts.live.clone(),
             windows: inner.windows.clone(),
             failing: inner.failing.clone(),
             metrics: inner.metrics.clone(),

@@ -37,10 +37,9 @@ async fn reload(State(api): State<Api>) -> Result<Json<Shown>, Problem> {
     // First, as rules and playbooks are checked against the actions that plugins bring.
     let reread = api.engine.reread().await;
     let engine = api.engine.clone();
-    tokio::task::spawn_blocking(move || engine.reload())
+    let rules = tokio::task::spawn_blocking(move || engine.reloaded())
         .await
         .map_err(|_| Problem::new(500, "failed to reload; see the engine log"))?;
-    let rules = api.engine.rules();
     if let n @ 1.. = rules.errors() {
         return Err(Problem::new(
             422,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::body::{Body, Done};
 use super::context::Context;
@@ -25,6 +25,7 @@ use super::spec::Spec;
 use super::view::{ReplicaView, State, View};
 use crate::model::{Failure, Time};
 use crate::platform::Part;
+use crate::platform::sleep::pause;
 use track::{Look, Patience, Tale, Track};
 
 /// One kernel outside.
@@ -184,7 +185,7 @@ impl Inner {
         loop {
             tokio::select! {
                 () = closing.cancelled() => return,
-                () = sleep(interval) => {}
+                () = pause(&self.context.clock, interval) => {}
             }
             let mut track = self.track.lock().await;
             tokio::select! {

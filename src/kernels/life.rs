@@ -27,6 +27,7 @@ use super::providers::process::{Launch, Running};
 use super::spec::{Port, Probe, Spec};
 use super::view::State;
 use crate::model::Time;
+use crate::platform::sleep::pause;
 use crate::platform::{Part, descriptors};
 
 /// The place that a process takes.
@@ -296,7 +297,7 @@ impl Life {
         self.healthy(Some(begun.elapsed()), None);
         let mut failures = 0;
         loop {
-            sleep(probe.interval.0).await;
+            pause(&self.context.clock, probe.interval.0).await;
             match self.check(probe, launch).await {
                 Ok(()) => {
                     if failures >= probe.failures {
@@ -316,7 +317,7 @@ impl Life {
 
     async fn come_up(&self, probe: &Probe, launch: &Launch, poll: Duration) {
         while self.check(probe, launch).await.is_err() {
-            sleep(poll).await;
+            pause(&self.context.clock, poll).await;
         }
     }
 

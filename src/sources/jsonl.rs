@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Clock, Event, Span, Time};
-use crate::platform::Problems;
+use crate::platform::{Problems, sleep};
 use crate::store::{self, Store};
 use follow::{Batch, Followers};
 use place::Places;
@@ -183,7 +183,7 @@ impl Service {
             if idle {
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(self.config.poll.0) => {}
+                    () = sleep::pause(&self.clock, self.config.poll.0) => {}
                 }
             } else if shutdown.is_cancelled() {
                 return Ok(());
@@ -224,7 +224,7 @@ impl Service {
                 tracing::warn!(source = self.config.name, "{text}; trying again");
             }
             self.ports.metrics.refused(&self.config.name);
-            tokio::time::sleep(pause).await;
+            sleep::pause(&self.ports.clock, pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.ports.problems.clear(&key);

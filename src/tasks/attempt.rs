@@ -297,7 +297,7 @@ async fn carry_on(worker: &mut Worker<'_>, mut step: Step, request: Request) -> 
         result => result?,
     };
     edge::pass("effect");
-    let now = worker.parts.clock.now();
+    let now = worker.now();
     if let Some(open) = &mut worker.open_run {
         open.journal.finish(seq, result, now);
         open.doubtful = None;

@@ -38,7 +38,7 @@ pub async fn hold(worker: &mut Worker<'_>, request: &Request) -> Result<Option<F
         return Ok(None);
     }
     let mut changed = worker.parts.freeze.subscribe();
-    let since = worker.parts.clock.now();
+    let since = worker.now();
     let mut waited = None;
     while let Some(shut) = gate::shut(worker.parts, &who) {
         if shut == Shut::Ended {
@@ -79,7 +79,7 @@ pub async fn hold(worker: &mut Worker<'_>, request: &Request) -> Result<Option<F
     let Some(by) = waited else { return Ok(None) };
     worker.slot.acquire().await;
     // The time that it was held is not its own.
-    let held = worker.parts.clock.now() - since;
+    let held = worker.now() - since;
     if let Some(open) = &mut worker.open_run {
         open.run.deadline += held.max(chrono::TimeDelta::zero());
         open.run.disturbed_by = by;

@@ -13,7 +13,7 @@ use crate::intents::{fleets, past};
 use crate::journal::edge;
 use crate::kernels;
 use crate::learning::{Candidate, Learner, Situation};
-use crate::model::{Decision, Intent, Mode, Outcome, Span};
+use crate::model::{Decision, Intent, Mode, Outcome, Span, Status};
 
 /// How long a person has to answer before silence means no.
 pub const APPROVAL_WINDOW: Span = Span::secs(30 * 60);
@@ -44,6 +44,32 @@ pub fn is_over(intent: &Intent) -> bool {
     intent.cleared_at.is_some() && !interrupted
 }
 
+/// Whether the next thing that may happen to `intent` is a repair.
+pub fn waits(intent: &Intent) -> bool {
+    let before = matches!(intent.status, Status::Held | Status::Pending | Status::AwaitingApproval);
+    before && !escalate::is_due(intent) && !is_over(intent)
+}
+
+/// The rule of `intent` is no longer in force, as `why` says: nothing is repaired in its name. What was tried already and
+/// did not help is escalated.
+pub async fn withdrawn(worker: &mut Worker<'_>, intent: &Arc<Intent>, why: &str) -> Result<Go, Stop> {
+    let asked = intent.status == Status::AwaitingApproval;
+    tracing::info!(intent = %intent.id, rule = %intent.rule, "not repaired: {why}");
+    let go = match intent.repairs().next() {
+        Some(_) if intent.status == Status::Pending => {
+            escalate::exhaust(worker, intent, &format!("nothing more is tried: {why}"))?
+        }
+        _ => {
+            worker.transition(Transition::Cancel, Some(format!("{why} before anything was done")))?;
+            Go::Wait
+        }
+    };
+    if asked {
+        super::ask::over(worker.parts, intent.id).await;
+    }
+    Ok(go)
+}
+
 /// Decides what happens to a pending intent.
 pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, Stop> {
     if let Some(why) = recovered(worker, intent).await {
@@ -60,6 +86,10 @@ pub async fn weigh(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Go, 
         let parts = worker.parts;
         // One after the other: what two would find free at the same time goes to one of them.
         let _turn = lock(&parts.turn);
+        // A reload takes its turn here too: what is begun after it is begun under what it put in force.
+        if parts.live.withdrawn(intent).is_some() {
+            return Ok(Go::On);
+        }
         let ruling = ruling(parts, intent, &decision, is_approved);
         edge::pass("decided");
         if ruling.verdict == Verdict::Allow && (intent.plan.mode != Mode::Ask || is_approved) {

@@ -115,6 +115,11 @@ impl Worker<'_> {
             return Err(Stop::Told);
         }
         fail::fail_point!("worker");
+        if weigh::waits(intent)
+            && let Some(why) = self.parts.live.withdrawn(intent)
+        {
+            return weigh::withdrawn(self, intent, &why).await;
+        }
         match intent.status {
             Status::Held => weigh::held(self, intent),
             Status::Pending if weigh::is_over(intent) => escalate::over(self, intent),

@@ -10,7 +10,7 @@ use super::stage::{BadLine, Item, Matcher, Matters, What};
 use super::{Options, Pace, compare};
 use crate::engine::ingest::seen::Seen;
 use crate::model::Time;
-use crate::rules::RuleSet;
+use crate::rules::{RuleSet, Stepped};
 
 /// Events that are remembered as known, as in an engine.
 const KNOWN: usize = 1_000_000;
@@ -66,11 +66,8 @@ impl Course {
             self.played.duplicates += u64::from(self.options.since.is_none_or(|since| time >= since));
             return Ok(());
         }
-        let now = match stepped.filter(|_| self.now.is_some()) {
-            Some(stepped) => {
-                self.players.iter_mut().for_each(|player| player.step(stepped));
-                time
-            }
+        let now = match stepped {
+            Some(_) => time,
             None => self.now.map_or(time, |now| now.max(time)),
         };
         if self.options.until.is_some_and(|until| now >= until) {
@@ -78,8 +75,12 @@ impl Course {
             return Ok(());
         }
         if self.now.is_none() {
-            let begun = self.pace.begun.filter(|begun| *begun < now).unwrap_or(now);
+            let first = stepped.map_or(now, Stepped::from);
+            let begun = self.pace.begun.filter(|begun| *begun < first).unwrap_or(first);
             self.players.iter_mut().for_each(|player| player.begin(begun));
+        }
+        if let Some(stepped) = stepped {
+            self.players.iter_mut().for_each(|player| player.step(stepped));
         }
         self.now = Some(now);
         self.latest = self.latest.max(now);

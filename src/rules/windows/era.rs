@@ -35,12 +35,11 @@ impl Stepped {
     /// It as the log has it.
     pub fn event(self) -> Event {
         let topic = Topic::try_new(STEPPED).expect("it is a topic");
-        let from = clock::moved(self.to, chrono::TimeDelta::microseconds(self.by.saturating_neg()));
         let data = json!({
             "era": self.era,
             "by_micros": self.by,
             "by": clock::Step { era: self.era, by: self.by, at: 0 }.text(),
-            "from": from,
+            "from": self.from(),
             "to": self.to,
         });
         Event::new(format!("clock/{}/{}", self.era, self.to.timestamp_micros()), topic, SOURCE, self.to, data)
@@ -54,6 +53,11 @@ impl Stepped {
         let data = event.data.value();
         let era = data["era"].as_u64().and_then(|era| u32::try_from(era).ok())?;
         Some(Self { era, by: data["by_micros"].as_i64()?, to: event.time })
+    }
+
+    /// What time it was before.
+    pub fn from(self) -> Time {
+        clock::micros(self.old())
     }
 
     fn new(self) -> i64 {

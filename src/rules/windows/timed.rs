@@ -156,7 +156,7 @@ fn event(rule: &Rule, group: &str, now: i64, era: u32, said: &Due) -> Event {
         // Several of one group may be due at once, each for its own event.
         id = format!("{id}/{}/{}", about.source, about.id);
     }
-    if era > 0 && rule.schedule.is_some() {
+    if era > 0 {
         // The clock was set, perhaps back: then the same time comes again, and is another one.
         id = format!("{id}/{era}");
     }
