@@ -57,23 +57,23 @@ impl Stepped {
 
     /// What time it was before.
     pub fn from(self) -> Time {
-        clock::micros(self.old())
+        clock::micros(self.former())
     }
 
-    fn new(self) -> i64 {
+    fn present(self) -> i64 {
         self.to.timestamp_micros()
     }
 
-    fn old(self) -> i64 {
-        self.new().saturating_sub(self.by)
+    fn former(self) -> i64 {
+        self.present().saturating_sub(self.by)
     }
 
     /// Where a time of an event belongs from now on. Events of this machine carry times of the clock that was wrong,
     /// those of others do not: a time belongs to the clock to which it is closer. None is left in the future, where
     /// everything that comes after it would count as before it.
     fn moved(self, at: i64) -> i64 {
-        let is_old = at > self.new() || at.abs_diff(self.old()) < at.abs_diff(self.new());
-        let is_past = at <= self.old().max(self.new());
+        let is_old = at > self.present() || at.abs_diff(self.former()) < at.abs_diff(self.present());
+        let is_past = at <= self.former().max(self.present());
         if is_old && is_past { at.saturating_add(self.by) } else { at }
     }
 
