@@ -54,15 +54,14 @@ async fn measure(
 ) -> (f64, f64) {
     let spawner = Spawner::new(Shim::at(env!("CARGO_BIN_EXE_paramedic"))).unwrap();
     let actions = Registry::default();
-    let parts =
-        Parts {
-            spawner,
-            actions: actions.clone(),
-            alerts: Arc::new(Nobody),
-            clock: Clock::system(),
-            memory,
-            problems: Problems::default(),
-        };
+    let parts = Parts {
+        spawner,
+        actions: actions.clone(),
+        alerts: Arc::new(Nobody),
+        clock: Clock::system(),
+        memory,
+        problems: Problems::default(),
+    };
     let spec = Spec { isolation, ..Spec::of("bench", Path::new(&path)) };
     let plugins = Plugins::load(vec![spec], parts).await;
     let call = Call {

@@ -1,7 +1,6 @@
 //! One message in the place of many.
 
 use std::cmp::Reverse;
-use std::fmt::Write as _;
 
 use crate::actions::Notice;
 use crate::model::Alert;
@@ -27,10 +26,10 @@ pub(super) fn of(channel: &str, alerts: &[Alert]) -> Notice {
     let mut message = String::new();
     for alert in worst.iter().take(TITLES) {
         let times = if alert.count > 1 { format!(" ({} times)", alert.count) } else { String::new() };
-        drop(writeln!(message, "- {}{times}", cut(&alert.title, TITLE)));
+        message.push_str(&format!("- {}{times}\n", cut(&alert.title, TITLE)));
     }
     if alerts.len() > TITLES {
-        drop(writeln!(message, "and {} more.", alerts.len() - TITLES));
+        message.push_str(&format!("and {} more.\n", alerts.len() - TITLES));
     }
     message.push_str("They came too fast to be sent one by one: `paramedic alerts` lists all of them.");
     Notice {

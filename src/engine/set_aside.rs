@@ -83,7 +83,8 @@ impl Engine {
         );
         self.0.problems.raise(KEY, text.clone());
         let title = "Stored records could not be read".to_owned();
-        if let Err(failure) = self.0.alerts.raise(KEY.into(), Level::Critical, title, text, None, None).await {
+        if let Err(failure) = self.0.alerts.raise(KEY.into(), Level::Critical, title, text, None, None).await
+        {
             tracing::error!("failed to alert an operator to records that were set aside: {failure}");
         }
     }

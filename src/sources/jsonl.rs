@@ -183,7 +183,7 @@ impl Service {
             if idle {
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
-                    () = sleep::pause(&self.clock, self.config.poll.0) => {}
+                    () = sleep::pause(&self.ports.clock, self.config.poll.0) => {}
                 }
             } else if shutdown.is_cancelled() {
                 return Ok(());

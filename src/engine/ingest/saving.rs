@@ -123,8 +123,7 @@ impl Saving {
             return None;
         }
         let task = tokio::spawn(write(store.clone(), windows.copy(), 1 - self.generation));
-        self.pending =
-            Some(Pending {
+        self.pending = Some(Pending {
             batch: progress.handed,
             position,
             arrived,
