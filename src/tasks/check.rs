@@ -19,6 +19,8 @@ pub enum Verdict {
     Broken(String),
     /// Whether it did cannot be told, as the playbook's own check is wrong.
     Unclear(String),
+    /// The engine ended while it was found out, and it is not tried again.
+    Interrupted(String),
     /// Nothing is defined that would show it.
     Unknown,
 }
@@ -34,6 +36,9 @@ pub async fn check(worker: &mut Worker<'_>, intent: &Arc<Intent>) -> Result<Verd
     match own {
         Some(Err(failure)) if failure.kind == attempt::UNCLEAR => {
             return Ok(Verdict::Unclear(failure.message));
+        }
+        Some(Err(failure)) if failure.kind == "interrupted" => {
+            return Ok(Verdict::Interrupted(format!("the playbook's check was cut off: {}", tell(&failure))));
         }
         Some(Err(failure)) => {
             return Ok(Verdict::Broken(format!("the playbook's check failed: {}", tell(&failure))));

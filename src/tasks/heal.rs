@@ -36,11 +36,12 @@ impl Service {
     /// Of each two intents that are open for the same rule and group, closes one before anybody works on it.
     pub(super) async fn close_twins(&self) {
         for Twins { kept, closed } in self.parts.board.take_twins() {
-            let now = self.parts.clock.now();
+            let clock = &self.parts.clock;
             let why = format!(
                 "closed: {kept} is open for the same rule and group, as a change could not be recorded; only that one is acted on"
             );
             let cancel = |it: &mut crate::model::Intent| {
+                let now = clock.now_in(it.era);
                 if let Some(attempt) = it.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
                     attempt.ended_at = Some(now);
                     attempt.message = Some(why.clone());

@@ -10,6 +10,10 @@ use crate::model::{EndedBy, Failure, Step};
 /// How often is begun at most what the engine has not outlived.
 pub const MAX_TRIES: u32 = 3;
 
+/// So many lives of the engine in a row that end with a run under way, and without a step of it, are laid to its script.
+/// More than tries of a step: that a step was under way is on record, and here it may have been any other work.
+const MAX_IDLE: u32 = 10;
+
 /// A run of an earlier life of the engine goes on: what it had left of its time when it was last heard of it has from the
 /// start of this life, so that no downtime ends it. False if it is of this life.
 pub fn take_up(worker: &mut Worker<'_>) -> bool {
@@ -41,7 +45,7 @@ pub fn waits(worker: &mut Worker<'_>) {
 /// way is counted by itself.
 pub async fn deadly(worker: &mut Worker<'_>) -> Option<Failure> {
     let open = worker.open_run.as_mut()?;
-    if open.run.idle_lives < MAX_TRIES || open.doubtful.is_some() {
+    if open.run.idle_lives < MAX_IDLE || open.doubtful.is_some() {
         return None;
     }
     // What undoes it is tried as often.

@@ -169,6 +169,7 @@ impl Worker<'_> {
             }
             check::Verdict::Broken(why) => (Outcome::NotFixed, "not_fixed", why),
             check::Verdict::Unclear(why) => (Outcome::Failed, attempt::UNCLEAR, why),
+            check::Verdict::Interrupted(why) => (Outcome::Interrupted, "interrupted", why),
         };
         let undone = attempt::roll_back(self, intent, &Failure::new(kind, message.clone())).await?;
         outcome::attempt_ended(self, intent, (outcome, EndedBy::Itself), both(message, undone)).await

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::channel::{Channel, Notice};
-use super::super::retry::Trouble;
+use super::super::channel::{Channel, Notice, Trouble};
 use super::Mail;
 use crate::model::alert::Level;
 
@@ -143,6 +142,8 @@ fn notice() -> Notice {
         title: "k1 is down\r\nBcc: everybody@example.com".into(),
         message: "since noon: grüße\n.\nend".into(),
         target: Some("k1".into()),
+        targets: Vec::new(),
+        count: 1,
         intent: None,
         rule: "r".into(),
     }
