@@ -222,7 +222,9 @@ async fn strike(home: &Home, acknowledged: &mut Acknowledged, edge: &str, mode: 
         let path = format!("/api/intents/{}/approve", waiting["items"][0]["id"].as_str().unwrap());
         let answer = engine.post(&path, "application/json", "").await;
         let survives = matches!(mode, "io" | "full");
-        assert_eq!(answer.is_some(), survives, "the answer to the approval: {answer:?}");
+        // One that does not know whether the approval was kept says so, or is gone.
+        let unknown = answer.as_ref().is_none_or(|(status, _)| *status == 503);
+        assert!(if survives { answer.is_some() } else { unknown }, "the answer to the approval: {answer:?}");
     }
     for round in 0..10 {
         if struck(&mut engine) {

@@ -56,7 +56,7 @@ const STARTED_BARE: &[(&str, &str)] = &[
         "one state is saved; an end without a result is noticed, and it is saved later",
     ),
     ("engine/ports.rs", "an event made inside, pushed once"),
-    ("engine/told.rs", "an alert is told once, and again at the next start if not"),
+    ("alerts/worker.rs", "what became of an alert is recorded once, and again at the next start if not"),
     ("engine/query.rs", "an alert that changed is told once"),
     ("engine.rs", "a question is taken back once"),
     ("http/starting.rs", "one connection of two seconds at most"),

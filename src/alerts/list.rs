@@ -154,6 +154,11 @@ impl List {
         book.untold().cloned().collect()
     }
 
+    /// The clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The time.
     pub(super) fn now(&self) -> Time {
         self.clock.now()

@@ -14,6 +14,7 @@ use crate::actions::{Alerts, Notice, Trouble};
 use crate::model::alert::{AlertStatus, Delivery, DeliveryStatus, Level};
 use crate::model::{Alert, AlertId};
 use crate::observability::alerts;
+use crate::platform::sleep;
 
 /// How often an alert may be refused by a channel that takes others.
 const REFUSALS: u32 = 5;
@@ -39,7 +40,7 @@ impl Notifier {
             let due = again.or_else(|| lock(&line.queue).next_due());
             let due = async {
                 match due {
-                    Some(due) => tokio::time::sleep_until(due).await,
+                    Some(due) => sleep::pause(self.list.clock(), due.duration_since(Instant::now())).await,
                     None => std::future::pending().await,
                 }
             };

@@ -7,6 +7,7 @@ use super::Service;
 use crate::intents::board::Twins;
 use crate::intents::lifecycle::{self, Transition};
 use crate::model::IntentId;
+use crate::platform::sleep;
 
 /// First pause after a read that failed; doubled each time.
 const LEAST: Duration = Duration::from_millis(50);
@@ -23,7 +24,7 @@ impl Service {
                 tracing::error!(
                     "failed to read back intents whose change could not be recorded: {error}; retrying"
                 );
-                tokio::time::sleep(pause).await;
+                sleep::pause(&self.parts.clock, pause).await;
                 pause = (pause * 2).min(LONGEST);
                 continue;
             }
@@ -69,7 +70,7 @@ impl Service {
             while let Err(error) = service.close_runs(id).await {
                 tracing::error!(intent = %id, "failed to close the run of an intent that ended: {error}; retrying");
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    () = sleep::pause(&service.parts.clock, pause) => {}
                     // At the next start it is closed.
                     () = service.shared.stop.cancelled() => return,
                 }

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::platform::private;
+
 /// What is being matched: a phase and keys.
 const UNDER_WAY: &str = "matching";
 /// What is known of events that ended the engine.
@@ -52,8 +54,10 @@ pub(in crate::engine) struct Quarantine {
 impl Quarantine {
     /// In `dir`, with what an earlier life left there. Without its files the engine works as ever, unprotected.
     pub(in crate::engine) fn open(dir: &Path) -> Self {
-        let mark =
-            File::options().read(true).write(true).create(true).truncate(false).open(dir.join(UNDER_WAY));
+        let private = private::file(&dir.join(UNDER_WAY));
+        let mark = private.and_then(|()| {
+            File::options().read(true).write(true).create(true).truncate(false).open(dir.join(UNDER_WAY))
+        });
         let mark = mark.map_err(|error| {
             tracing::warn!(
                 "failed to open {}: {error}; an event that ends the engine will not be recognized",
@@ -177,7 +181,9 @@ impl Quarantine {
         }
         let (path, new) = (self.dir.join(KNOWN), self.dir.join("quarantine.new"));
         let text = serde_json::to_vec(&self.known).unwrap_or_default();
-        let kept = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path));
+        let kept = private::file(&new)
+            .and_then(|()| std::fs::write(&new, text))
+            .and_then(|()| std::fs::rename(&new, &path));
         if let Err(error) = kept {
             tracing::warn!("failed to keep which events ended the engine: {error}");
         }

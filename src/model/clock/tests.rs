@@ -1,3 +1,5 @@
+//! Times that are set, suspended and read back: what passes is what counts.
+
 use super::*;
 
 fn at(minute: i64) -> Time {
