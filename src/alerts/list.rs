@@ -90,10 +90,7 @@ impl List {
             let data = serde_json::to_value(&alert).unwrap_or_default();
             self.publisher.publish(Event::new(id, topic, "alerts", now, data));
         }
-        let kept = kept.map(|kept| {
-            kept.map_err(|error| Failure::retryable("failed", format!("failed to record the alert: {error}")))
-        });
-        (alert, kept.boxed())
+        (alert, kept.map(|kept| kept.map_err(unrecorded)).boxed())
     }
 
     /// What was behind `key` is over; the alert, if one was open.
@@ -198,7 +195,12 @@ impl List {
     }
 }
 
-/// The list alone, where no channel is to be told.
+/// What a caller hears of an alert that the store did not take; it is written again in the background.
+fn unrecorded(error: store::Error) -> Failure {
+    Failure::retryable("failed", format!("failed to record the alert: {error}"))
+}
+
+/// The list alone, where there is no channel to notify.
 impl actions::Alerts for List {
     fn raise(
         &self,
@@ -219,10 +221,7 @@ impl actions::Alerts for List {
         async move {
             let Some((alert, kept)) = over else { return Ok(None) };
             debug_assert_eq!(alert.status, AlertStatus::Resolved);
-            let kept = kept.await;
-            kept.map_err(|error| {
-                Failure::retryable("failed", format!("failed to record the alert: {error}"))
-            })?;
+            kept.await.map_err(unrecorded)?;
             Ok(Some(alert.id))
         }
         .boxed()

@@ -105,7 +105,7 @@ impl Sqlite {
         if let changed @ 1.. = private::tighten(dir).map_err(io)? {
             let dir = dir.display();
             tracing::info!(
-                "{dir} and what is in it is readable by its owner only now: {changed} modes changed"
+                "{dir} and its files are now readable by its owner only ({changed} permissions changed)"
             );
         }
         let secret = secret(&connection).map_err(|fault| faults.settle(fault))?;

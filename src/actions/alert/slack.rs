@@ -15,7 +15,7 @@ use crate::model::alert::{Level, cut};
 /// The address of the webhook.
 pub(super) struct Slack(pub(super) SecretRef);
 
-/// The longest text of a block, in characters; the word for the level stands before it. Slack cuts longer ones by itself,
+/// The longest text of a block, in characters; the level comes before it. Slack cuts longer ones by itself,
 /// in the middle of an escape if need be.
 const MAX_TEXT: usize = 2_980;
 

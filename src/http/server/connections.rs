@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use rustix::process::{Resource, getrlimit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::platform::descriptors;
 use crate::platform::metrics::Registry;
 
 /// Most connections, whatever the descriptors allow.
-const MOST: u64 = 1_024;
+const MOST: usize = 1_024;
 /// Fewest, where descriptors are very few.
-const FEWEST: u64 = 16;
+const FEWEST: usize = 16;
 
 /// How long a client may take for a request's head, from its first byte.
 const HEAD: Duration = Duration::from_secs(10);
@@ -94,10 +94,9 @@ pub struct Busy(Arc<State>);
 #[derive(Debug)]
 pub struct Receiving(Option<Arc<State>>);
 
-/// How many connections this process's descriptors allow: under half of them.
+/// How many connections this process's descriptors allow, beside its kernels and files.
 pub fn capacity() -> usize {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    (descriptors.saturating_sub(64) / 2).clamp(FEWEST, MOST) as usize
+    descriptors::budget().connections.clamp(FEWEST, MOST)
 }
 
 impl Connections {

@@ -17,7 +17,7 @@ pub(crate) async fn a_group_that_fails_fails_for_each_unit_in_it_and_an_empty_on
         let units = [store.commit(note(first)), store.commit(note(second))];
         let after = store.commit(Vec::new());
         grouped.settle(fate);
-        assert_eq!(before.await, Ok(()), "{fate:?}: nothing stands before it");
+        assert_eq!(before.await, Ok(()), "{fate:?}: nothing comes before it");
         for unit in units {
             assert_eq!(
                 unit.await.is_ok(),
@@ -25,7 +25,7 @@ pub(crate) async fn a_group_that_fails_fails_for_each_unit_in_it_and_an_empty_on
                 "{fate:?}: foreign units share the end of a group"
             );
         }
-        assert_eq!(after.await, Ok(()), "{fate:?}: what stands before it is settled, whatever became of it");
+        assert_eq!(after.await, Ok(()), "{fate:?}: what comes before it is settled");
         for n in [first, second] {
             let kept = store.meta(format!("k{n}")).await.unwrap().is_some();
             assert_eq!(kept, fate != Fate::Lost, "{fate:?}");
